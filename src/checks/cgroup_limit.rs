@@ -1,0 +1,184 @@
+//! Step 4's claims: limits that were there first, and that really kill, refuse and throttle.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, fork};
+
+use super::{Fact, Report, Scene};
+use crate::container::recipe::{Experiment, Recipe};
+use crate::container::{Container, Exit, Program, create};
+use crate::fault::Fault;
+use crate::kernel::cgroup::{Controller, Group};
+use crate::kernel::told::Silence;
+use crate::kernel::visit::guarded;
+
+/// Size of the pieces in which the memory experiment takes what it can get, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// The group of a container that a controller is limited in.
+fn group(container: &Container, controller: Controller) -> Option<&Group> {
+    container.made.groups.iter().find(|g| g.wanted.contains(&controller))
+}
+
+/// A group's path in its hierarchy, as `/proc/PID/cgroup` names it (cgroups(7)).
+fn membership(pid: &str, group: &Group) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let controllers = &group.hierarchy.controllers;
+    let line = text.lines().find_map(|line| line.split_once(':')?.1.strip_prefix(controllers.as_str())?.strip_prefix(':'));
+    line.unwrap_or("none").to_owned()
+}
+
+/// The name of a group's directory, `workshop-4711-1`.
+fn name(group: &Group) -> String {
+    group.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A limit as its own file gives it: file name and first line.
+fn limit(scene: &Scene, controller: Controller, dir: &Path) -> String {
+    let Some(group) = group(scene.container, controller) else { return "none".into() };
+    let settings = scene.recipe.limits.settings(controller, group.hierarchy.version);
+    // The last file is the one that holds the figure; the swap limit is only there for some.
+    let Some(setting) = settings.iter().rev().find(|s| !s.optional) else { return "none".into() };
+    let value = fs::read_to_string(dir.join(setting.file)).unwrap_or_else(|e| format!("({})", e.kind()));
+    format!("{} {}", setting.file, value.trim())
+}
+
+/// Where the container sees its own group of a hierarchy.
+fn inside_dir(group: &Group, only: bool) -> std::path::PathBuf {
+    let top = Path::new("/sys/fs/cgroup");
+    match (only, group.hierarchy.controllers.as_str()) {
+        (true, "") => top.into(),
+        (_, "") => top.join("unified"),
+        (_, controllers) => top.join(controllers),
+    }
+}
+
+pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
+    let groups = &scene.container.made.groups;
+    let only = groups.len() == 1;
+    let versions = Controller::ALL.map(|c| {
+        let version = group(scene.container, c).map_or("none", |g| g.hierarchy.version.name());
+        format!("{} {version}", c.name())
+    });
+    let mut facts = vec![Fact::new("version", versions.join(", "), versions.join(", "))];
+    if let Some(group) = groups.first() {
+        let inside = scene.container.look(|| membership("1", group))?;
+        facts.push(Fact::new("group", membership(&scene.pid(), group), inside));
+    }
+    for controller in Controller::ALL {
+        let Some(group) = group(scene.container, controller) else { continue };
+        let outside = limit(scene, controller, &group.dir);
+        let inside = scene.container.look(|| limit(scene, controller, &inside_dir(group, only)))?;
+        facts.push(Fact::new(controller.name(), outside, inside));
+    }
+    if let Some(group) = group(scene.container, Controller::Pids) {
+        let can = |dir: &Path| if File::options().write(true).open(dir.join("pids.max")).is_ok() { "yes" } else { "no" };
+        let inside = scene.container.look(|| can(&inside_dir(group, only)).to_owned())?;
+        facts.push(Fact::new("writable", can(&group.dir), inside));
+    }
+    Ok(facts)
+}
+
+pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
+    let groups = &scene.container.made.groups;
+    let pid = scene.pid();
+    let placed: Vec<_> = groups.iter().filter(|g| membership(&pid, g).ends_with(&name(g))).collect();
+    report.equal("placed", format!("{} of {}", groups.len(), groups.len()), format!("{} of {}", placed.len(), groups.len()))?;
+
+    limits_first(scene.recipe, report)?;
+    memory(scene.recipe, report)?;
+    pids(scene.recipe, report)?;
+    cpu(scene.recipe, report)?;
+
+    let seen = scene.container.look(|| groups.iter().map(|g| membership("1", g)).collect::<Vec<_>>())?;
+    let own = seen.iter().all(|path| path == "/");
+    report.tell("own-view", own, "/", if own { "/".into() } else { seen.join(", ") })?;
+    let only = groups.len() == 1;
+    let opened = scene.container.look(|| {
+        let files = groups.iter().map(|g| inside_dir(g, only).join("cgroup.procs"));
+        files.map(|file| match File::options().write(true).open(file) {
+            Ok(_) => "writable".to_owned(),
+            Err(e) => nix::errno::Errno::from_raw(e.raw_os_error().unwrap_or(0)).to_string(),
+        })
+        .collect::<std::collections::BTreeSet<_>>()
+    })?;
+    let expected = nix::errno::Errno::EROFS.to_string();
+    report.equal("read-only", expected, opened.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// A container that is not started yet: its first process is one execve(2) away from the program, so
+/// what holds for it now held before the program's first instruction.
+fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
+    let container = create(recipe.plan(Program::Call(Box::new(|| 0)), 9), recipe.lab, &mut Silence)?;
+    let pid = container.pid.to_string();
+    let mut late = Vec::new();
+    for group in &container.made.groups {
+        if !membership(&pid, group).ends_with(&name(group)) {
+            late.push("membership".to_owned());
+        }
+        for setting in group.wanted.iter().flat_map(|c| recipe.limits.settings(*c, group.hierarchy.version)) {
+            let file = group.dir.join(setting.file);
+            let value = fs::read_to_string(&file).unwrap_or_default();
+            if value.trim() != setting.value && !(setting.optional && !file.exists()) {
+                late.push(format!("{} {}", setting.file, value.trim()));
+            }
+        }
+    }
+    report.tell("limits-first", late.is_empty(), "all set before execve", if late.is_empty() { "all set before execve".into() } else { late.join(", ") })
+}
+
+/// Takes memory until it is killed.
+fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
+    let pieces = 4 * recipe.limits.memory as usize / PIECE + 1;
+    let taken: Experiment<()> = recipe.experiment(false, || {
+        let mut held = Vec::new();
+        for _ in 0..pieces {
+            // Written to, since memory that is only asked for costs nothing.
+            held.push(vec![1u8; PIECE]);
+        }
+        std::hint::black_box(&held);
+    })?;
+    let kills = group(&taken.container, Controller::Memory).and_then(Group::oom_kills).unwrap_or(0);
+    let killed = taken.exit == Some(Exit::Signal(Signal::SIGKILL as i32));
+    let how = if killed { "killed" } else { "not killed" };
+    report.tell("oom", killed && kills > 0, "killed, oom_kill 1", format!("{how}, oom_kill {kills}"))
+}
+
+/// Forks until it may not.
+fn pids(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
+    let limit = recipe.limits.pids;
+    let forks = recipe.experiment(false, || {
+        let mut made = 0;
+        while made < limit + 8 {
+            // SAFETY: one thread.
+            match unsafe { fork() } {
+                Ok(ForkResult::Child) => guarded(|| {
+                    std::thread::sleep(Duration::from_secs(60));
+                    0
+                }),
+                Ok(ForkResult::Parent { .. }) => made += 1,
+                Err(errno) => return (made, format!("{errno:?}")),
+            }
+        }
+        (made, "no error".into())
+    })?;
+    let refused = group(&forks.container, Controller::Pids).and_then(Group::forks_refused).unwrap_or(0);
+    let (made, errno) = forks.seen.unwrap_or((0, "no report".into()));
+    let passed = errno == "EAGAIN" && made + 1 == limit && refused > 0;
+    report.tell("pids", passed, format!("{} processes, then EAGAIN", limit), format!("{} processes, then {errno}", made + 1))
+}
+
+/// Computes for half a second and looks at how much CPU time it got.
+fn cpu(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
+    let busy = recipe.experiment(false, || {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(500) {
+            std::hint::black_box(0);
+        }
+    })?;
+    let throttled = group(&busy.container, Controller::Cpu).and_then(Group::throttled).unwrap_or(0);
+    report.tell("cpu", throttled > 0, "throttled at least once", if throttled > 0 { "throttled at least once" } else { "never throttled" })
+}

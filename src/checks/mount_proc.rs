@@ -1,0 +1,69 @@
+//! Step 2's claims: a mount table and a /proc of its own, and nothing of it on the host's side.
+
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+
+use super::{Fact, Report, Scene};
+use crate::fault::{Doing, Fault};
+use crate::kernel::{mounts, process};
+
+const PROC: &str = "/proc";
+
+/// What a visitor sees of /proc and the mount table.
+fn survey() -> (Vec<i32>, String, String, usize, Vec<String>) {
+    let table = mounts::mine().unwrap_or_default();
+    let proc = mounts::at(&table, PROC).map_or("none".into(), |m| m.device.clone());
+    let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default().trim().to_owned();
+    let shared = table.iter().filter(|m| m.propagation.contains("shared")).map(|m| m.target.clone()).collect();
+    (process::pids(Path::new(PROC)), proc, first, table.len(), shared)
+}
+
+/// How mounts travel, as mount_namespaces(7) calls it. The lab itself is private, so the host's
+/// own word for it comes from before the lab.
+fn propagation(line: Option<&String>) -> &'static str {
+    match line {
+        Some(line) if line.contains(" shared:") => "shared",
+        Some(line) if line.contains(" master:") => "slave",
+        _ => "private",
+    }
+}
+
+pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
+    let (pids, proc, first, count, _) = survey();
+    let (pids_in, proc_in, first_in, count_in, shared_in) = scene.container.look(survey)?;
+    let (outside, inside) = scene.namespaces("mnt");
+    let (host, _) = scene.lab.witness.borrow_mut().compare()?;
+    let root = host.mounts.iter().find(|line| line.split(' ').nth(4) == Some("/"));
+    let inner = if shared_in.is_empty() { "private" } else { "shared" };
+    Ok(vec![
+        Fact::new("processes", pids.len(), pids_in.len()),
+        Fact::new("first", first, first_in),
+        Fact::new("proc", proc, proc_in),
+        Fact::new("namespace", outside, inside),
+        Fact::new("mounts", count, count_in),
+        Fact::new("propagation", propagation(root), inner),
+    ])
+}
+
+pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
+    let (_, proc, ..) = survey();
+    let (pids, proc_in, _, _, shared) = scene.container.look(survey)?;
+    report.tell("own-proc", proc != proc_in, format!("not device {proc}"), format!("device {proc_in}"))?;
+
+    // PID 1, and the visitor that counts.
+    let expected = "2 (PID 1 and who looks)";
+    let actual = if pids.len() == 2 { expected.into() } else { pids.len().to_string() };
+    report.equal("only-own", expected, actual)?;
+    report.equal("private", "0 shared", format!("{} shared", shared.len()))?;
+
+    let outside = || mounts::mine().map(|table| table.len()).doing("read the lab's mount table");
+    let before = outside()?;
+    let made = scene.container.look(|| {
+        let none: Option<&str> = None;
+        let _ = mount(Some("visit"), "/tmp", Some("tmpfs"), MsFlags::empty(), none);
+        mounts::mine().unwrap_or_default().iter().filter(|m| m.source == "visit").count()
+    })?;
+    let expected = format!("1 inside, {before} outside as before");
+    report.equal("mount-stays", expected, format!("{made} inside, {} outside as before", outside()?))
+}

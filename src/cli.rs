@@ -1,0 +1,147 @@
+//! The command line: clap types and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::course::language::Lang;
+use crate::render::When;
+
+/// Assemble a real Linux container in numbered steps, with the real system calls told as they are made.
+#[derive(Debug, Parser)]
+#[command(name = "workshop", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Start with `workshop step 1`, or see everything at once: `workshop tour`.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Language of all text [default: from LC_ALL, LC_MESSAGES, LANG]
+    #[arg(long, value_enum, global = true, value_name = "LANG")]
+    pub lang: Option<Lang>,
+    /// Text for people, or JSON Lines for programs
+    #[arg(long, value_enum, global = true, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Colour: auto means on a terminal (NO_COLOR and CLICOLOR_FORCE are honoured)
+    #[arg(long, value_enum, global = true, default_value_t = When::Auto, value_name = "WHEN")]
+    pub color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the steps: what each adds, and which are done
+    List,
+    /// Run a step, by number or name: build its container, tell each call, show it, check it
+    Step {
+        /// Number or name of the step
+        #[arg(value_name = "N|NAME")]
+        step: String,
+        #[command(flatten)]
+        options: StepOptions,
+    },
+    /// Step 1: a PID namespace, and the fork that enters it
+    UnsharePid(StepOptions),
+    /// Step 2: a mount namespace, private propagation, a new /proc
+    MountProc(StepOptions),
+    /// Step 3: an own root filesystem, /dev, /sys, host name and IPC
+    PivotRoot(StepOptions),
+    /// Step 4: limits on memory, processes and CPU time
+    CgroupLimit(StepOptions),
+    /// Step 5: read-only layers below, a writable one of its own above
+    Overlay(StepOptions),
+    /// Step 6: a network of its own, with a bridge, a route and NAT
+    VethBridge(StepOptions),
+    /// Run every step in order, no questions asked
+    Tour(TourOptions),
+    /// Run a program in the finished container, without a word
+    Run(RunOptions),
+    /// Say what this host allows, and what mends what it doesn't
+    Doctor,
+    /// Undo what a killed run left behind, and nothing else
+    Clean {
+        /// Only say what would be undone
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print the completion script for a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct StepOptions {
+    /// Wait for Enter before each call
+    #[arg(long)]
+    pub pause: bool,
+    /// Open a shell inside the container so far
+    #[arg(long, conflicts_with = "program")]
+    pub shell: bool,
+    /// Use this directory as the root filesystem instead of one made from the host's programs
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    /// Tell the earlier steps' calls too
+    #[arg(long)]
+    pub verbose: bool,
+    /// Run the program under a small init that reaps and passes signals on
+    #[arg(long)]
+    pub init: bool,
+    /// The program to run in the container, and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub program: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct TourOptions {
+    /// Use this directory as the root filesystem instead of one made from the host's programs
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    /// Tell the earlier steps' calls again in each step
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// Use this directory as the image instead of one made from the host's programs; it is not written to
+    #[arg(long, value_name = "DIR", alias = "image")]
+    pub rootfs: Option<PathBuf>,
+    /// Limit memory, in bytes or with K, M, G behind the number
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<String>,
+    /// Limit processes and threads
+    #[arg(long, value_name = "N")]
+    pub pids: Option<String>,
+    /// Limit CPU time: 0.5 is half of one CPU
+    #[arg(long, value_name = "F")]
+    pub cpus: Option<String>,
+    /// The container's host name
+    #[arg(long, value_name = "NAME", default_value = "box")]
+    pub hostname: String,
+    /// Leave it without a network
+    #[arg(long)]
+    pub no_net: bool,
+    /// Run the program under a small init that reaps and passes signals on
+    #[arg(long)]
+    pub init: bool,
+    /// The program to run in the container, and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub program: Vec<String>,
+}

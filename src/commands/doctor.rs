@@ -1,0 +1,110 @@
+//! `workshop doctor`: what this host allows, step by step. It asks by doing: each step's container is
+//! really made, in a lab, and taken back.
+
+use crate::checks::Check;
+use crate::container::recipe::Recipe;
+use crate::container::{Program, create};
+use crate::course::lesson::Lesson;
+use crate::course::{STEPS, Step};
+use crate::fault::Fault;
+use crate::image::{host_search_path, survey};
+use crate::kernel::cgroup::{Controller, hierarchy};
+use crate::kernel::told::Silence;
+use crate::lab::Lab;
+
+use super::{LIMITS, Output, enter_lab, files};
+
+/// The oldest kernel that has all that is used: close_range(2) with `CLOSE_RANGE_CLOEXEC` and overlayfs
+/// in user namespaces, both of Linux 5.11.
+const OLDEST: (u32, u32) = (5, 11);
+
+/// Tells what is there, then tries every step. Exit status 3 if one can't be run.
+pub fn run(out: &mut Output) -> Result<i32, Fault> {
+    let words = out.words;
+    let rows = host(out);
+    out.show.table(words.say("doctor-title"), &["", ""], &rows).map_err(Fault::output)?;
+    let lab = match enter_lab() {
+        Ok(lab) => lab,
+        Err(fault) => {
+            out.fault(&fault);
+            return Ok(fault.status());
+        }
+    };
+    let mut rows = Vec::new();
+    let mut faults = Vec::new();
+    for step in &STEPS {
+        let outcome = attempt(&lab, step);
+        let can = words.say(if outcome.is_ok() { "doctor-yes" } else { "doctor-no" });
+        if out.json {
+            report(out, step, can, outcome.is_ok())?;
+        }
+        rows.push(vec![step.number.to_string(), step.slug.into(), can.into()]);
+        faults.extend(outcome.err().map(|fault| (step, fault)));
+    }
+    let head = ["list-number", "list-slug", "doctor-runs"].map(|key| words.say(key));
+    out.show.table("", &head, &rows).map_err(Fault::output)?;
+    if faults.is_empty() {
+        out.note(words.say("doctor-ready"))?;
+        return Ok(0);
+    }
+    for (_, fault) in &faults {
+        out.fault(fault);
+    }
+    let steps: Vec<String> = faults.iter().map(|(step, _)| step.number.to_string()).collect();
+    out.note(&words.fill("doctor-not-ready", &[("steps", &steps.join(", "))]))?;
+    Ok(3)
+}
+
+/// Makes the step's container and lets it go again. Limits are tried by the step that is about them.
+fn attempt(lab: &Lab, step: &Step) -> Result<(), Fault> {
+    let wanted = |s: &&Step| s.number <= step.number && (s.slug != "cgroup-limit" || step.slug == s.slug);
+    let steps = STEPS.iter().filter(wanted).map(|s| s.slug).collect();
+    let recipe = Recipe::new(lab, steps, LIMITS, || files(lab, None))?;
+    let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), 2), lab, &mut Silence)?;
+    container.start(&mut Silence)?;
+    container.end()
+}
+
+fn report(out: &mut Output, step: &Step, actual: &str, passed: bool) -> Result<(), Fault> {
+    let expected = out.words.say("doctor-yes").to_owned();
+    let check = Check { step: step.slug.into(), name: "host-can".into(), passed, expected, actual: actual.into() };
+    out.show.check(&check, &Lesson::load(step, out.lang)).map_err(Fault::output)
+}
+
+/// What can be read off without building anything.
+fn host(out: &Output) -> Vec<Vec<String>> {
+    let words = out.words;
+    let row = |key: &'static str, value: String| vec![words.say(key).to_owned(), value];
+    let versions = Controller::ALL.map(|c| {
+        let version = hierarchy(c).map_or(words.say("doctor-no"), |h| h.version.name());
+        format!("{} {version}", c.name())
+    });
+    let survey = survey(&host_search_path());
+    let programs = if survey.missing.is_empty() {
+        words.fill("doctor-programs-found", &[("count", &survey.found.len().to_string())])
+    } else {
+        let missing = words.fill("doctor-programs-missing", &[("names", &survey.missing.join(" "))]);
+        format!("{missing} {}", words.say("doctor-programs-hint"))
+    };
+    let user = nix::unistd::geteuid();
+    let who = if user.is_root() { "doctor-root" } else { "doctor-user" };
+    vec![
+        row("doctor-kernel", kernel(out)),
+        row("doctor-caller", words.fill(who, &[("uid", &user.to_string())])),
+        row("doctor-cgroup", versions.join(", ")),
+        row("doctor-programs", programs),
+        row("doctor-folders", folders()),
+    ]
+}
+
+fn kernel(out: &Output) -> String {
+    let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= OLDEST { release } else { out.words.fill("doctor-kernel-old", &[("release", &release)]) }
+}
+
+fn folders() -> String {
+    crate::folders::Folders::find()
+        .map_or_else(|fault| fault.to_string(), |f| format!("{}, {}", f.cache.display(), f.state.display()))
+}

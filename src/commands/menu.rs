@@ -1,0 +1,72 @@
+//! What is asked on a terminal, and only there: which step, a guess, Enter before a call.
+
+use std::io;
+
+use console::{Key, Term};
+use dialoguer::Select;
+use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
+
+use crate::cli::StepOptions;
+use crate::course::STEPS;
+use crate::course::lesson::Lesson;
+use crate::course::progress::Progress;
+use crate::fault::Fault;
+use crate::folders::Folders;
+
+use super::Output;
+
+/// A bare `workshop` on a terminal: choose a step and run it.
+pub fn run(out: &mut Output) -> Result<i32, Fault> {
+    let progress = Progress::read(&Folders::find()?.state);
+    let mut items: Vec<String> = STEPS.iter().map(|step| item(out, step, &progress)).collect();
+    items.push(out.words.say("menu-quit").into());
+    let first_open = STEPS.iter().position(|s| !progress.is_done(s.slug)).unwrap_or(0);
+    let chosen = ask(out.words.say("choose-step"), &items, first_open)?;
+    match chosen.and_then(|index| STEPS.get(index)) {
+        Some(step) => super::step::run(out, step, &StepOptions::default()),
+        None => Ok(0),
+    }
+}
+
+/// `3  pivot-root     A root of its own   ✓ done`.
+fn item(out: &Output, step: &crate::course::Step, progress: &Progress) -> String {
+    let lesson = Lesson::load(step, out.lang);
+    let slug = console::pad_str(step.slug, 13, console::Alignment::Left, None);
+    let title = console::pad_str(lesson.title(), 36, console::Alignment::Left, None);
+    let done = if progress.is_done(step.slug) { format!("✓ {}", out.words.say("menu-done")) } else { String::new() };
+    format!("{}  {slug}  {title}  {done}", step.number).trim_end().to_owned()
+}
+
+/// Asks for a guess before the run. `None` when the learner would rather not.
+pub fn predict(lesson: &Lesson) -> Result<Option<usize>, Fault> {
+    let Some(question) = lesson.predict() else { return Ok(None) };
+    let choices: Vec<String> = question.choices.iter().map(|c| c.to_string()).collect();
+    ask(&question.ask, &choices, 0)
+}
+
+/// After the run: what it really is.
+pub fn settle(out: &mut Output, lesson: &Lesson, guess: usize) -> Result<(), Fault> {
+    let Some(question) = lesson.predict() else { return Ok(()) };
+    let key = if guess == question.right { "guess-right" } else { "guess-wrong" };
+    let answer = question.choices.get(question.right).map(|c| c.to_string()).unwrap_or_default();
+    out.note(&format!("{} {}", out.words.fill(key, &[("answer", &answer)]), question.because))
+}
+
+fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, Fault> {
+    let plain = SimpleTheme;
+    let colourful = ColorfulTheme::default();
+    let theme: &dyn Theme = if console::colors_enabled() { &colourful } else { &plain };
+    let answer = Select::with_theme(theme).with_prompt(prompt).items(items).default(default).interact_opt();
+    answer.map_err(|dialoguer::Error::IO(e)| Fault::output(e))
+}
+
+/// `--pause`: goes on at Enter or Space; `q`, Escape or Ctrl-C end the run.
+pub fn wait_for_enter() -> io::Result<()> {
+    loop {
+        match Term::stdout().read_key()? {
+            Key::Enter | Key::Char(' ') => return Ok(()),
+            Key::Char('q') | Key::Escape | Key::CtrlC => return Err(io::ErrorKind::Interrupted.into()),
+            _ => {}
+        }
+    }
+}

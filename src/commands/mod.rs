@@ -1,0 +1,152 @@
+//! One file a subcommand: gather what it needs, call down, print.
+
+mod clean;
+mod doctor;
+mod list;
+mod manual;
+mod menu;
+mod run;
+mod step;
+mod tour;
+
+use std::io::{self, IsTerminal, Stdout};
+
+use crate::checks::Check;
+use crate::cli::{Cli, Command, Format, Global, StepOptions};
+use crate::container::recipe::Files;
+use crate::course::Step;
+use crate::course::language::Lang;
+use crate::course::lesson::Lesson;
+use crate::course::words::Words;
+use crate::fault::{Doing, Fault};
+use crate::folders::Folders;
+use crate::image::{Store, host_search_path};
+use crate::kernel::cgroup::Limits;
+use crate::kernel::ledger;
+use crate::kernel::signals::Signals;
+use crate::lab::Lab;
+use crate::render::{Json, Renderer, Style, Tally, Text};
+
+/// The limits of the lessons' containers: small enough to run into within a second.
+pub const LIMITS: Limits = Limits { memory: 64 << 20, pids: 64, cpus: 0.5 };
+
+/// Where a command's words go.
+pub struct Output {
+    pub show: Box<dyn Renderer>,
+    pub lang: Lang,
+    pub words: &'static Words,
+    pub json: bool,
+    /// Both standard input and output are terminals, so that questions can be asked.
+    pub terminal: bool,
+    pub tally: Tally,
+    began: std::time::Instant,
+}
+
+impl Output {
+    /// An output as the global options ask for it.
+    pub fn new(global: &Global) -> Output {
+        let lang = Lang::choose(global.lang);
+        let json = global.format == Format::Json;
+        let style = |term: &console::Term| Style::detect(lang, global.color, term);
+        let show: Box<dyn Renderer> = if json {
+            Box::new(Json::<Stdout>::new(io::stdout()))
+        } else {
+            let errors = style(&console::Term::stderr());
+            Box::new(Text::<Stdout>::new(io::stdout(), style(&console::Term::stdout())).with_errors(errors))
+        };
+        Output {
+            show,
+            lang,
+            words: Words::of(lang),
+            json,
+            terminal: io::stdin().is_terminal() && io::stdout().is_terminal() && !json,
+            tally: Tally::default(),
+            began: std::time::Instant::now(),
+        }
+    }
+
+    /// Tells a fault, unless there is nobody to tell it to.
+    pub fn fault(&mut self, fault: &Fault) {
+        if let Some(failure) = self.words.failure(fault) {
+            // Where errors can't be written, the exit status is all that is left.
+            let _ = self.show.failure(&failure);
+        }
+    }
+
+    /// Tells and counts a check.
+    pub fn check(&mut self, check: &Check, lesson: &Lesson) -> Result<(), Fault> {
+        match check.passed {
+            true => self.tally.passed += 1,
+            false => self.tally.failed += 1,
+        }
+        self.show.check(check, lesson).map_err(Fault::output)
+    }
+
+    pub fn note(&mut self, text: &str) -> Result<(), Fault> {
+        self.show.note(text).map_err(Fault::output)
+    }
+
+    /// The last line, and the exit status that goes with it.
+    pub fn done(&mut self) -> Result<i32, Fault> {
+        self.tally.seconds = self.began.elapsed().as_secs_f64();
+        self.show.done(&self.tally).map_err(Fault::output)?;
+        Ok(i32::from(self.tally.failed > 0))
+    }
+}
+
+/// Runs the command and returns the exit status.
+pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
+    let named = |number: usize, options: StepOptions, out: &mut Output| {
+        step::run(out, &crate::course::STEPS[number - 1], &options)
+    };
+    match cli.command {
+        None if out.terminal => menu::run(out),
+        None | Some(Command::List) => list::run(out),
+        Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
+        Some(Command::UnsharePid(options)) => named(1, options, out),
+        Some(Command::MountProc(options)) => named(2, options, out),
+        Some(Command::PivotRoot(options)) => named(3, options, out),
+        Some(Command::CgroupLimit(options)) => named(4, options, out),
+        Some(Command::Overlay(options)) => named(5, options, out),
+        Some(Command::VethBridge(options)) => named(6, options, out),
+        Some(Command::Tour(options)) => tour::run(out, &options),
+        Some(Command::Run(options)) => run::run(out, options),
+        Some(Command::Doctor) => doctor::run(out),
+        Some(Command::Clean { dry_run }) => clean::run(out, dry_run),
+        Some(Command::Completions { shell }) => manual::completions(shell),
+        Some(Command::Man { dir }) => manual::pages(out, &dir),
+    }
+}
+
+fn find_step(name: &str) -> Result<&'static Step, Fault> {
+    let last = crate::course::STEPS.len().to_string();
+    Step::find(name).ok_or_else(|| match Step::closest(name) {
+        Some(step) => Fault::usage("step-meant", &[("name", name), ("meant", step.slug)]),
+        None => Fault::usage("step-unknown", &[("name", name), ("last", &last)]),
+    })
+}
+
+/// What every command that builds something does first: clean up after the dead, then move into a lab.
+pub fn enter_lab() -> Result<Lab, Fault> {
+    let folders = Folders::find()?;
+    for leftover in ledger::leftovers(&folders.ledger()) {
+        // What can't be undone now is tried again next time, and named by `clean`.
+        let _ = leftover.undo();
+    }
+    Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)
+}
+
+/// The container's files: the learner's directory, or the image of the host's programs.
+pub fn files(lab: &Lab, rootfs: Option<&std::path::Path>) -> Result<Files, Fault> {
+    if let Some(dir) = rootfs {
+        let path = dir.display().to_string();
+        let missing = || Fault::usage("rootfs-not-found", &[("path", &path)]);
+        let dir = dir.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(missing)?;
+        return Ok(Files::Directory(dir));
+    }
+    let store = Store::new(lab.folders.cache.join("images"));
+    store
+        .host_image(&host_search_path())
+        .map(Files::Image)
+        .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+}

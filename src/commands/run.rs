@@ -1,0 +1,87 @@
+//! `workshop run`: the finished container as a tool. The same walk as the steps', with nobody listening.
+
+use std::io::IsTerminal;
+
+use crate::cli::RunOptions;
+use crate::container::create;
+use crate::container::recipe::Recipe;
+use crate::course::STEPS;
+use crate::fault::Fault;
+use crate::kernel::cgroup::Limits;
+use crate::kernel::told::Silence;
+
+use super::{LIMITS, Output, enter_lab, files};
+
+/// Runs the program in a container with all layers, and passes on its status. Limits are set when they
+/// are asked for; the limits not named are then as good as none.
+pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
+    let limits = limits(&options)?;
+    let leave_out = |slug: &str| {
+        (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
+    };
+    let steps = STEPS.iter().map(|s| s.slug).filter(|slug| !leave_out(slug)).collect();
+    let lab = enter_lab().map_err(ours)?;
+    let rootfs = options.rootfs.as_deref();
+    let mut recipe = Recipe::new(&lab, steps, limits.unwrap_or(LIMITS), || files(&lab, rootfs)).map_err(ours)?;
+    recipe.hostname = options.hostname;
+    let mut plan = recipe.plan(recipe.exec(options.program), 2);
+    plan.init = options.init;
+    plan.terminal = out.terminal && std::io::stderr().is_terminal();
+    let mut container = create(plan, &lab, &mut Silence).map_err(ours)?;
+    container.start(&mut Silence).map_err(ours)?;
+    let exit = container.wait(&lab.signals).map_err(ours)?;
+    container.end().map_err(ours)?;
+    Ok(exit.status())
+}
+
+/// Docker's convention: 125 when the container could not be made, so that a program's own 4 or 3 can't
+/// be taken for ours.
+fn ours(fault: Fault) -> Fault {
+    fault
+}
+
+fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {
+    let (memory, pids, cpus) = (&options.memory, &options.pids, &options.cpus);
+    if memory.is_none() && pids.is_none() && cpus.is_none() {
+        return Ok(None);
+    }
+    let bad = |key: &'static str, value: &str| Fault::usage(key, &[("value", value)]);
+    let all = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+    Ok(Some(Limits {
+        memory: memory.as_deref().map_or(Ok(1 << 50), |v| bytes(v).ok_or_else(|| bad("bad-size", v)))?,
+        pids: pids
+            .as_deref()
+            .map_or(Ok(1 << 20), |v| v.parse().ok().filter(|n| *n >= 1).ok_or_else(|| bad("bad-pids", v)))?,
+        cpus: cpus
+            .as_deref()
+            .map_or(Ok(all), |v| v.parse().ok().filter(|n| *n >= 0.01).ok_or_else(|| bad("bad-cpus", v)))?,
+    }))
+}
+
+/// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
+        "" => 0,
+        "K" | "KI" => 10,
+        "M" | "MI" => 20,
+        "G" | "GI" => 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|n| *n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!(bytes("64M"), Some(64 << 20));
+        assert_eq!(bytes("1GiB"), Some(1 << 30));
+        assert_eq!(bytes("4096"), Some(4096));
+        for wrong in ["", "M", "-1", "0", "1.5G", "7X", "99999999999G"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+}

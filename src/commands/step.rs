@@ -1,0 +1,227 @@
+//! `workshop step N`: the container of steps 1..N is built, what step N adds is told call by call,
+//! shown from both sides, and checked.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::checks::{self, Check, LabState, Report, Scene};
+use crate::cli::StepOptions;
+use crate::container::recipe::Recipe;
+use crate::container::{Container, Exit, create};
+use crate::course::lesson::Lesson;
+use crate::course::progress::Progress;
+use crate::course::{STEPS, Step};
+use crate::fault::{Doing, Fault};
+use crate::kernel::cgroup;
+use crate::kernel::told::{Call, Listener};
+use crate::lab::Lab;
+
+use super::{LIMITS, Output, enter_lab, files};
+
+/// Runs one step in a lab of its own.
+pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Result<i32, Fault> {
+    if options.shell && !out.terminal {
+        return Err(Fault::usage("shell-needs-terminal", &[("step", &step.number.to_string())]));
+    }
+    if options.pause && !out.terminal {
+        return Err(Fault::usage("pause-needs-terminal", &[]));
+    }
+    let lesson = Lesson::load(step, out.lang);
+    let asks = out.terminal && options.program.is_empty();
+    out.show.step(step, &lesson, &step.builds_on()).map_err(Fault::output)?;
+    let guess = if asks { super::menu::predict(&lesson)? } else { None };
+    let lab = enter_lab()?;
+    let exit = tell(out, &lab, step, &lesson, options)?;
+    if let Some(guess) = guess {
+        super::menu::settle(out, &lesson, guess)?;
+    }
+    match exit {
+        // The program's own words come last, and so does its status.
+        Some(exit) if !options.shell => {
+            if out.json {
+                out.done()?;
+            }
+            Ok(exit.status())
+        }
+        _ => {
+            out.show.closing(step, &lesson, step.next()).map_err(Fault::output)?;
+            out.done()
+        }
+    }
+}
+
+/// Builds, tells, shows and checks one step. Returns how the learner's program ended, if there was one.
+pub fn tell(
+    out: &mut Output,
+    lab: &Lab,
+    step: &'static Step,
+    lesson: &Lesson,
+    options: &StepOptions,
+) -> Result<Option<Exit>, Fault> {
+    let before = LabState::read()?;
+    let failed = out.tally.failed;
+    let steps = possible_steps(out, step)?;
+    let recipe = Recipe::new(lab, steps, LIMITS, || files(lab, options.rootfs.as_deref()))?;
+    let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
+    let (mut container, _held) = build(&recipe, options, &mut narrator)?;
+    stop_if_asked(lab)?;
+
+    let scene = Scene { step: step.slug, lab, recipe: &recipe, container: &container, before: &before };
+    out.show.facts(&checks::facts(&scene)?, lesson).map_err(Fault::output)?;
+    if let Some(table) = lesson.table("files") {
+        let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
+        out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
+    }
+    report(out, lab, step, lesson, |r| checks::during(&scene, r))?;
+    if lesson.has("whole") {
+        whole(out, lesson, &scene)?;
+    }
+    let memory = scene.remember()?;
+
+    let mut exit = None;
+    if options.shell || !options.program.is_empty() {
+        let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
+        container.start(&mut narrator)?;
+        exit = Some(container.wait(&lab.signals)?);
+    }
+    container.end()?;
+    drop(container);
+    report(out, lab, step, lesson, |r| checks::after(step.slug, lab, &memory, r))?;
+    if out.tally.failed == failed {
+        Progress::read(&lab.folders.state).note(step.slug)?;
+    }
+    Ok(exit)
+}
+
+/// The steps whose layers can be built here: all up to this one, but for limits that this host won't
+/// give to an ordinary user. That is said aloud, unless limits are what the step is about.
+fn possible_steps(out: &mut Output, step: &Step) -> Result<Vec<&'static str>, Fault> {
+    let mut steps: Vec<&'static str> = STEPS.iter().filter(|s| s.number <= step.number).map(|s| s.slug).collect();
+    if !steps.contains(&"cgroup-limit") {
+        return Ok(steps);
+    }
+    match cgroup::places() {
+        Ok(_) => {}
+        Err(fault) if step.slug == "cgroup-limit" => return Err(fault),
+        Err(fault) => {
+            let reason = out.words.failure(&fault).map(|f| f.message).unwrap_or_default();
+            let text = out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason)]);
+            out.note(&text)?;
+            steps.retain(|slug| *slug != "cgroup-limit");
+        }
+    }
+    Ok(steps)
+}
+
+/// The container: with a program that just waits, or with the learner's, held back one execve(2)
+/// before its start so that there is something to look at.
+fn build(
+    recipe: &Recipe,
+    options: &StepOptions,
+    narrator: &mut Narrator,
+) -> Result<(Container, Option<OwnedFd>), Fault> {
+    let program = if options.shell { shell() } else { options.program.clone() };
+    if program.is_empty() {
+        let (container, held) = recipe.resident(2, narrator)?;
+        return Ok((container, Some(held)));
+    }
+    let mut plan = recipe.plan(recipe.exec(program), 2);
+    plan.init = options.init;
+    plan.terminal = narrator.out.terminal;
+    if narrator.out.json {
+        // JSON has standard output to itself.
+        plan.stdio.stdout = Some(io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error")?);
+    }
+    Ok((create(plan, recipe.lab, narrator)?, None))
+}
+
+/// A shell for a person: bash where there is one, since it has line editing.
+fn shell() -> Vec<String> {
+    ["sh", "-c", "if command -v bash >/dev/null; then exec bash -i; else exec sh -i; fi"].map(String::from).into()
+}
+
+/// Runs checks and tells each; a signal that asks us to end is heeded between two of them.
+fn report(
+    out: &mut Output,
+    lab: &Lab,
+    step: &'static Step,
+    lesson: &Lesson,
+    run: impl FnOnce(&mut Report) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut hear = |check: Check| {
+        out.check(&check, lesson)?;
+        stop_if_asked(lab)
+    };
+    run(&mut Report::new(step.slug, &mut hear))
+}
+
+fn stop_if_asked(lab: &Lab) -> Result<(), Fault> {
+    lab.signals.end_asked().map_or(Ok(()), |signal| Err(Fault::Interrupted(signal)))
+}
+
+/// Step 6's last word: the whole container, part by part.
+fn whole(out: &mut Output, lesson: &Lesson, scene: &Scene) -> Result<(), Fault> {
+    let words = out.words;
+    let rows: Vec<Vec<String>> = checks::summary(scene)
+        .iter()
+        .map(|part| {
+            let whose = if part.own { words.say("whole-own") } else { words.say("whole-shared") };
+            let step = part.step.map(|n| n.to_string()).unwrap_or_default();
+            vec![words.say(part.key).into(), whose.into(), step]
+        })
+        .collect();
+    let head = [words.say("whole-part"), words.say("whole-whose"), words.say("whole-step")];
+    out.show.table(lesson.heading("whole").unwrap_or(""), &head, &rows).map_err(Fault::output)
+}
+
+/// Tells the calls as they are made.
+struct Narrator<'n> {
+    out: &'n mut Output,
+    step: &'static Step,
+    lesson: &'n Lesson,
+    options: &'n StepOptions,
+    seq: u32,
+    /// execve(2) was told before it was made, since the program may speak before we can.
+    executed: bool,
+}
+
+impl Narrator<'_> {
+    fn say(&mut self, call: &Call) -> io::Result<()> {
+        self.seq += 1;
+        if call.step == self.step.slug {
+            return self.out.show.call(self.seq, call, self.lesson);
+        }
+        match STEPS.iter().find(|s| s.slug == call.step) {
+            Some(step) => self.out.show.call(self.seq, call, &Lesson::load(step, self.out.lang)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the program that is about to run will write where we write.
+    fn shares_output(&self) -> bool {
+        !self.out.json && (self.options.shell || !self.options.program.is_empty())
+    }
+}
+
+impl Listener for Narrator<'_> {
+    fn wants(&self, step: &str) -> bool {
+        self.options.verbose || step == self.step.slug
+    }
+
+    fn about(&mut self, call: &Call) -> io::Result<()> {
+        if self.options.pause {
+            self.out.show.about(call, self.lesson)?;
+            super::menu::wait_for_enter()?;
+        }
+        if call.name == "execve" && self.shares_output() {
+            self.executed = true;
+            self.say(call)?;
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, call: Call) -> io::Result<()> {
+        if std::mem::take(&mut self.executed) { Ok(()) } else { self.say(&call) }
+    }
+}
+

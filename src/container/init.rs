@@ -1,0 +1,67 @@
+//! A small init, as `docker run --init` gives: PID 1 reaps what is orphaned and passes signals on, and
+//! the program runs as its child, with a PID that signals work on by default.
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+
+use super::Plan;
+use super::message::{Channel, FromInside};
+use super::program::become_it;
+use crate::fault::Fault;
+use crate::kernel::visit::guarded;
+
+/// Runs the program in a child and stays as PID 1 until that child ends. Returns its status, 128 + n
+/// for a signal.
+pub fn run(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
+    // Blocked before the fork, so that no child's end is missed; sigwait(3) then takes them.
+    let all = SigSet::all();
+    let _ = all.thread_set_mask();
+    // SAFETY: one thread.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => guarded(|| become_it(plan, wire, wanted)),
+        Ok(ForkResult::Parent { child }) => {
+            drop(wire);
+            close_above_stderr();
+            serve(child, &all)
+        }
+        Err(e) => {
+            let _ = wire.say(&FromInside::Failed(Fault::broken("fork the program from init", e)));
+            1
+        }
+    }
+}
+
+/// PID 1's two duties, until the program is done.
+fn serve(program: Pid, all: &SigSet) -> i32 {
+    loop {
+        match all.wait() {
+            Ok(Signal::SIGCHLD) => {
+                if let Some(status) = reap(program) {
+                    return status;
+                }
+            }
+            // The program may be gone by now; its end is in the next SIGCHLD.
+            Ok(signal) => drop(kill(program, signal)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Reaps every child that has ended, ours and adopted; the program's status if it is among them.
+fn reap(program: Pid) -> Option<i32> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == program => return Some(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => return Some(128 + signal as i32),
+            Ok(WaitStatus::StillAlive) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Descriptors that only the program needs would be held open by init for as long as it runs.
+fn close_above_stderr() {
+    // SAFETY: no pointers; nothing of ours that owns a descriptor is used after this.
+    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0) };
+}

@@ -1,0 +1,211 @@
+//! A container: layers put together, and a program that runs in them.
+
+mod init;
+mod message;
+mod program;
+pub mod recipe;
+pub mod undo;
+mod walk;
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use program::{Program, Stdio};
+pub use walk::create;
+
+use crate::fault::{Doing, Fault};
+use crate::kernel::process;
+use crate::kernel::signals::{ENDING, Signals};
+use crate::kernel::told::{Call, Listener};
+use crate::kernel::visit::{settle, visit};
+use crate::layers::{Layer, Made};
+
+/// What to build, and what to run in it.
+pub struct Plan<'p> {
+    /// In the order of their steps.
+    pub layers: Vec<Box<dyn Layer>>,
+    pub program: Program<'p>,
+    /// Run the program under a small init, as `docker run --init` does.
+    pub init: bool,
+    pub stdio: Stdio,
+    /// Make the program the terminal's foreground job.
+    pub terminal: bool,
+}
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a shell gives it: 128 + n for a signal.
+    pub fn status(self) -> i32 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// A container that was made. Dropping it ends it and takes back what it changed on the host.
+pub struct Container {
+    /// Its first process, as the host sees it.
+    pub pid: Pid,
+    pidfd: OwnedFd,
+    /// The namespaces that it does not share with the lab.
+    namespaces: CloneFlags,
+    /// What its layers made on the host's side.
+    pub made: Made,
+    channel: Option<message::Channel>,
+    /// execve(2), told before and not yet known to have worked.
+    becoming: Option<Call>,
+    undo: undo::Undos,
+    exit: Option<Exit>,
+    terminal: bool,
+}
+
+impl Container {
+    /// Lets the first process become its program, and waits until it has.
+    pub fn start(&mut self, listener: &mut dyn Listener) -> Result<(), Fault> {
+        let Some(channel) = self.channel.take() else { return Ok(()) };
+        channel.go()?;
+        loop {
+            match channel.receive()? {
+                Some(message::FromInside::About(call)) => {
+                    listener.about(&call).map_err(Fault::output)?;
+                    self.becoming = Some(call);
+                    channel.go()?;
+                }
+                Some(message::FromInside::Failed(fault)) => return Err(fault),
+                Some(_) => {}
+                // The other end was closed by execve(2) itself: the program runs.
+                None => break,
+            }
+        }
+        match self.becoming.take() {
+            Some(call) => listener.told(Call { result: "0".into(), ..call }).map_err(Fault::output),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks around inside, in all of its namespaces.
+    pub fn look<T: Serialize + DeserializeOwned>(&self, look: impl FnOnce() -> T) -> Result<T, Fault> {
+        visit(&self.pidfd, self.namespaces, look)
+    }
+
+    /// Leaves a process of ours working in its network, until it is ended by the caller.
+    pub fn visitor(&self, work: impl FnOnce() -> i32) -> Result<Pid, Fault> {
+        settle(&self.pidfd, CloneFlags::CLONE_NEWNET, work)
+    }
+
+    /// Waits for the end, passing on the signals that come to us.
+    ///
+    /// A PID 1 gets only signals that it has a handler for. One that asks it to end and that it has
+    /// none for would be lost, and we would wait for ever: then it is killed, and the status says
+    /// which signal did it. So does a second SIGTERM to a program that took the first and stayed.
+    pub fn wait(&mut self, signals: &Signals) -> Result<Exit, Fault> {
+        let mut ended_by = None;
+        while !self.over(None, Some(signals))? {
+            while let Some(signal) = signals.next() {
+                let ending = ENDING.contains(&signal);
+                if ending && (ended_by.is_some() || !process::takes_signal(self.pid, signal)) {
+                    ended_by = Some(signal);
+                    self.signal(libc::SIGKILL)?;
+                } else {
+                    self.signal(signal)?;
+                    if signal == libc::SIGTERM {
+                        ended_by = Some(signal);
+                    }
+                }
+            }
+        }
+        let exit = self.reap()?;
+        Ok(match (exit, ended_by) {
+            (Exit::Signal(libc::SIGKILL), Some(signal)) => Exit::Signal(signal),
+            (exit, _) => exit,
+        })
+    }
+
+    /// Waits for the end without passing signals on; `None` if it does not come in time.
+    pub fn wait_at_most(&mut self, patience: Duration) -> Result<Option<Exit>, Fault> {
+        if self.exit.is_none() && !self.over(Some(Instant::now() + patience), None)? {
+            return Ok(None);
+        }
+        self.reap().map(Some)
+    }
+
+    /// pidfd_send_signal(2) to the first process: the PID can't have been given to another.
+    pub fn signal(&self, signal: i32) -> Result<(), Fault> {
+        // SAFETY: a descriptor that we own, and no siginfo.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0)
+        };
+        match Errno::result(sent) {
+            Ok(_) | Err(Errno::ESRCH) => Ok(()),
+            Err(e) => Err(Fault::broken("signal the container", e)),
+        }
+    }
+
+    /// Ends it, if it has not ended, and takes back what it changed.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        if self.exit.is_none() {
+            self.signal(libc::SIGKILL)?;
+            self.reap()?;
+        }
+        if std::mem::take(&mut self.terminal) {
+            take_terminal_back();
+        }
+        self.undo.carry_out()
+    }
+
+    /// Whether the first process has ended, by `until` or (with signals) before the next one comes.
+    fn over(&self, until: Option<Instant>, signals: Option<&Signals>) -> Result<bool, Fault> {
+        loop {
+            let mut ready = vec![PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            ready.extend(signals.map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
+            let left = until.map(|u| u.saturating_duration_since(Instant::now()));
+            let patience = left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
+            match poll(&mut ready, patience) {
+                Ok(_) => return Ok(ready[0].any() == Some(true)),
+                Err(Errno::EINTR) => {}
+                Err(e) => return Err(Fault::broken("wait for the container", e)),
+            }
+        }
+    }
+
+    fn reap(&mut self) -> Result<Exit, Fault> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        let status = waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED).doing("wait for the container")?;
+        let exit = match status {
+            WaitStatus::Exited(_, code) => Exit::Code(code),
+            WaitStatus::Signaled(_, signal, _) => Exit::Signal(signal as i32),
+            other => return Err(Fault::broken("wait for the container", format!("{other:?}"))),
+        };
+        self.exit = Some(exit);
+        Ok(exit)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // On the way out after another fault: that one is told, and the ledger still knows.
+        let _ = self.end();
+    }
+}
+
+/// Makes our own process group the terminal's foreground job again.
+fn take_terminal_back() {
+    let _ = nix::unistd::tcsetpgrp(std::io::stdin(), nix::unistd::getpgrp());
+}

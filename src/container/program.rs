@@ -1,0 +1,171 @@
+//! The last stage: the first process becomes the program that it was made for.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
+
+use super::message::{Channel, FromInside, Upward};
+use super::walk::close_on_exec;
+use super::Plan;
+use crate::fault::{Doing, Fault};
+use crate::image::{self, ExecProblem, explain_exec};
+use crate::kernel::caller::Caller;
+use crate::kernel::signals;
+use crate::kernel::told::Actor;
+
+/// What runs in the container.
+pub enum Program<'p> {
+    /// A program from the container's own files. With `own_environment` it gets a fresh environment
+    /// instead of the caller's.
+    Exec { argv: Vec<String>, own_environment: bool },
+    /// A function of ours, in the first process itself: for experiments that need nothing installed.
+    Call(Box<dyn FnOnce() -> i32 + 'p>),
+}
+
+/// Replacements for the standard streams; `None` passes ours through.
+#[derive(Default)]
+pub struct Stdio {
+    pub stdin: Option<OwnedFd>,
+    pub stdout: Option<OwnedFd>,
+    pub stderr: Option<OwnedFd>,
+}
+
+impl Stdio {
+    /// A program that says nothing and hears only what is written to the returned end of a pipe.
+    pub fn quiet() -> Result<(Stdio, OwnedFd), Fault> {
+        let (stdin, hold) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
+        let null = || File::options().write(true).open("/dev/null").map(OwnedFd::from).doing("open /dev/null");
+        Ok((Stdio { stdin: Some(stdin), stdout: Some(null()?), stderr: Some(null()?) }, hold))
+    }
+}
+
+/// Where programs are looked for in a container with an environment of its own.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Becomes the program, or says over the wire why that is not possible.
+pub fn become_it(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
+    let ready = settle(plan);
+    let fault = match (ready, std::mem::replace(&mut plan.program, Program::Call(Box::new(|| 0)))) {
+        (Err(fault), _) => fault,
+        (Ok(()), Program::Call(run)) => {
+            drop(wire);
+            return run();
+        }
+        (Ok(()), Program::Exec { argv, own_environment }) => {
+            let first = plan.layers.first().map_or("", |l| l.slug());
+            exec(&argv, own_environment, first, &wire, wanted)
+        }
+    };
+    let status = fault.status();
+    let _ = wire.say(&FromInside::Failed(fault));
+    status
+}
+
+/// Standard streams, terminal, signals and descriptors as a program expects them.
+fn settle(plan: &mut Plan) -> Result<(), Fault> {
+    if plan.terminal {
+        // A job of its own, in the foreground: Ctrl-C and Ctrl-Z are for it alone.
+        setpgid(getpid(), getpid()).doing("setpgid")?;
+        tcsetpgrp(io::stdin(), getpid()).doing("tcsetpgrp")?;
+    }
+    if let Some(fd) = &plan.stdio.stdin {
+        nix::unistd::dup2_stdin(fd.as_fd()).doing("dup2")?;
+    }
+    if let Some(fd) = &plan.stdio.stdout {
+        nix::unistd::dup2_stdout(fd.as_fd()).doing("dup2")?;
+    }
+    if let Some(fd) = &plan.stdio.stderr {
+        nix::unistd::dup2_stderr(fd.as_fd()).doing("dup2")?;
+    }
+    signals::reset();
+    close_on_exec()
+}
+
+/// Looks the program up as a shell would, and runs it. Returns what was wrong.
+fn exec(argv: &[String], own: bool, step: &'static str, wire: &Channel, wanted: Vec<&'static str>) -> Fault {
+    let environment = environment(own);
+    let path = match find(&argv[0], &environment) {
+        Ok(path) => path,
+        Err(fault) => return fault,
+    };
+    let texts = |list: &[String]| list.iter().map(|s| CString::new(s.as_str())).collect::<Result<Vec<_>, _>>();
+    let (Ok(name), Ok(args), Ok(envp)) =
+        (CString::new(path.to_string_lossy().as_bytes()), texts(argv), texts(&environment))
+    else {
+        return Fault::usage("nul-in-argument", &[]);
+    };
+    let mut upward = Upward { channel: wire, wanted };
+    let mut calls = Caller::new(Actor::Container, &mut upward);
+    calls.speak_for(step);
+    let fault = calls.execve("exec", &name, &args, &envp);
+    explain(&path).unwrap_or(fault)
+}
+
+/// The environment: a small one of its own, or the caller's.
+fn environment(own: bool) -> Vec<String> {
+    let from_caller = |name: &str| std::env::var(name).ok().map(|value| format!("{name}={value}"));
+    if !own {
+        return std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    }
+    let mut list = vec![format!("PATH={PATH}"), "HOME=/root".into()];
+    list.extend(["TERM", "COLORTERM"].iter().filter_map(|name| from_caller(name)));
+    list
+}
+
+/// The file that a command name stands for: as it is with a slash in it, else the first in PATH.
+fn find(name: &str, environment: &[String]) -> Result<PathBuf, Fault> {
+    if name.contains('/') {
+        return Ok(name.into());
+    }
+    let path = environment.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(PATH);
+    let candidates = path.split(':').map(|dir| Path::new(dir).join(name));
+    let mut refused = None;
+    for candidate in candidates {
+        if access(&candidate, AccessFlags::X_OK).is_ok() && candidate.is_file() {
+            return Ok(candidate);
+        }
+        if candidate.is_file() {
+            refused = Some(candidate);
+        }
+    }
+    // A file that is there but may not be run is the better thing to complain about.
+    Err(refused.and_then(|path| explain(&path)).unwrap_or_else(|| {
+        Fault::program(127, "program-not-found", &[("program", name), ("path", path)])
+    }))
+}
+
+/// Why the kernel would not run a file, beyond its error number.
+fn explain(path: &Path) -> Option<Fault> {
+    let program = path.display().to_string();
+    if !path.exists() && std::fs::symlink_metadata(path).is_err() {
+        return Some(Fault::program(127, "program-missing", &[("program", &program)]));
+    }
+    explain_exec(Path::new("/"), path).map(|problem| in_words(&program, problem))
+}
+
+/// The words for what is wrong with a program, and Docker's exit status for it.
+fn in_words(program: &str, problem: ExecProblem) -> Fault {
+    let fault = |status, key: &str, what: &str| Fault::program(status, key, &[("program", program), ("what", what)]);
+    let machine = |number| image::machine_name(number).map_or_else(|| format!("machine {number}"), String::from);
+    match problem {
+        ExecProblem::NotThere(_) => fault(127, "program-missing", ""),
+        ExecProblem::MissingLoader { loader } => fault(127, "program-loader", &loader.display().to_string()),
+        ExecProblem::Interpreter { interpreter, .. } => {
+            fault(127, "program-interpreter", &interpreter.display().to_string())
+        }
+        ExecProblem::DosLineEnding { interpreter } => {
+            fault(127, "program-dos", &interpreter.display().to_string())
+        }
+        ExecProblem::MissingLibraries { names } => fault(127, "program-libraries", &names.join(", ")),
+        ExecProblem::NotExecutable { .. } | ExecProblem::NoExecMount => fault(126, "program-not-executable", ""),
+        ExecProblem::Directory => fault(126, "program-directory", ""),
+        ExecProblem::WrongArchitecture { program, host } => {
+            fault(126, "program-architecture", &format!("{}, {}", machine(program), machine(host)))
+        }
+        ExecProblem::NotAFile | ExecProblem::NotAProgram => fault(126, "program-not-one", ""),
+    }
+}

@@ -1,0 +1,107 @@
+//! What one container's start changed on the host's side, and the way back, last thing first.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::fault::{Doing, Fault};
+use crate::kernel::ledger::{Ledger, Undo};
+use crate::kernel::netlink::nft::nft_delete_table;
+use crate::kernel::netlink::route::delete_link;
+use crate::kernel::netlink::{Device, Family, Name, NetlinkError, NetlinkSocket};
+
+/// One thing to take back.
+pub enum Reversal {
+    /// Lives outside the lab: it is in the ledger too.
+    Outside(Undo),
+    /// A directory tree in the lab.
+    Tree(PathBuf),
+    /// A link in the lab's network namespace; a veth pair goes with either of its ends.
+    Link(String),
+    /// An nftables table in the lab's network namespace.
+    Table(String),
+    /// A setting in /proc/sys, and what it said before.
+    Setting { file: PathBuf, before: String },
+    /// cgroup v2: go back into the group that we had left.
+    MoveBack { group: PathBuf },
+}
+
+/// The list, filled before each change.
+pub struct Undos {
+    list: Vec<Reversal>,
+    ledger: Ledger,
+}
+
+impl Undos {
+    pub fn new(ledger: Ledger) -> Undos {
+        Undos { list: Vec::new(), ledger }
+    }
+
+    /// Notes what would take back a change that is about to be made.
+    pub fn before(&mut self, reversal: Reversal) -> Result<(), Fault> {
+        if let Reversal::Outside(undo) = &reversal {
+            self.ledger.record(undo)?;
+        }
+        self.list.push(reversal);
+        Ok(())
+    }
+
+    /// Takes everything back. Goes on after a failure, and returns the first.
+    pub fn carry_out(&mut self) -> Result<(), Fault> {
+        let mut first = Ok(());
+        while let Some(reversal) = self.list.pop() {
+            let outcome = reversal.carry_out();
+            if first.is_ok() {
+                first = outcome;
+            }
+        }
+        if first.is_ok() {
+            self.ledger.close();
+        }
+        first
+    }
+}
+
+impl Reversal {
+    fn carry_out(&self) -> Result<(), Fault> {
+        match self {
+            Reversal::Outside(undo) => undo.carry_out(),
+            Reversal::Tree(dir) => match fs::remove_dir_all(dir) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).doing(format!("remove {}", dir.display())),
+                _ => Ok(()),
+            },
+            Reversal::Link(name) => remove_link(name).doing(format!("remove the link {name}")),
+            Reversal::Table(name) => remove_table(name).doing(format!("remove the nftables table {name}")),
+            Reversal::Setting { file, before } => {
+                fs::write(file, before).doing(format!("write {}", file.display()))
+            }
+            Reversal::MoveBack { group } => {
+                fs::write(group.join("cgroup.procs"), "0").doing(format!("move back into {}", group.display()))
+            }
+        }
+    }
+}
+
+/// Removes a link of the lab's, unless it is gone already.
+fn remove_link(name: &str) -> Result<(), NetlinkError> {
+    let Ok(device) = Device::find(&Name::new(name)?) else { return Ok(()) };
+    let mut socket = NetlinkSocket::open(Family::Route)?;
+    let request = delete_link(&mut socket.sequence, &device);
+    match socket.send(&request) {
+        // A veth goes when the namespace of its other end does, which may be just now.
+        Err(e) if e.errno != Errno::ENODEV => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Removes an nftables table of the lab's, unless it was never made.
+fn remove_table(name: &str) -> Result<(), NetlinkError> {
+    let mut socket = NetlinkSocket::open(Family::Netfilter)?;
+    let request = nft_delete_table(&mut socket.sequence, &Name::new(name)?);
+    match socket.send(&request) {
+        Err(e) if e.errno != Errno::ENOENT => Err(e),
+        _ => Ok(()),
+    }
+}

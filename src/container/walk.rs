@@ -1,0 +1,182 @@
+//! One container start, from end to end: prepare → clone → attach → enter → exec. (Waiting and
+//! undoing are [`Container::wait`] and [`Container::end`].)
+//!
+//! ```text
+//!   the workshop                          the first process
+//!   prepare: groups, directories, bridge
+//!   clone3 ─────────────────────────────▶ born in its namespaces; waits
+//!   attach: what needs its PID
+//!   go ─────────────────────────────────▶ enter: stage by stage
+//!   tells each call          ◀─────────── calls as they are made
+//!                            ◀─────────── ready; waits
+//!   go ─────────────────────────────────▶ execve: the wire closes, the program runs
+//! ```
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+use super::message::{Channel, FromInside, Upward};
+use super::undo::Undos;
+use super::{Container, Plan, init, program};
+use crate::fault::{Doing, Fault};
+use crate::kernel::caller::Caller;
+use crate::kernel::clone3;
+use crate::kernel::ledger::Ledger;
+use crate::kernel::told::{Actor, Listener};
+use crate::kernel::visit::guarded;
+use crate::lab::Lab;
+use crate::layers::{Host, Inside, Made, Stage};
+
+/// Makes the container that `plan` describes and leaves its first process waiting, one execve(2)
+/// away from its program. If anything fails, what was done so far is taken back.
+pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<Container, Fault> {
+    let number = lab.next_number();
+    let mut undo = Undos::new(Ledger::open(&lab.folders.ledger(), number)?);
+    let mut made = Made::default();
+    let (ours, theirs) = Channel::pair()?;
+    let later: CloneFlags = plan.layers.iter().map(|l| l.later_namespaces()).collect();
+    let namespaces = namespaces(&plan) | later;
+
+    match prepare_and_clone(&mut plan, lab, number, &mut undo, &mut made, listener) {
+        Ok(Some(pid)) => {
+            drop(theirs);
+            let pidfd = pidfd_open(pid)?;
+            let terminal = plan.terminal;
+            let mut container =
+                Container { pid, pidfd, namespaces, made, channel: None, becoming: None, undo, exit: None, terminal };
+            // From here on, dropping the container ends the process and undoes the rest.
+            attach(&mut plan, lab, number, &mut container, listener)?;
+            ours.go()?;
+            hear_until_ready(&ours, &mut container, listener)?;
+            container.channel = Some(ours);
+            Ok(container)
+        }
+        Ok(None) => {
+            drop(ours);
+            let wanted = plan.layers.iter().map(|l| l.slug()).filter(|s| listener.wants(s)).collect();
+            guarded(|| first_process(plan, theirs, wanted))
+        }
+        Err(fault) => {
+            // The first fault is the one to tell; what can't be undone stays in the ledger.
+            let _ = undo.carry_out();
+            Err(fault)
+        }
+    }
+}
+
+/// The namespaces that the first process is born in.
+fn namespaces(plan: &Plan) -> CloneFlags {
+    plan.layers.iter().map(|l| l.namespaces()).collect()
+}
+
+/// The host's part before there is a process, and the process. `None` is the process itself.
+fn prepare_and_clone(
+    plan: &mut Plan,
+    lab: &Lab,
+    number: u32,
+    undo: &mut Undos,
+    made: &mut Made,
+    listener: &mut dyn Listener,
+) -> Result<Option<Pid>, Fault> {
+    let mut host = Host { calls: Caller::new(Actor::Host, listener), undo, lab, number, made };
+    for layer in &mut plan.layers {
+        host.calls.speak_for(layer.slug());
+        layer.prepare(&mut host)?;
+    }
+    let flags = namespaces(plan).bits() as u64;
+    let birthplace = plan.layers.iter().find_map(|l| l.birthplace()).map(|fd| fd.as_raw_fd());
+    // The call belongs to the last step that added something to it.
+    let adds = |l: &&Box<dyn crate::layers::Layer>| !l.namespaces().is_empty() || l.birthplace().is_some();
+    host.calls.speak_for(plan.layers.iter().rev().find(adds).map_or("", |l| l.slug()));
+    host.calls.clone3("clone", &clone3::arguments(flags, birthplace))
+}
+
+/// The host's part while the process waits.
+fn attach(
+    plan: &mut Plan,
+    lab: &Lab,
+    number: u32,
+    container: &mut Container,
+    listener: &mut dyn Listener,
+) -> Result<(), Fault> {
+    let (child, undo, made) = (container.pid, &mut container.undo, &mut container.made);
+    let mut host = Host { calls: Caller::new(Actor::Host, listener), undo, lab, number, made };
+    for layer in &mut plan.layers {
+        host.calls.speak_for(layer.slug());
+        layer.attach(&mut host, child)?;
+    }
+    Ok(())
+}
+
+/// Passes on what the first process tells, until it is ready.
+fn hear_until_ready(wire: &Channel, container: &mut Container, listener: &mut dyn Listener) -> Result<(), Fault> {
+    loop {
+        match wire.receive()? {
+            Some(FromInside::About(call)) => {
+                listener.about(&call).map_err(Fault::output)?;
+                wire.go()?;
+            }
+            Some(FromInside::Told(call)) => listener.told(call).map_err(Fault::output)?,
+            Some(FromInside::Ready) => return Ok(()),
+            Some(FromInside::Failed(fault)) => return Err(fault),
+            None => {
+                let exit = container.reap()?;
+                return Err(Fault::broken("set up the container", format!("its first process ended: {exit:?}")));
+            }
+        }
+    }
+}
+
+/// The whole life of the first process, up to its program.
+fn first_process(mut plan: Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
+    let outcome = wire.wait().and_then(|()| enter(&plan, &wire, wanted.clone())).and_then(|()| {
+        wire.say(&FromInside::Ready)?;
+        wire.wait()
+    });
+    match outcome {
+        Ok(()) if plan.init => init::run(&mut plan, wire, wanted),
+        Ok(()) => program::become_it(&mut plan, wire, wanted),
+        Err(fault) => {
+            let status = fault.status();
+            // If nobody hears it, nobody is left to be told.
+            let _ = wire.say(&FromInside::Failed(fault));
+            status
+        }
+    }
+}
+
+/// Every layer's part inside, stage by stage.
+fn enter(plan: &Plan, wire: &Channel, wanted: Vec<&'static str>) -> Result<(), Fault> {
+    let mut upward = Upward { channel: wire, wanted };
+    let calls = Caller::new(Actor::Container, &mut upward);
+    let mut inside = Inside { calls, root: PathBuf::from("/"), root_is_mount: false };
+    for stage in Stage::ALL {
+        for layer in &plan.layers {
+            inside.calls.speak_for(layer.slug());
+            layer.enter(stage, &mut inside)?;
+        }
+    }
+    Ok(())
+}
+
+/// A descriptor for the process (pidfd_open(2)). It is our child and not reaped, so the PID is its.
+fn pidfd_open(pid: Pid) -> Result<OwnedFd, Fault> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = Errno::result(fd).doing("pidfd_open")?;
+    // SAFETY: a descriptor that the kernel has just given us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Nothing of ours is open in the program: everything above stderr is closed by execve(2)
+/// (close_range(2) with `CLOSE_RANGE_CLOEXEC`).
+pub fn close_on_exec() -> Result<(), Fault> {
+    let cloexec = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: no pointers; descriptors are marked, not closed.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, cloexec) };
+    Errno::result(done).doing("close_range").map(drop)
+}

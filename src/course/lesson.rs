@@ -1,0 +1,251 @@
+//! The text of one step, read from `lessons/NN-slug/LANG.md`.
+//!
+//! The same file is a page of the book. Here only its structure matters: headings with ids, and below each of them
+//! paragraphs, code, lists and tables. Text that is looked up and missing never stops a run: the key stands in for
+//! it, and a test makes sure that it does not come to that.
+
+use include_dir::{Dir, include_dir};
+
+use super::Step;
+use super::language::Lang;
+use super::markdown::{self, Block, Section, Table};
+
+static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lessons");
+
+/// One lesson in one language.
+///
+/// Text comes without markdown, but for backticks around code: they tell code apart where there is no colour.
+#[derive(Debug)]
+pub struct Lesson {
+    source: String,
+    sections: Vec<Section>,
+}
+
+/// A question with choices, one of them right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Question {
+    pub ask: String,
+    pub choices: Vec<String>,
+    /// Index of the right choice in `choices`.
+    pub right: usize,
+    /// Why it is the right one.
+    pub because: String,
+}
+
+impl Lesson {
+    /// The lesson of a step; in English where it has not been translated.
+    pub fn load(step: &Step, lang: Lang) -> Lesson {
+        let text = text_of(step, lang).or_else(|| text_of(step, Lang::En));
+        Lesson::parse(text.unwrap_or_default())
+    }
+
+    /// Reads the markdown of a lesson. Any text is a lesson; what it lacks is found missing when it is looked up.
+    pub fn parse(source: &str) -> Lesson {
+        Lesson { source: source.to_string(), sections: markdown::read(source) }
+    }
+
+    /// The lesson's title, e.g. `A root of its own`.
+    pub fn title(&self) -> &str {
+        self.sections.first().map_or("", |section| &section.heading)
+    }
+
+    /// One line that says what the step adds to the container.
+    pub fn adds(&self) -> &str {
+        self.sections.first().and_then(Section::paragraph).unwrap_or_default()
+    }
+
+    /// The one idea of the step, a paragraph.
+    pub fn idea(&self) -> &str {
+        self.text("idea").unwrap_or_default()
+    }
+
+    /// What to ask before the run.
+    pub fn predict(&self) -> Option<Question> {
+        let section = self.section("predict")?;
+        let items = section.blocks.iter().find_map(|block| match block {
+            Block::List(items) => Some(items),
+            _ => None,
+        })?;
+        let mut paragraphs = section.paragraphs();
+        Some(Question {
+            ask: paragraphs.next()?.to_string(),
+            choices: items.iter().map(|item| item.text.clone()).collect(),
+            right: items.iter().position(|item| item.ticked == Some(true))?,
+            because: paragraphs.next().unwrap_or_default().to_string(),
+        })
+    }
+
+    /// Why a call is made, in a sentence or two; `key` is the call's `why`.
+    pub fn why<'a>(&'a self, key: &'a str) -> &'a str {
+        self.text(&format!("call-{key}")).unwrap_or(key)
+    }
+
+    /// The short label of a fact in the table of outside and inside.
+    pub fn fact_label<'a>(&'a self, key: &'a str) -> &'a str {
+        self.heading(&format!("fact-{key}")).unwrap_or(key)
+    }
+
+    /// What a check claims, e.g. `The old root is in no line of mountinfo`.
+    pub fn check_claim<'a>(&'a self, key: &'a str) -> &'a str {
+        self.heading(&format!("check-{key}")).unwrap_or(key)
+    }
+
+    /// What to do or to look at when a check failed.
+    pub fn check_help(&self, key: &str) -> &str {
+        self.text(&format!("check-{key}")).unwrap_or_default()
+    }
+
+    /// What is still open after this step and leads to the next.
+    pub fn open(&self) -> &str {
+        self.text("open").unwrap_or_default()
+    }
+
+    /// The same thing as shell commands, and what to watch when typing them.
+    pub fn by_hand(&self) -> (&str, &str) {
+        let code = self.section("by-hand").and_then(|section| {
+            section.blocks.iter().find_map(|block| match block {
+                Block::Code(code) => Some(code.as_str()),
+                _ => None,
+            })
+        });
+        (code.unwrap_or_default(), self.text("by-hand").unwrap_or_default())
+    }
+
+    /// The same thing in Docker, the first sentence of it.
+    pub fn docker(&self) -> &str {
+        first_sentence(self.text("docker").unwrap_or_default())
+    }
+
+    /// Whether the lesson has a heading with this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.section(id).is_some()
+    }
+
+    /// The ids of all headings, in order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.sections.iter().map(|section| section.id.as_str())
+    }
+
+    /// The heading with this id.
+    pub fn heading(&self, id: &str) -> Option<&str> {
+        self.section(id).map(|section| section.heading.as_str())
+    }
+
+    /// The first paragraph below the heading with this id.
+    pub fn text(&self, id: &str) -> Option<&str> {
+        self.section(id)?.paragraph()
+    }
+
+    /// The blocks below the heading with this id, up to the next heading.
+    pub fn blocks(&self, id: &str) -> &[Block] {
+        self.section(id).map_or(&[], |section| &section.blocks)
+    }
+
+    /// The first table below the heading with this id.
+    pub fn table(&self, id: &str) -> Option<&Table> {
+        self.blocks(id).iter().find_map(|block| match block {
+            Block::Table(table) => Some(table),
+            _ => None,
+        })
+    }
+
+    /// The markdown of a section with its subsections, as it stands in the file.
+    pub fn extra(&self, id: &str) -> Option<&str> {
+        self.source.get(self.section(id)?.body.clone()).map(str::trim)
+    }
+
+    fn section(&self, id: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.id == id)
+    }
+}
+
+fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
+    LESSONS.get_file(format!("{}/{}.md", step.folder(), lang.code()))?.contents_utf8()
+}
+
+/// The text up to the first full stop that ends a sentence: not one inside code, nor that of an abbreviation.
+fn first_sentence(text: &str) -> &str {
+    let mut in_code = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '`' => in_code = !in_code,
+            '.' if !in_code => {
+                let (before, after) = (&text[..at], &text[at + 1..]);
+                let abbreviated = before.ends_with("e.g") || before.ends_with("i.e");
+                if !abbreviated && (after.is_empty() || after.starts_with(' ')) {
+                    return &text[..=at];
+                }
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lesson() -> Lesson {
+        Lesson::parse(include_str!("fixture/en.md"))
+    }
+
+    #[test]
+    fn short_texts_are_found_by_key() {
+        let lesson = lesson();
+        assert_eq!(lesson.title(), "A root of its own");
+        assert!(lesson.adds().starts_with("Own root filesystem"));
+        assert!(lesson.idea().starts_with("A process finds every file through its root."));
+        assert_eq!(lesson.fact_label("home"), "`ls /home`");
+        assert_eq!(lesson.check_claim("old-root-gone"), "The old root is in no line of mountinfo");
+        assert!(lesson.check_help("old-root-gone").contains("umount2(2)"));
+        assert!(!lesson.why("pivot").contains("fact:"), "{}", lesson.why("pivot"));
+    }
+
+    #[test]
+    fn the_question_has_one_right_answer() {
+        let Some(question) = lesson().predict() else { panic!("a question") };
+        assert_eq!(question.ask, "What does `ls /home` show in the container?");
+        assert_eq!(question.choices.len(), 3);
+        assert_eq!(question.right, 2);
+        assert!(question.because.starts_with("The new root"));
+    }
+
+    #[test]
+    fn code_is_kept_as_it_stands() {
+        let lesson = lesson();
+        let (code, note) = lesson.by_hand();
+        assert!(code.starts_with("unshare -pfmui sh\n"), "{code}");
+        assert!(code.ends_with("umount -l ."), "{code}");
+        assert!(note.starts_with("The shell keeps"), "{note}");
+    }
+
+    #[test]
+    fn only_the_first_sentence_of_docker_is_taken() {
+        assert_eq!(
+            lesson().docker(),
+            "Every `docker run` does this; e.g. `--hostname box. 1` sets the name."
+        );
+        assert_eq!(first_sentence("셸은 남습니다. 다음 문장."), "셸은 남습니다.");
+    }
+
+    #[test]
+    fn tables_and_markdown_of_other_sections_are_at_hand() {
+        let lesson = lesson();
+        let table = lesson.table("files").map(|table| (table.head.len(), table.rows.len()));
+        assert_eq!(table, Some((3, 2)));
+        let extra = lesson.extra("checks").unwrap_or_default();
+        assert!(extra.starts_with("### The old root") && extra.contains("{#check-escape}"));
+        assert!(!extra.contains("Still open"), "{extra}");
+    }
+
+    #[test]
+    fn a_missing_text_is_its_key() {
+        let lesson = Lesson::parse("");
+        assert_eq!(lesson.why("pivot"), "pivot");
+        assert_eq!(lesson.fact_label("root"), "root");
+        assert_eq!(lesson.check_claim("escape"), "escape");
+        assert_eq!(lesson.predict(), None);
+        assert_eq!(lesson.by_hand(), ("", ""));
+    }
+}

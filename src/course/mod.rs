@@ -1,0 +1,147 @@
+//! The course: its steps in order, the text of their lessons and the languages these are written in.
+
+pub mod language;
+pub mod lesson;
+pub mod markdown;
+pub mod progress;
+pub mod words;
+
+#[cfg(test)]
+mod format;
+
+/// One step of the course. Number and slug never change once released.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
+    pub number: u32,
+    pub slug: &'static str,
+}
+
+/// Every step in order. A later step is added at the end, here and nowhere else.
+pub const STEPS: [Step; 6] = [
+    Step { number: 1, slug: "unshare-pid" },
+    Step { number: 2, slug: "mount-proc" },
+    Step { number: 3, slug: "pivot-root" },
+    Step { number: 4, slug: "cgroup-limit" },
+    Step { number: 5, slug: "overlay" },
+    Step { number: 6, slug: "veth-bridge" },
+];
+
+impl Step {
+    /// The step with this number, slug or lesson folder: `3`, `pivot-root` and `03-pivot-root` are the same one.
+    pub fn find(name: &str) -> Option<&'static Step> {
+        STEPS
+            .iter()
+            .find(|step| name == step.slug || name == step.folder() || name.parse() == Ok(step.number))
+    }
+
+    /// The step whose slug is most like `name`, if any is like enough to be what was meant.
+    pub fn closest(name: &str) -> Option<&'static Step> {
+        let wanted = letters(name);
+        if wanted.chars().count() < 2 {
+            return None;
+        }
+        // A whole part of a slug ("cgroup", "proc") says enough; anything else may be misspelt in a third of its letters.
+        let part = STEPS.iter().find(|step| letters(step.slug).contains(&wanted));
+        part.or_else(|| {
+            let allowed = (wanted.chars().count() / 3).max(1);
+            STEPS
+                .iter()
+                .map(|step| (distance(&wanted, &letters(step.slug)), step))
+                .min_by_key(|(distance, _)| *distance)
+                .filter(|(distance, _)| *distance <= allowed)
+                .map(|(_, step)| step)
+        })
+    }
+
+    /// The steps that this one stands on: all before it.
+    pub fn builds_on(&self) -> Vec<&'static Step> {
+        STEPS.iter().filter(|step| step.number < self.number).collect()
+    }
+
+    /// The step that comes after this one.
+    pub fn next(&self) -> Option<&'static Step> {
+        STEPS.iter().find(|step| step.number == self.number + 1)
+    }
+
+    /// Folder of the lesson below `lessons/`: `03-pivot-root`.
+    pub fn folder(&self) -> String {
+        format!("{:02}-{}", self.number, self.slug)
+    }
+
+    /// Source file of the layer that the step adds: `src/layers/pivot_root.rs`.
+    pub fn source(&self) -> String {
+        format!("src/layers/{}.rs", self.slug.replace('-', "_"))
+    }
+}
+
+/// What counts when names are compared: `Pivot_Root` and `pivotroot` are meant alike.
+fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Levenshtein distance: how many letters to insert, delete or replace to turn `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slug(step: Option<&Step>) -> Option<&str> {
+        step.map(|step| step.slug)
+    }
+
+    #[test]
+    fn a_step_is_found_by_number_slug_and_folder() {
+        for name in ["3", "03", "pivot-root", "03-pivot-root"] {
+            assert_eq!(slug(Step::find(name)), Some("pivot-root"), "{name}");
+        }
+        for name in ["0", "7", "99", "", "pivotroot", "-3"] {
+            assert_eq!(slug(Step::find(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_the_places_in_the_table() {
+        assert!(STEPS.iter().zip(1..).all(|(step, place)| step.number == place));
+    }
+
+    #[test]
+    fn the_closest_step_is_the_one_meant() {
+        for (name, meant) in [
+            ("pivotroot", Some("pivot-root")),
+            ("pviot-root", Some("pivot-root")),
+            ("unshare", Some("unshare-pid")),
+            ("Mount_Proc", Some("mount-proc")),
+            ("cgroups-limit", Some("cgroup-limit")),
+            ("overlayfs", Some("overlay")),
+            ("bridge", Some("veth-bridge")),
+            ("kubernetes", None),
+            ("99", None),
+            ("", None),
+        ] {
+            assert_eq!(slug(Step::closest(name)), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn steps_know_their_neighbours_and_files() {
+        let Some(step) = Step::find("3") else { panic!("step 3 exists") };
+        assert_eq!(step.builds_on().iter().map(|step| step.number).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(slug(step.next()), Some("cgroup-limit"));
+        assert_eq!(slug(Step::find("6").and_then(Step::next)), None);
+        assert_eq!(step.source(), "src/layers/pivot_root.rs");
+    }
+}

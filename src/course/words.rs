@@ -1,0 +1,150 @@
+//! The program's own words, in the learner's language: `lessons/words/LANG.toml`.
+
+use std::sync::OnceLock;
+
+use toml::{Table, Value};
+
+use super::language::Lang;
+use crate::fault::{Fault, Refused, With, errno_name};
+
+/// The words of one language.
+pub struct Words(Table);
+
+/// A failure in words: what failed, what usually causes it, what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit status.
+    pub code: i32,
+    pub message: String,
+    pub cause: String,
+    pub hint: String,
+}
+
+impl Words {
+    /// The words of `lang`, which are part of the program.
+    pub fn of(lang: Lang) -> &'static Words {
+        static EN: OnceLock<Words> = OnceLock::new();
+        static KO: OnceLock<Words> = OnceLock::new();
+        match lang {
+            Lang::En => EN.get_or_init(|| Words::parse(include_str!("../../lessons/words/en.toml"))),
+            Lang::Ko => KO.get_or_init(|| Words::parse(include_str!("../../lessons/words/ko.toml"))),
+        }
+    }
+
+    /// A test holds both files to the format; a broken one would leave the keys to speak.
+    fn parse(text: &str) -> Words {
+        Words(text.parse().unwrap_or_default())
+    }
+
+    fn get(&self, table: &str, key: &str, part: Option<&str>) -> Option<&str> {
+        let entry = self.0.get(table)?.get(key)?;
+        part.map_or(Some(entry), |part| entry.get(part)).and_then(Value::as_str)
+    }
+
+    /// The words `[say] key`, or the key itself.
+    pub fn say(&self, key: &'static str) -> &str {
+        self.get("say", key, None).unwrap_or(key)
+    }
+
+    /// The words `[say] key` with its placeholders filled.
+    pub fn fill(&self, key: &'static str, with: &[(&str, &str)]) -> String {
+        fill(self.say(key), with.iter().copied())
+    }
+
+    /// A fault in words. A closed pipe has none.
+    pub fn failure(&self, fault: &Fault) -> Option<Failure> {
+        let code = fault.status();
+        let (message, cause, hint) = match fault {
+            Fault::ClosedPipe => return None,
+            Fault::Refused(refused) => self.refused(refused),
+            Fault::Unable { key, with } | Fault::Usage { key, with } | Fault::Program { key, with, .. } => {
+                self.known(key, with)
+            }
+            Fault::Interrupted(signal) => self.known("interrupted", &vec![("signal".into(), signal.to_string())]),
+            Fault::Broken { doing, problem } => (
+                self.fill("broken", &[("doing", doing), ("problem", problem)]),
+                self.say("broken-cause").into(),
+                self.say("broken-hint").into(),
+            ),
+        };
+        Some(Failure { code, message, cause, hint })
+    }
+
+    fn known(&self, key: &str, with: &With) -> (String, String, String) {
+        let part = |part| {
+            let text = self.get("fault", key, Some(part)).unwrap_or(key);
+            fill(text, with.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+        };
+        (part("message"), part("cause"), part("hint"))
+    }
+
+    /// The call itself is the message; cause and hint by the most particular entry there is.
+    fn refused(&self, refused: &Refused) -> (String, String, String) {
+        let errno = errno_name(&refused.errno);
+        let keys = [
+            format!("{}.{}.{errno}", refused.name, refused.why),
+            format!("{}.{errno}", refused.name),
+            errno,
+            "other".into(),
+        ];
+        let found = |part| keys.iter().find_map(|key| self.get("errno", key, Some(part))).unwrap_or_default();
+        let said = refused.said.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
+        (format!("{refused}{said}"), found("cause").into(), found("hint").into())
+    }
+}
+
+fn fill<'a>(text: &str, with: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    with.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Every key with the placeholders in its text.
+    fn shape(words: &Words) -> BTreeMap<String, Vec<String>> {
+        fn walk(at: String, value: &Value, found: &mut BTreeMap<String, Vec<String>>) {
+            match value {
+                Value::Table(table) => table.iter().for_each(|(k, v)| walk(format!("{at}/{k}"), v, found)),
+                Value::String(text) => {
+                    let mut names: Vec<_> =
+                        text.split('{').skip(1).filter_map(|p| Some(p.split_once('}')?.0.to_owned())).collect();
+                    names.sort();
+                    found.insert(at, names);
+                }
+                other => panic!("{at}: {other:?} is no text"),
+            }
+        }
+        let mut found = BTreeMap::new();
+        walk(String::new(), &Value::Table(words.0.clone()), &mut found);
+        found
+    }
+
+    #[test]
+    fn both_languages_say_the_same_things() {
+        let (en, ko) = (shape(Words::of(Lang::En)), shape(Words::of(Lang::Ko)));
+        assert!(en.len() > 100, "the words were not read");
+        assert_eq!(en, ko);
+    }
+
+    #[test]
+    fn the_most_particular_cause_is_told() {
+        let refused = |name: &str, why: &str, errno| {
+            let fault = Fault::Refused(Refused {
+                step: "mount-proc".into(),
+                name: name.into(),
+                why: why.into(),
+                args: vec!["\"proc\"".into()],
+                errno,
+                said: None,
+            });
+            Words::of(Lang::En).failure(&fault).unwrap()
+        };
+        let masked = refused("mount", "proc", libc::EPERM);
+        assert_eq!(masked.message, "mount-proc: mount(\"proc\") = EPERM");
+        assert!(masked.cause.contains("masked"));
+        assert!(refused("mount", "dev", libc::EPERM).cause.contains("privilege"));
+        assert!(refused("mount", "dev", libc::ELOOP).hint.contains("doctor"));
+    }
+}

@@ -1,0 +1,53 @@
+//! The two folders that the workshop keeps on the real host: a cache (the image made from the
+//! host's programs) and its state (the undo ledger, what the learner has done).
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use crate::fault::Fault;
+
+/// Where they are, made if need be.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    pub cache: PathBuf,
+    pub state: PathBuf,
+}
+
+impl Folders {
+    /// The XDG base directories, or a private folder in /tmp for a user whose home can't be written.
+    pub fn find() -> Result<Folders, Fault> {
+        let xdg = etcetera::base_strategy::Xdg::new().ok();
+        let fallback = std::env::temp_dir().join(format!("workshop-{}", nix::unistd::geteuid()));
+        let cache = xdg.as_ref().map(|x| x.cache_dir().join("workshop"));
+        let state = xdg.as_ref().and_then(|x| x.state_dir()).map(|d| d.join("workshop"));
+        Ok(Folders { cache: usable(cache, &fallback, "cache")?, state: usable(state, &fallback, "state")? })
+    }
+
+    /// The undo ledger's pages.
+    pub fn ledger(&self) -> PathBuf {
+        self.state.join("ledger")
+    }
+}
+
+fn usable(wanted: Option<PathBuf>, fallback: &Path, name: &str) -> Result<PathBuf, Fault> {
+    if let Some(dir) = wanted.filter(|dir| private_dir(dir)) {
+        return Ok(dir);
+    }
+    let dir = fallback.join(name);
+    // Anyone may write to /tmp: a folder there must be ours before anything in it is trusted.
+    if private_dir(fallback) && private_dir(&dir) {
+        return Ok(dir);
+    }
+    let path = fallback.display().to_string();
+    Err(Fault::unable("no-folder", &[("path", &path)]))
+}
+
+/// Makes a directory (mode 0700) or finds one that belongs to us and can be written.
+fn private_dir(dir: &Path) -> bool {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir).is_ok();
+    made && fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir() && m.uid() == nix::unistd::geteuid().as_raw())
+        && nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK).is_ok()
+}

@@ -1,0 +1,269 @@
+//! The cache of built images: layers named by what is in them.
+//!
+//! ```text
+//! STORE/layers/sha256-…/       the layers, each named by its digest
+//! STORE/images/sha256-….json   the manifests, each named by the question that it answers
+//! STORE/tmp-PID-START-N/       builds under way
+//! ```
+//!
+//! A layer is written in a `tmp-` directory and renamed into place, so that whatever has a name
+//! among the layers is whole. Builds need no lock: two that make the same image make the same
+//! names, and whoever comes second finds its work done.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::layer::Layer;
+use super::manifest::{LayerRecord, Manifest, directory_name, stamp_sources};
+use super::scratch::{self, Scratch};
+use super::{At, Image, ImageError, configuration, digest, plan, wanted};
+
+/// Counts up when the same host files are to give another image than before.
+const FORMAT: &str = "1";
+
+/// How many images are kept, however old.
+const KEPT: usize = 3;
+
+/// How long an image is kept after its last use, however many there are.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The cache directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// What an image is asked for: everything besides the content of files that decides what is in it.
+struct Request<'a> {
+    search: &'a [PathBuf],
+    found: Vec<(&'static str, PathBuf)>,
+    terminal: Option<String>,
+}
+
+impl Store {
+    /// The store in DIR, which belongs to us alone.
+    pub fn new(dir: PathBuf) -> Store {
+        Store { dir }
+    }
+
+    /// A root filesystem of the programs that the host has in SEARCH.
+    ///
+    /// The first call copies; later ones only look whether everything is still the same.
+    ///
+    /// # Errors
+    /// `NoShell` if SEARCH holds no `sh`; `Io` if a file can't be read or the store not written.
+    pub fn host_image(&self, search: &[PathBuf]) -> Result<Image, ImageError> {
+        scratch::sweep(&self.dir);
+        let found = wanted::lookup(search);
+        let terminal = configuration::unusual_terminal();
+        let request = Request {
+            search,
+            found,
+            terminal,
+        };
+        let manifest = self.images().join(request.key() + ".json");
+        if let Some(image) = self.cached(&manifest, &request) {
+            return Ok(image);
+        }
+        let image = self.build(&manifest, &request)?;
+        self.collect_garbage();
+        Ok(image)
+    }
+
+    /// The image that the manifest at PATH records, if nothing has changed since.
+    ///
+    /// Whatever is wrong with it (unreadable, cut short, of another version) only means that the
+    /// image is built again.
+    fn cached(&self, path: &Path, request: &Request) -> Option<Image> {
+        let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        if !request.same_as(&manifest) || !manifest.sources_unchanged() {
+            return None;
+        }
+        let intact = |layer: &LayerRecord| layer.intact(&self.layers().join(layer.directory()));
+        if !manifest.layers.iter().all(intact) {
+            return None;
+        }
+        let image = self.image(&manifest);
+        touch(path);
+        image.layers.iter().for_each(|layer| touch(layer));
+        Some(image)
+    }
+
+    /// Makes the image and its manifest at PATH.
+    fn build(&self, path: &Path, request: &Request) -> Result<Image, ImageError> {
+        let scratch = Scratch::new(&self.dir)?;
+        let (programs, missing) = plan::programs(&request.found, request.search)?;
+        let configuration = configuration::configuration(request.terminal.as_deref())?;
+        let names = request.found.iter().map(|(_, path)| path.as_path());
+        let copied = programs.sources().chain(configuration.sources());
+        // Stamped before they are copied: a file that changes meanwhile is noticed next time.
+        let sources = stamp_sources(names.chain(copied));
+
+        let mut manifest = Manifest {
+            found: request.found_by_name(),
+            sources,
+            layers: Vec::new(),
+            bytes: 0,
+            missing: missing.iter().map(ToString::to_string).collect(),
+        };
+        for (number, layer) in [programs, configuration].iter().enumerate() {
+            let (record, bytes) = self.publish(layer, &scratch, number)?;
+            manifest.layers.push(record);
+            manifest.bytes += bytes;
+        }
+        self.record(&manifest, &scratch, path)?;
+        Ok(self.image(&manifest))
+    }
+
+    /// Writes LAYER, the NUMBERth, in SCRATCH and gives it its place among the layers.
+    fn publish(
+        &self,
+        layer: &Layer,
+        scratch: &Scratch,
+        number: usize,
+    ) -> Result<(LayerRecord, u64), ImageError> {
+        let written = scratch.path().join(number.to_string());
+        fs::create_dir(&written).at(&written, "make")?;
+        layer.write(&written)?;
+        let digest = digest::tree_digest(&written)?;
+        let home = self.layers().join(directory_name(&digest));
+        fs::create_dir_all(self.layers()).at(&self.layers(), "make")?;
+        let aside = scratch.path().join(format!("damaged-{number}"));
+        let mut moved = fs::rename(&written, &home);
+        if moved.is_err() && digest::tree_digest(&home).is_ok_and(|there| there == digest) {
+            // It is there already.
+            touch(&home);
+            moved = Ok(());
+        } else if moved.is_err() && fs::rename(&home, &aside).is_ok() {
+            // What is there is damaged. Should somebody else put it right before us, we are told.
+            moved = fs::rename(&written, &home);
+        }
+        moved.at(&home, "move the new layer to")?;
+        LayerRecord::of(&home, digest)
+    }
+
+    /// Keeps MANIFEST at PATH, written in SCRATCH first.
+    fn record(
+        &self,
+        manifest: &Manifest,
+        scratch: &Scratch,
+        path: &Path,
+    ) -> Result<(), ImageError> {
+        let written = scratch.path().join("manifest");
+        let text = serde_json::to_vec(manifest)
+            .map_err(io::Error::other)
+            .at(path, "record")?;
+        fs::write(&written, text).at(&written, "write")?;
+        fs::create_dir_all(self.images()).at(&self.images(), "make")?;
+        fs::rename(&written, path).at(path, "move the manifest to")
+    }
+
+    /// The image that MANIFEST records.
+    fn image(&self, manifest: &Manifest) -> Image {
+        let is_missing = |name: &&str| manifest.missing.iter().any(|missing| missing == name);
+        let layers = manifest.layers.iter();
+        Image {
+            layers: layers
+                .clone()
+                .map(|layer| self.layers().join(layer.directory()))
+                .collect(),
+            digest: digest::text_digest(layers.map(|layer| layer.digest.as_str())),
+            bytes: manifest.bytes,
+            missing: wanted::REQUIRED
+                .iter()
+                .copied()
+                .filter(is_missing)
+                .collect(),
+        }
+    }
+
+    /// Removes images that were not used for a day and are not among the last few, then the
+    /// layers that no image has any more. A layer's own time protects one whose manifest is about
+    /// to be written, and one whose container still runs after the host's programs were upgraded.
+    fn collect_garbage(&self) {
+        let mut manifests = by_last_use(&self.images());
+        manifests.reverse();
+        for (path, used) in manifests.iter().skip(KEPT) {
+            if long_ago(*used) {
+                let _ = fs::remove_file(path);
+            }
+        }
+        let Some(named) = self.named_layers() else {
+            return;
+        };
+        for (path, used) in by_last_use(&self.layers()) {
+            if long_ago(used) && !named.iter().any(|name| path.ends_with(name)) {
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+    }
+
+    /// The directories of the layers that a manifest names; None if a manifest can't be read.
+    fn named_layers(&self) -> Option<Vec<String>> {
+        let mut names = Vec::new();
+        for (path, _) in by_last_use(&self.images()) {
+            let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+            names.extend(manifest.layers.iter().map(LayerRecord::directory));
+        }
+        Some(names)
+    }
+
+    fn layers(&self) -> PathBuf {
+        self.dir.join("layers")
+    }
+
+    fn images(&self) -> PathBuf {
+        self.dir.join("images")
+    }
+}
+
+impl Request<'_> {
+    /// The name of the manifest that answers this request.
+    fn key(&self) -> String {
+        // The loader's search path that the environment adds decides which libraries are found.
+        let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        let search = self.search.iter().map(|dir| dir.to_string_lossy());
+        let mut parts = vec![FORMAT.into(), libraries.to_string_lossy()];
+        parts.push(self.terminal.as_deref().unwrap_or_default().into());
+        parts.extend(search);
+        directory_name(&digest::text_digest(parts.iter().map(AsRef::as_ref)))
+    }
+
+    /// Whether the search path still leads to the files that MANIFEST was made from.
+    fn same_as(&self, manifest: &Manifest) -> bool {
+        let same = |((name, path), (other, source)): (&(&str, PathBuf), &(String, PathBuf))| {
+            name == other && path == source
+        };
+        self.found.len() == manifest.found.len() && self.found.iter().zip(&manifest.found).all(same)
+    }
+
+    fn found_by_name(&self) -> Vec<(String, PathBuf)> {
+        self.found
+            .iter()
+            .map(|(name, path)| (name.to_string(), path.clone()))
+            .collect()
+    }
+}
+
+/// Notes that PATH is used now. A store that can't be written to still serves its images.
+fn touch(path: &Path) {
+    if let Ok(file) = fs::File::open(path) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+}
+
+/// The entries of DIR with the time of their last use, longest ago first.
+fn by_last_use(dir: &Path) -> Vec<(PathBuf, SystemTime)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let used = |entry: fs::DirEntry| Some((entry.path(), entry.metadata().ok()?.modified().ok()?));
+    let mut entries: Vec<_> = entries.filter_map(used).collect();
+    entries.sort_by_key(|(_, used)| *used);
+    entries
+}
+
+/// Whether the last use was too long ago to protect anything.
+fn long_ago(used: SystemTime) -> bool {
+    used.elapsed().is_ok_and(|ago| ago > KEPT_FOR)
+}

@@ -1,0 +1,264 @@
+//! System calls that are told. Each method makes one call, tells it with its real arguments and
+//! result, and turns a refusal into a [`Refused`] that names it.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags};
+use nix::sched::CloneFlags;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, sendto, socket};
+use nix::sys::stat::Mode;
+
+use super::netlink::{Family, NetlinkSocket, Request, kernel_address};
+use super::strace;
+use super::told::{Actor, Call, Listener};
+use crate::fault::{Doing, Fault, Refused};
+
+/// Makes calls for one side, in the name of one step at a time.
+pub struct Caller<'a> {
+    actor: Actor,
+    step: &'static str,
+    listener: &'a mut dyn Listener,
+}
+
+/// How one call is shown before it is made.
+struct Shown {
+    name: &'static str,
+    args: Vec<String>,
+    brief: Option<String>,
+}
+
+impl<'a> Caller<'a> {
+    /// A caller for `actor` whose calls `listener` hears.
+    pub fn new(actor: Actor, listener: &'a mut dyn Listener) -> Caller<'a> {
+        Caller { actor, step: "", listener }
+    }
+
+    /// From here on, calls are made in the name of `step`.
+    pub fn speak_for(&mut self, step: &'static str) {
+        self.step = step;
+    }
+
+    /// Makes one call. `shown` is only worked out when somebody listens or the call fails.
+    fn make<T>(
+        &mut self,
+        why: &str,
+        shown: impl Fn() -> Shown,
+        call: impl FnOnce() -> nix::Result<T>,
+        result: impl FnOnce(&T) -> String,
+    ) -> Result<T, Fault> {
+        if !self.listener.wants(self.step) {
+            return call().map_err(|errno| self.refused(why, shown(), errno, None));
+        }
+        let mut told = self.describe(why, shown());
+        self.listener.about(&told).map_err(Fault::output)?;
+        let outcome = call();
+        told.ok = outcome.is_ok();
+        told.result = match &outcome {
+            Ok(value) => result(value),
+            Err(errno) => strace::errno(*errno),
+        };
+        self.listener.told(told).map_err(Fault::output)?;
+        outcome.map_err(|errno| self.refused(why, shown(), errno, None))
+    }
+
+    fn describe(&self, why: &str, shown: Shown) -> Call {
+        Call {
+            step: self.step.into(),
+            actor: self.actor,
+            name: shown.name.into(),
+            args: shown.args,
+            result: String::new(),
+            ok: true,
+            why: why.into(),
+            brief: shown.brief,
+        }
+    }
+
+    fn refused(&self, why: &str, shown: Shown, errno: Errno, said: Option<String>) -> Fault {
+        Fault::Refused(Refused {
+            step: self.step.into(),
+            name: shown.name.into(),
+            why: why.into(),
+            args: shown.args,
+            errno: errno as i32,
+            said,
+        })
+    }
+
+    /// clone3(2): the new process, or `None` in it. See [`super::clone3`].
+    pub fn clone3(&mut self, why: &str, args: &libc::clone_args) -> Result<Option<nix::unistd::Pid>, Fault> {
+        let shown = || Shown {
+            name: "clone3",
+            args: vec![strace::clone_args(args), size_of::<libc::clone_args>().to_string()],
+            brief: Some(strace::flags_only(args)),
+        };
+        // The child returns through here too. It must not tell: the parent does.
+        let wants = self.listener.wants(self.step);
+        let mut told = self.describe(why, shown());
+        if wants {
+            self.listener.about(&told).map_err(Fault::output)?;
+        }
+        let outcome = super::clone3::clone3(args);
+        if let Ok(None) = outcome {
+            return Ok(None);
+        }
+        told.ok = outcome.is_ok();
+        told.result = match &outcome {
+            Ok(pid) => pid.map_or(0, |p| p.as_raw()).to_string(),
+            Err(errno) => strace::errno(*errno),
+        };
+        if wants {
+            self.listener.told(told).map_err(Fault::output)?;
+        }
+        outcome.map_err(|errno| self.refused(why, shown(), errno, None))
+    }
+
+    /// mount(2).
+    pub fn mount(
+        &mut self,
+        why: &str,
+        source: Option<&Path>,
+        target: &Path,
+        fstype: Option<&str>,
+        flags: MsFlags,
+        data: Option<&str>,
+    ) -> Result<(), Fault> {
+        let shown = || Shown {
+            name: "mount",
+            args: vec![
+                strace::path_or_null(source),
+                strace::path(target),
+                strace::text_or_null(fstype),
+                strace::mount_flags(flags),
+                strace::text_or_null(data),
+            ],
+            brief: None,
+        };
+        self.make(why, shown, || nix::mount::mount(source, target, fstype, flags, data), zero)
+    }
+
+    /// umount2(2).
+    pub fn umount2(&mut self, why: &str, target: &Path, flags: MntFlags) -> Result<(), Fault> {
+        let shown = || Shown { name: "umount2", args: vec![strace::path(target), strace::umount_flags(flags)], brief: None };
+        self.make(why, shown, || nix::mount::umount2(target, flags), zero)
+    }
+
+    /// pivot_root(2).
+    pub fn pivot_root(&mut self, why: &str, new_root: &Path, put_old: &Path) -> Result<(), Fault> {
+        let shown = || Shown { name: "pivot_root", args: vec![strace::path(new_root), strace::path(put_old)], brief: None };
+        self.make(why, shown, || nix::unistd::pivot_root(new_root, put_old), zero)
+    }
+
+    /// chdir(2).
+    pub fn chdir(&mut self, why: &str, to: &Path) -> Result<(), Fault> {
+        let shown = || Shown { name: "chdir", args: vec![strace::path(to)], brief: None };
+        self.make(why, shown, || nix::unistd::chdir(to), zero)
+    }
+
+    /// mkdir(2).
+    pub fn mkdir(&mut self, why: &str, dir: &Path, mode: u32) -> Result<(), Fault> {
+        let shown = || Shown { name: "mkdir", args: vec![strace::path(dir), format!("0{mode:o}")], brief: None };
+        self.make(why, shown, || nix::unistd::mkdir(dir, Mode::from_bits_truncate(mode)), zero)
+    }
+
+    /// sethostname(2).
+    pub fn sethostname(&mut self, why: &str, name: &str) -> Result<(), Fault> {
+        let shown = || Shown { name: "sethostname", args: vec![strace::text(name), name.len().to_string()], brief: None };
+        self.make(why, shown, || nix::unistd::sethostname(name), zero)
+    }
+
+    /// unshare(2).
+    pub fn unshare(&mut self, why: &str, flags: CloneFlags) -> Result<(), Fault> {
+        let shown = || Shown { name: "unshare", args: vec![strace::clone_flags(flags.bits() as u64)], brief: None };
+        self.make(why, shown, || nix::sched::unshare(flags), zero)
+    }
+
+    /// prctl(2) with `PR_SET_PDEATHSIG`: the signal that we get when our parent dies.
+    pub fn parent_death_signal(&mut self, why: &str) -> Result<(), Fault> {
+        let shown = || Shown { name: "prctl", args: vec!["PR_SET_PDEATHSIG".into(), "SIGKILL".into()], brief: None };
+        self.make(why, shown, || nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL), zero)
+    }
+
+    /// write(2) of all of `text` in one call, to a file that `path` names for people.
+    pub fn write(&mut self, why: &str, fd: BorrowedFd, path: &Path, text: &str) -> Result<(), Fault> {
+        let shown = || Shown {
+            name: "write",
+            args: vec![fd.as_raw_fd().to_string(), strace::text(text), text.len().to_string()],
+            brief: Some(format!("{} {}", strace::text(text), path.display())),
+        };
+        self.make(why, shown, || nix::unistd::write(fd, text.as_bytes()), |n| n.to_string()).map(drop)
+    }
+
+    /// socket(2): a netlink socket, which speaks to the network namespace it is made in.
+    pub fn netlink(&mut self, why: &str, family: Family) -> Result<NetlinkSocket, Fault> {
+        let protocol = match family {
+            Family::Route => "NETLINK_ROUTE",
+            Family::Netfilter => "NETLINK_NETFILTER",
+        };
+        let shown = || Shown {
+            name: "socket",
+            args: vec!["AF_NETLINK".into(), "SOCK_RAW|SOCK_CLOEXEC".into(), protocol.into()],
+            brief: None,
+        };
+        let open = || socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, family.protocol());
+        let fd = self.make(why, shown, open, |fd| fd.as_raw_fd().to_string())?;
+        NetlinkSocket::from_fd(fd, family).doing("set up a netlink socket")
+    }
+
+    /// sendto(2) of one netlink request, and the kernel's acknowledgement of it.
+    pub fn send(&mut self, why: &str, socket: &NetlinkSocket, request: &Request) -> Result<(), Fault> {
+        let fd = socket.as_fd().as_raw_fd();
+        let shown = || Shown {
+            name: "sendto",
+            args: request.args(fd).into(),
+            brief: Some(request.brief.clone()),
+        };
+        let send = || sendto(fd, &request.bytes, &kernel_address(), MsgFlags::empty());
+        self.make(why, shown, send, |n| n.to_string())?;
+        // The kernel took the message; whether it did as it was told is in its answer.
+        match socket.acks(request) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.refused(why, shown(), e.errno, e.text)),
+        }
+    }
+
+    /// execve(2). Returns only when it failed, with what [`Listener::about`] was told.
+    pub fn execve(&mut self, why: &str, path: &CString, argv: &[CString], envp: &[CString]) -> Fault {
+        let (argp, environ) = (pointers(argv), pointers(envp));
+        let shown = || Shown {
+            name: "execve",
+            args: vec![
+                strace::text(&path.to_string_lossy()),
+                strace::list(argv),
+                format!("{:p} /* {} vars */", environ.as_ptr(), envp.len()),
+            ],
+            brief: Some(strace::list(argv)),
+        };
+        if self.listener.wants(self.step)
+            && let Err(e) = self.listener.about(&self.describe(why, shown()))
+        {
+            return Fault::output(e);
+        }
+        // SAFETY: both arrays end in NULL, and they and their strings outlive the call.
+        unsafe { libc::execve(path.as_ptr(), argp.as_ptr(), environ.as_ptr()) };
+        self.refused(why, shown(), Errno::last(), None)
+    }
+}
+
+fn zero<T>(_: &T) -> String {
+    "0".into()
+}
+
+/// The NULL-terminated array of pointers that execve(2) wants.
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// Opens a file for writing that already exists, such as a cgroup's or a sysctl's.
+pub fn open_for_writing(path: &Path) -> nix::Result<OwnedFd> {
+    use nix::fcntl::{OFlag, open};
+    open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+}

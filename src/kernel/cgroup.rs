@@ -1,0 +1,335 @@
+//! Control groups (cgroups(7)): which version a controller is on, where a new group may be made,
+//! and how the files of the two versions are called.
+//!
+//! In v1 each controller has a tree of its own, in v2 all share one; on a hybrid host some are here
+//! and some there. So everything is asked for each controller, never for "the host".
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+
+use super::mounts;
+use crate::fault::Fault;
+
+/// What a group can limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    Memory,
+    Pids,
+    Cpu,
+}
+
+impl Controller {
+    pub const ALL: [Controller; 3] = [Controller::Memory, Controller::Pids, Controller::Cpu];
+
+    /// The kernel's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Controller::Memory => "memory",
+            Controller::Pids => "pids",
+            Controller::Cpu => "cpu",
+        }
+    }
+}
+
+/// The two interfaces: `Documentation/admin-guide/cgroup-v1/` and `cgroup-v2.rst` in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    V1,
+    V2,
+}
+
+impl Version {
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::V1 => "v1",
+            Version::V2 => "v2",
+        }
+    }
+}
+
+/// A tree of groups, as this process can reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    pub version: Version,
+    /// Every controller on it, comma-separated as in `/proc/self/cgroup` (v1 mounts want all of
+    /// them); empty for v2.
+    pub controllers: String,
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    /// The directory of the group that the caller is in.
+    pub own: PathBuf,
+}
+
+/// The hierarchy that a controller is on, or `None` if the kernel or the host doesn't offer it.
+pub fn hierarchy(controller: Controller) -> Option<Hierarchy> {
+    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = mounts::mine().ok()?;
+    let v1 = v1_hierarchy(&membership, &mounts, controller.name());
+    v1.or_else(|| v2_hierarchy(&membership, &mounts).filter(|h| offers(&h.mount, controller)))
+}
+
+/// Whether a v2 group may hand `controller` on (`cgroup.controllers`).
+fn offers(group: &Path, controller: Controller) -> bool {
+    words(&group.join("cgroup.controllers")).iter().any(|c| c == controller.name())
+}
+
+fn v1_hierarchy(membership: &str, mounts: &[mounts::Mount], controller: &str) -> Option<Hierarchy> {
+    let (controllers, path) = membership.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        controllers.split(',').any(|c| c == controller).then_some((controllers, path))
+    })?;
+    let mount = mounts.iter().rev().find(|m| m.fstype == "cgroup" && m.data.split(',').any(|o| o == controller))?;
+    Some(Hierarchy {
+        version: Version::V1,
+        controllers: controllers.into(),
+        mount: mount.target.clone().into(),
+        own: own_group(mount, path),
+    })
+}
+
+fn v2_hierarchy(membership: &str, mounts: &[mounts::Mount]) -> Option<Hierarchy> {
+    let path = membership.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = mounts.iter().rev().find(|m| m.fstype == "cgroup2")?;
+    Some(Hierarchy {
+        version: Version::V2,
+        controllers: String::new(),
+        mount: mount.target.clone().into(),
+        own: own_group(mount, path),
+    })
+}
+
+/// A group's directory. Where only a part of the tree is mounted (in a container), paths are
+/// relative to that part; a group outside it can't be reached, and the part's top stands for it.
+fn own_group(mount: &mounts::Mount, path: &str) -> PathBuf {
+    let below = path.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or("");
+    let dir = Path::new(&mount.target).join(below.trim_start_matches('/'));
+    if below.contains("..") || !dir.is_dir() { PathBuf::from(&mount.target) } else { dir }
+}
+
+/// The words of a one-line file; none if it can't be read.
+pub fn words(file: &Path) -> Vec<String> {
+    fs::read_to_string(file).unwrap_or_default().split_whitespace().map(String::from).collect()
+}
+
+/// A counter in a file of `key value` lines, such as `oom_kill` in `memory.events`.
+pub fn counter(file: &Path, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// Where the next group can be made, for one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub hierarchy: Hierarchy,
+    /// The controllers that we want from it.
+    pub wanted: Vec<Controller>,
+    /// The group to make ours in.
+    pub parent: PathBuf,
+    /// v2: controllers to enable in the parent's `cgroup.subtree_control` first.
+    pub enable: Vec<Controller>,
+    /// v2: we are the parent's only process and must move into a leaf before that.
+    pub step_aside: bool,
+}
+
+/// A place for each hierarchy that the three controllers are on: one in v2, up to three in v1.
+pub fn places() -> Result<Vec<Place>, Fault> {
+    let mut found: Vec<Place> = Vec::new();
+    for controller in Controller::ALL {
+        let Some(hierarchy) = hierarchy(controller) else {
+            return Err(Fault::unable("no-controller", &[("controller", controller.name())]));
+        };
+        match found.iter_mut().find(|p| p.hierarchy == hierarchy) {
+            Some(place) => place.wanted.push(controller),
+            None => found.push(Place {
+                parent: hierarchy.own.clone(),
+                hierarchy,
+                wanted: vec![controller],
+                enable: Vec::new(),
+                step_aside: false,
+            }),
+        }
+    }
+    for place in &mut found {
+        match place.hierarchy.version {
+            Version::V1 => place.settle_v1()?,
+            Version::V2 => place.settle_v2()?,
+        }
+    }
+    Ok(found)
+}
+
+impl Place {
+    /// v1: a child of the group that we are in, so that limits on us hold for it too.
+    fn settle_v1(&mut self) -> Result<(), Fault> {
+        let dir = self.parent.to_string_lossy().into_owned();
+        if writable(&self.parent) {
+            return Ok(());
+        }
+        if read_only(&self.parent) {
+            return Err(Fault::unable("cgroup-read-only", &[("path", &dir)]));
+        }
+        Err(Fault::unable("cgroup-v1-needs-root", &[("path", &dir), ("controller", self.wanted[0].name())]))
+    }
+
+    /// v2: the nearest group upwards that may have children with these controllers. A group that
+    /// holds processes may not (the no-internal-process constraint of cgroup-v2.rst), unless it is
+    /// the root, or the process is us alone and can step aside.
+    fn settle_v2(&mut self) -> Result<(), Fault> {
+        let mut dir = self.hierarchy.own.clone();
+        loop {
+            if !writable(&dir) || !writable(&dir.join("cgroup.subtree_control")) {
+                let path = self.hierarchy.own.to_string_lossy().into_owned();
+                let key = if read_only(&dir) { "cgroup-read-only" } else { "cgroup-v2-not-delegated" };
+                return Err(Fault::unable(key, &[("path", &path)]));
+            }
+            if self.try_parent(&dir) {
+                return Ok(());
+            }
+            if dir == self.hierarchy.mount {
+                let missing: Vec<_> = self.wanted.iter().map(|c| c.name()).collect();
+                return Err(Fault::unable("no-controller", &[("controller", &missing.join(", "))]));
+            }
+            dir.pop();
+        }
+    }
+
+    fn try_parent(&mut self, dir: &Path) -> bool {
+        if !self.wanted.iter().all(|c| offers(dir, *c)) {
+            return false;
+        }
+        let enabled = words(&dir.join("cgroup.subtree_control"));
+        let enable: Vec<_> =
+            self.wanted.iter().copied().filter(|c| !enabled.iter().any(|e| e == c.name())).collect();
+        let members = words(&dir.join("cgroup.procs"));
+        // Only the real root has no cgroup.type; it alone may have both processes and children.
+        let root = !dir.join("cgroup.type").exists();
+        let alone = members.len() == 1 && members[0] == std::process::id().to_string();
+        if !enable.is_empty() && !members.is_empty() && !root && !alone {
+            return false;
+        }
+        self.step_aside = alone && !root && !enable.is_empty();
+        self.parent = dir.into();
+        self.enable = enable;
+        true
+    }
+}
+
+fn writable(path: &Path) -> bool {
+    access(path, AccessFlags::W_OK).is_ok()
+}
+
+fn read_only(path: &Path) -> bool {
+    access(path, AccessFlags::W_OK) == Err(nix::errno::Errno::EROFS)
+}
+
+/// What a group may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Bytes of memory; swap is not given on top.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// CPUs' worth of time: 0.5 is half of one.
+    pub cpus: f64,
+}
+
+/// The period that CPU time is dealt out in, in microseconds: the kernel's default.
+pub const CPU_PERIOD: u64 = 100_000;
+
+/// One limit: the lesson's key for it, the file, and what is written.
+pub struct Setting {
+    pub why: &'static str,
+    pub file: &'static str,
+    pub value: String,
+    /// Whether a kernel may lack the file (swap accounting is optional).
+    pub optional: bool,
+}
+
+impl Limits {
+    /// The files of one controller and what to write to each, in order.
+    pub fn settings(&self, controller: Controller, version: Version) -> Vec<Setting> {
+        let quota = (self.cpus * CPU_PERIOD as f64).round().max(1000.0) as u64;
+        let memory = self.memory.to_string();
+        let set = |why, file, value: &str| Setting { why, file, value: value.into(), optional: false };
+        let may = |why, file, value: &str| Setting { why, file, value: value.into(), optional: true };
+        match (controller, version) {
+            (Controller::Memory, Version::V1) => vec![
+                set("limit-memory", "memory.limit_in_bytes", &memory),
+                // Memory and swap together: the same figure leaves no swap.
+                may("limit-swap", "memory.memsw.limit_in_bytes", &memory),
+            ],
+            (Controller::Memory, Version::V2) => {
+                vec![set("limit-memory", "memory.max", &memory), may("limit-swap", "memory.swap.max", "0")]
+            }
+            (Controller::Pids, _) => vec![set("limit-pids", "pids.max", &self.pids.to_string())],
+            (Controller::Cpu, Version::V1) => vec![
+                set("limit-period", "cpu.cfs_period_us", &CPU_PERIOD.to_string()),
+                set("limit-cpu", "cpu.cfs_quota_us", &quota.to_string()),
+            ],
+            (Controller::Cpu, Version::V2) => vec![set("limit-cpu", "cpu.max", &format!("{quota} {CPU_PERIOD}"))],
+        }
+    }
+}
+
+/// A group that exists, in one hierarchy.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub hierarchy: Hierarchy,
+    pub wanted: Vec<Controller>,
+    pub dir: PathBuf,
+}
+
+impl Group {
+    /// How often the kernel killed for lack of memory in this group.
+    pub fn oom_kills(&self) -> Option<u64> {
+        let file = match self.hierarchy.version {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events",
+        };
+        counter(&self.dir.join(file), "oom_kill")
+    }
+
+    /// How often a fork(2) was refused for `pids.max`.
+    pub fn forks_refused(&self) -> Option<u64> {
+        counter(&self.dir.join("pids.events"), "max")
+    }
+
+    /// In how many periods the group had used up its CPU time and was made to wait.
+    pub fn throttled(&self) -> Option<u64> {
+        counter(&self.dir.join("cpu.stat"), "nr_throttled")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "9:name=systemd:/\n4:memory:/user/7\n1:cpu,cpuacct:/\n0::/\n";
+
+    fn table() -> Vec<mounts::Mount> {
+        mounts::parse(
+            "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+             36 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+             41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+        )
+    }
+
+    #[test]
+    fn each_controller_is_looked_for_by_itself() {
+        let cpu = v1_hierarchy(HYBRID, &table(), "cpu").unwrap();
+        assert_eq!(cpu.controllers, "cpu,cpuacct");
+        assert_eq!(cpu.own, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
+        assert_eq!(v1_hierarchy(HYBRID, &table(), "pids"), None);
+        assert_eq!(v2_hierarchy(HYBRID, &table()).unwrap().version, Version::V2);
+    }
+
+    #[test]
+    fn half_a_cpu_is_half_a_period() {
+        let limits = Limits { memory: 1, pids: 1, cpus: 0.5 };
+        assert_eq!(limits.settings(Controller::Cpu, Version::V2)[0].value, "50000 100000");
+        assert_eq!(limits.settings(Controller::Cpu, Version::V1)[1].value, "50000");
+    }
+}

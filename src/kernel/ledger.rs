@@ -1,0 +1,210 @@
+//! The undo ledger: what must be taken back on the real host, written down *before* it is done.
+//!
+//! Links, mounts and processes live in the lab and end with it. A cgroup does not, nor does a
+//! half-copied image in the cache. Each is a line in a file named for the process that made it; the
+//! file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead owner left.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::process::Owner;
+use crate::fault::{Doing, Fault};
+
+/// One thing to take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "undo", rename_all = "kebab-case")]
+pub enum Undo {
+    /// Remove a cgroup that we made, after ending what is still in it.
+    RemoveGroup { path: PathBuf },
+    /// v2: hand controllers on no longer (`cgroup.subtree_control`), which we had enabled.
+    Disable { path: PathBuf, controllers: Vec<String> },
+}
+
+/// The directory name that every cgroup of ours begins with; nothing else is ever removed.
+pub const GROUP_PREFIX: &str = "workshop-";
+
+/// The open page of one process.
+pub struct Ledger {
+    file: Option<File>,
+    path: PathBuf,
+}
+
+impl Ledger {
+    /// A page for the calling process's container number `number`, in `dir`. No file is made
+    /// before the first line.
+    pub fn open(dir: &Path, number: u32) -> Result<Ledger, Fault> {
+        let me = Owner::me().doing("read /proc/self/stat")?;
+        Ok(Ledger { file: None, path: dir.join(format!("{}-{}-{number}.jsonl", me.pid, me.started)) })
+    }
+
+    /// Writes one line, which must reach the file before the thing itself is done.
+    pub fn record(&mut self, undo: &Undo) -> Result<(), Fault> {
+        let doing = || format!("write the undo ledger {}", self.path.display());
+        if self.file.is_none() {
+            if let Some(dir) = self.path.parent() {
+                fs::create_dir_all(dir).doing(doing())?;
+            }
+            self.file = Some(File::options().create(true).append(true).open(&self.path).doing(doing())?);
+        }
+        let line = serde_json::to_string(undo).doing(doing())? + "\n";
+        match &mut self.file {
+            Some(file) => file.write_all(line.as_bytes()).doing(doing()),
+            None => Ok(()),
+        }
+    }
+
+    /// All is taken back: the page goes.
+    pub fn close(&mut self) {
+        if self.file.take().is_some() {
+            // A page that stays is read once more by the next run, which finds nothing to do.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// What a dead owner left behind.
+#[derive(Debug)]
+pub struct Leftover {
+    pub owner: Owner,
+    pub undo: Vec<Undo>,
+    page: PathBuf,
+}
+
+/// The pages in `dir` whose owners are gone.
+pub fn leftovers(dir: &Path) -> Vec<Leftover> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| leftover(entry.path())).collect()
+}
+
+fn leftover(page: PathBuf) -> Option<Leftover> {
+    let mut name = page.file_name()?.to_str()?.strip_suffix(".jsonl")?.split('-');
+    let owner = Owner { pid: name.next()?.parse().ok()?, started: name.next()?.parse().ok()? };
+    if owner.alive() {
+        return None;
+    }
+    // A line cut short by the kill stands for something that was not done yet.
+    let text = fs::read_to_string(&page).ok()?;
+    let undo = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    Some(Leftover { owner, undo, page })
+}
+
+impl Leftover {
+    /// Undoes it, last thing first, and forgets the page when all of it is gone.
+    pub fn undo(self) -> Result<(), Fault> {
+        for undo in self.undo.iter().rev() {
+            undo.carry_out()?;
+        }
+        fs::remove_file(&self.page).doing(format!("remove {}", self.page.display()))
+    }
+}
+
+impl Undo {
+    /// Takes the thing back. What is already gone is fine.
+    pub fn carry_out(&self) -> Result<(), Fault> {
+        match self {
+            Undo::RemoveGroup { path } if is_group_of_ours(path) => {
+                remove_group(path).doing(format!("remove the cgroup {}", path.display()))
+            }
+            Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
+                let text = controllers.iter().map(|c| format!("-{c}")).collect::<Vec<_>>().join(" ");
+                match fs::write(path, text) {
+                    // The group is gone, or somebody has come to need the controllers since.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                    Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
+                    other => other.doing(format!("write {}", path.display())),
+                }
+            }
+            // A ledger that names anything else was not written by us.
+            Undo::RemoveGroup { .. } | Undo::Disable { .. } => Ok(()),
+        }
+    }
+
+    /// The path that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Undo::RemoveGroup { path } | Undo::Disable { path, .. } => path,
+        }
+    }
+}
+
+/// Whether a path is one that only the workshop makes, in a cgroup filesystem.
+fn is_group_of_ours(path: &Path) -> bool {
+    let named = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(GROUP_PREFIX));
+    let plain = !path.components().any(|c| c == std::path::Component::ParentDir);
+    named && plain && path.join("cgroup.procs").exists()
+}
+
+/// rmdir(2) of a group and of groups that a program made below it. A process that was killed leaves
+/// its group only once it is gone altogether, so EBUSY is waited out, for 5 seconds at most.
+fn remove_group(path: &Path) -> io::Result<()> {
+    let until = Instant::now() + Duration::from_secs(5);
+    for entry in fs::read_dir(path)?.flatten() {
+        if entry.file_type()?.is_dir() {
+            remove_group(&entry.path())?;
+        }
+    }
+    loop {
+        match fs::remove_dir(path) {
+            Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) && Instant::now() < until => {
+                end_members(path);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => return other,
+        }
+    }
+}
+
+/// Kills what is left in a group of ours: it was put there by us, or is a child of what was.
+fn end_members(path: &Path) {
+    let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    // 0 is a process that our PID namespace has no number for.
+    for pid in members.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_dead_owners_page_is_a_leftover() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mine = Ledger::open(dir.path(), 1).unwrap();
+        let undo = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-gone".into() };
+        mine.record(&undo).unwrap();
+        assert!(leftovers(dir.path()).is_empty(), "I am alive");
+
+        fs::copy(&mine.path, dir.path().join("1-1-1.jsonl")).unwrap();
+        let found = leftovers(dir.path());
+        assert_eq!(found[0].undo, [undo]);
+        found.into_iter().for_each(|l| l.undo().unwrap());
+        assert!(leftovers(dir.path()).is_empty());
+        mine.close();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_ledger_can_name_nothing_but_a_cgroup_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let precious = dir.path().join("workshop-precious");
+        fs::create_dir(&precious).unwrap();
+        Undo::RemoveGroup { path: precious.clone() }.carry_out().unwrap();
+        assert!(precious.exists());
+    }
+
+    #[test]
+    fn a_line_cut_short_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("1-1-1.jsonl"), "{\"undo\":\"remove-gr").unwrap();
+        assert_eq!(leftovers(dir.path())[0].undo, []);
+    }
+}

@@ -1,0 +1,15 @@
+//! The kernel as the workshop meets it: calls that are told, facts read from /proc and /sys, and
+//! what must be undone.
+
+pub mod caller;
+pub mod cgroup;
+pub mod clone3;
+pub mod icmp;
+pub mod ledger;
+pub mod mounts;
+pub mod netlink;
+pub mod process;
+pub mod signals;
+pub mod strace;
+pub mod told;
+pub mod visit;

@@ -1,0 +1,93 @@
+//! Mount tables, as `/proc/PID/mountinfo` gives them (proc_pid_mountinfo(5)).
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// One line of mountinfo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// `major:minor` of the filesystem.
+    pub device: String,
+    /// The directory of that filesystem that is mounted.
+    pub root: String,
+    /// Where it is mounted, as seen from the reader's root.
+    pub target: String,
+    /// Options of this mount, such as `ro,nosuid`.
+    pub options: String,
+    /// Propagation: `shared:N`, `master:N`…; empty for a private mount.
+    pub propagation: String,
+    pub fstype: String,
+    pub source: String,
+    /// Options of the filesystem, such as overlay's `lowerdir=…`.
+    pub data: String,
+}
+
+/// All mounts of a mountinfo text. A line that cannot be understood is left out.
+pub fn parse(mountinfo: &str) -> Vec<Mount> {
+    mountinfo.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Mount> {
+    let (front, back) = line.split_once(" - ")?;
+    let front: Vec<&str> = front.split(' ').collect();
+    let back: Vec<&str> = back.splitn(3, ' ').collect();
+    Some(Mount {
+        device: front.get(2)?.to_string(),
+        root: front.get(3)?.to_string(),
+        target: front.get(4)?.to_string(),
+        options: front.get(5)?.to_string(),
+        propagation: front.get(6..)?.join(" "),
+        fstype: back.first()?.to_string(),
+        source: back.get(1)?.to_string(),
+        data: back.get(2).unwrap_or(&"").to_string(),
+    })
+}
+
+/// The mounts of the calling process's namespace.
+pub fn mine() -> io::Result<Vec<Mount>> {
+    std::fs::read_to_string("/proc/self/mountinfo").map(|text| parse(&text))
+}
+
+/// The mount that a path's last component is the mount point of, the topmost one.
+pub fn at<'a>(mounts: &'a [Mount], target: &str) -> Option<&'a Mount> {
+    mounts.iter().rev().find(|m| m.target == target)
+}
+
+/// An open file of /proc that goes on showing the namespace it was opened in.
+///
+/// The kernel ties such a file to the opener's mount or network namespace at open(2), so it still
+/// tells of the real host after we have moved into a lab.
+pub struct Window(File);
+
+impl Window {
+    pub fn open(path: &str) -> io::Result<Window> {
+        File::open(path).map(Window)
+    }
+
+    /// The file's text as it is now.
+    pub fn read(&mut self) -> io::Result<String> {
+        let mut text = String::new();
+        self.0.seek(SeekFrom::Start(0))?;
+        self.0.read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_optional_fields_before_the_dash() {
+        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue";
+        let mounts = parse(line);
+        assert_eq!(mounts[0].propagation, "shared:1 master:2");
+        assert_eq!(mounts[0].target, "/mnt2");
+        assert_eq!(mounts[0].data, "rw,errors=continue");
+    }
+
+    #[test]
+    fn without_optional_fields_it_is_private() {
+        assert_eq!(parse("1 0 8:1 / / rw - ext4 /dev/sda1 rw")[0].propagation, "");
+    }
+}

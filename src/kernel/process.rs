@@ -1,0 +1,106 @@
+//! What /proc tells about a process: who it is, whether it still is, what it listens to.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// A process, told apart from a later one that got the same PID by the time it started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub pid: i32,
+    /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat` (proc_pid_stat(5)).
+    pub started: u64,
+}
+
+impl Owner {
+    /// The calling process.
+    pub fn me() -> io::Result<Owner> {
+        Owner::of(std::process::id() as i32)
+    }
+
+    /// The process that has `pid` now.
+    pub fn of(pid: i32) -> io::Result<Owner> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (_, started) = state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/PID/stat"))?;
+        Ok(Owner { pid, started })
+    }
+
+    /// Whether this very process still runs. A zombie doesn't: it can undo nothing any more.
+    pub fn alive(&self) -> bool {
+        fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .ok()
+            .and_then(|stat| state_and_start(&stat))
+            .is_some_and(|(state, started)| started == self.started && state != 'Z' && state != 'X')
+    }
+}
+
+/// State and start time out of a stat line. The name in parentheses may hold anything, so count
+/// from the last parenthesis.
+fn state_and_start(stat: &str) -> Option<(char, u64)> {
+    let rest = stat.get(stat.rfind(')')? + 2..)?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?))
+}
+
+/// One line of `/proc/PID/status`, without its name: `NSpid` → `4711 1`.
+pub fn status(proc: &Path, pid: &str, line: &str) -> Option<String> {
+    let text = fs::read_to_string(proc.join(pid).join("status")).ok()?;
+    let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'))?;
+    Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The PIDs that a /proc lists, in ascending order.
+pub fn pids(proc: &Path) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
+    let mut pids: Vec<i32> = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// What `signal` would do to the process: a namespace's PID 1 gets only what it has a handler for,
+/// or waits for while it is blocked (pid_namespaces(7)).
+pub fn takes_signal(pid: Pid, signal: i32) -> bool {
+    let bit = 1u64 << (signal - 1);
+    ["SigCgt", "SigBlk"].iter().any(|mask| {
+        status(Path::new("/proc"), &pid.to_string(), mask)
+            .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
+            .is_some_and(|mask| mask & bit != 0)
+    })
+}
+
+/// Whether the caller has a capability in its own user namespace (`CapEff`, capabilities(7)).
+pub fn has_capability(number: u8) -> bool {
+    status(Path::new("/proc"), "self", "CapEff")
+        .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
+        .is_some_and(|caps| caps & (1 << number) != 0)
+}
+
+/// `CAP_SYS_ADMIN` of capabilities(7): namespaces and mounts.
+pub const CAP_SYS_ADMIN: u8 = 21;
+
+/// The inode that a namespace is known by: `pid:[4026531836]` of `/proc/PID/ns/pid` (namespaces(7)).
+pub fn namespace(pid: &str, kind: &str) -> String {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}"))
+        .map_or_else(|e| format!("({})", e.kind()), |link| link.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i_am_alive_and_a_later_process_of_my_pid_is_not_me() {
+        let me = Owner::me().unwrap();
+        assert!(me.alive());
+        assert!(!Owner { started: me.started + 1, ..me }.alive());
+    }
+
+    #[test]
+    fn a_name_with_a_parenthesis_shifts_nothing() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
+        assert_eq!(state_and_start(stat), Some(('S', 4242)));
+    }
+}

@@ -1,0 +1,126 @@
+//! Arguments and results in the words of strace(1), which learners will want to compare with.
+
+use std::ffi::CString;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags};
+
+/// The flags of clone(2) that we use, in the order of their bits, which is strace's.
+const CLONE_FLAGS: [(u64, &str); 9] = [
+    (libc::CLONE_NEWTIME as u64, "CLONE_NEWTIME"),
+    (libc::CLONE_NEWNS as u64, "CLONE_NEWNS"),
+    (libc::CLONE_NEWCGROUP as u64, "CLONE_NEWCGROUP"),
+    (libc::CLONE_NEWUTS as u64, "CLONE_NEWUTS"),
+    (libc::CLONE_NEWIPC as u64, "CLONE_NEWIPC"),
+    (libc::CLONE_NEWUSER as u64, "CLONE_NEWUSER"),
+    (libc::CLONE_NEWPID as u64, "CLONE_NEWPID"),
+    (libc::CLONE_NEWNET as u64, "CLONE_NEWNET"),
+    (super::clone3::CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"),
+];
+
+/// `CLONE_NEWNS|CLONE_NEWPID`.
+pub fn clone_flags(flags: u64) -> String {
+    joined(CLONE_FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name))
+}
+
+/// The structure of clone3(2), the members that aren't zero.
+pub fn clone_args(args: &libc::clone_args) -> String {
+    let mut shown = format!(
+        "{{flags={}, exit_signal=SIGCHLD, stack=NULL, stack_size=0",
+        clone_flags(args.flags)
+    );
+    if args.flags & super::clone3::CLONE_INTO_CGROUP != 0 {
+        shown += &format!(", cgroup={}", args.cgroup);
+    }
+    shown + "}"
+}
+
+/// The part of the structure that says something: its flags.
+pub fn flags_only(args: &libc::clone_args) -> String {
+    clone_flags(args.flags)
+}
+
+/// The flags of mount(2).
+pub fn mount_flags(flags: MsFlags) -> String {
+    joined(flags.iter_names().map(|(name, _)| name))
+}
+
+/// The flags of umount2(2).
+pub fn umount_flags(flags: MntFlags) -> String {
+    joined(flags.iter_names().map(|(name, _)| name))
+}
+
+fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { "0".into() } else { names.join("|") }
+}
+
+/// A string in double quotes, with C's escapes.
+pub fn text(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted += "\\\"",
+            '\\' => quoted += "\\\\",
+            '\n' => quoted += "\\n",
+            '\t' => quoted += "\\t",
+            ' '..='~' => quoted.push(c),
+            other => other.to_string().bytes().for_each(|b| quoted += &format!("\\{b:o}")),
+        }
+    }
+    quoted + "\""
+}
+
+/// A string, or `NULL`.
+pub fn text_or_null(value: Option<&str>) -> String {
+    value.map_or("NULL".into(), text)
+}
+
+/// A path as a string.
+pub fn path(path: &Path) -> String {
+    text(&path.to_string_lossy())
+}
+
+/// A path, or `NULL`.
+pub fn path_or_null(value: Option<&Path>) -> String {
+    value.map_or("NULL".into(), path)
+}
+
+/// An array of strings: `["sh", "-c", "ls"]`.
+pub fn list(strings: &[CString]) -> String {
+    let shown: Vec<_> = strings.iter().map(|s| text(&s.to_string_lossy())).collect();
+    format!("[{}]", shown.join(", "))
+}
+
+/// A failure: `-1 EPERM (Operation not permitted)`.
+pub fn errno(errno: Errno) -> String {
+    format!("-1 {errno:?} ({})", errno.desc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_stand_in_straces_order() {
+        assert_eq!(mount_flags(MsFlags::MS_PRIVATE | MsFlags::MS_REC), "MS_REC|MS_PRIVATE");
+        assert_eq!(mount_flags(MsFlags::empty()), "0");
+        assert_eq!(clone_flags((libc::CLONE_NEWPID | libc::CLONE_NEWNS) as u64), "CLONE_NEWNS|CLONE_NEWPID");
+    }
+
+    #[test]
+    fn strings_are_quoted_as_c_strings() {
+        assert_eq!(text("a \"b\"\n"), r#""a \"b\"\n""#);
+        assert_eq!(text("상"), r#""\354\203\201""#);
+    }
+
+    #[test]
+    fn a_group_is_shown_only_where_one_is_given() {
+        let args = super::super::clone3::arguments(libc::CLONE_NEWPID as u64, Some(7));
+        assert_eq!(
+            clone_args(&args),
+            "{flags=CLONE_NEWPID|CLONE_INTO_CGROUP, exit_signal=SIGCHLD, stack=NULL, stack_size=0, cgroup=7}"
+        );
+    }
+}

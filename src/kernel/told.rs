@@ -1,0 +1,59 @@
+//! A system call as it is told: who made it, with which arguments, and what came of it.
+
+use serde::{Deserialize, Serialize};
+
+/// The side of the container's wall that a call was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// The workshop itself, in the lab that stands for the host.
+    Host,
+    /// The container's first process, between clone3(2) and execve(2).
+    Container,
+}
+
+/// One system call that the kernel received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Slug of the step whose layer made it.
+    pub step: String,
+    /// The side it was made from.
+    pub actor: Actor,
+    /// The system call's own name.
+    pub name: String,
+    /// Its arguments, each as strace(1) shows it.
+    pub args: Vec<String>,
+    /// What it returned, as strace(1) shows it: `0`, `-1 EPERM (Operation not permitted)`.
+    pub result: String,
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// Key of the sentence in the lesson that says why it is made.
+    pub why: String,
+    /// The arguments in short, for people, where shortening each alone would not do.
+    pub brief: Option<String>,
+}
+
+/// Who listens to the calls as they are made.
+pub trait Listener {
+    /// Whether the calls of this step are to be told; what nobody wants costs nothing.
+    fn wants(&self, step: &str) -> bool;
+    /// A call is about to be made; returns when it may go on.
+    fn about(&mut self, call: &Call) -> std::io::Result<()>;
+    /// A call was made.
+    fn told(&mut self, call: Call) -> std::io::Result<()>;
+}
+
+/// Nobody listens.
+pub struct Silence;
+
+impl Listener for Silence {
+    fn wants(&self, _: &str) -> bool {
+        false
+    }
+    fn about(&mut self, _: &Call) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn told(&mut self, _: Call) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The lab: namespaces of the workshop's own that stand for "the host", so that the learner's real
+//! machine stays as it is. When the last process in them ends, the kernel takes all of it back.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+
+use crate::fault::{Doing, Fault};
+use crate::folders::Folders;
+use crate::kernel::mounts::Window;
+use crate::kernel::netlink::route::{LinkChange, link_set};
+use crate::kernel::netlink::{Device, Family, Name, NetlinkSocket};
+use crate::kernel::process::{CAP_SYS_ADMIN, has_capability};
+use crate::kernel::signals::Signals;
+
+/// The private host that everything happens on.
+pub struct Lab {
+    /// A tmpfs that only the lab sees.
+    pub dir: PathBuf,
+    /// Whether the lab needed a user namespace, because the caller has no CAP_SYS_ADMIN.
+    pub rootless: bool,
+    pub folders: Folders,
+    pub signals: Signals,
+    /// What the real host looked like before.
+    pub witness: std::cell::RefCell<Witness>,
+    numbers: Cell<u32>,
+}
+
+impl Lab {
+    /// Moves the calling process into a lab. Must be called before there is a second thread.
+    pub fn enter(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
+        let witness = Witness::open().doing("look at the host's tables in /proc")?;
+        let rootless = !has_capability(CAP_SYS_ADMIN);
+        let dir = folders.cache.join("lab");
+        fs::create_dir_all(&dir).doing(format!("make {}", dir.display()))?;
+        move_in(rootless)?;
+        make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno))?;
+        loopback_up()?;
+        let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
+        Ok(Lab { dir, rootless, folders, signals, witness, numbers })
+    }
+
+    /// A number for the next container, which names its directories, links and groups.
+    pub fn next_number(&self) -> u32 {
+        self.numbers.set(self.numbers.get() + 1);
+        self.numbers.get()
+    }
+
+    /// A fresh empty directory of the lab's.
+    pub fn fresh_dir(&self, name: &str) -> Result<PathBuf, Fault> {
+        let dir = self.dir.join(format!("{name}-{}", self.next_number()));
+        fs::create_dir(&dir).doing(format!("make {}", dir.display()))?;
+        Ok(dir)
+    }
+}
+
+/// Into namespaces of our own: mount and network always; user too without CAP_SYS_ADMIN, where we
+/// are root of the other two, and only of those.
+fn move_in(rootless: bool) -> Result<(), Fault> {
+    let (uid, gid) = (geteuid(), getegid());
+    let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
+    if !rootless {
+        return unshare(namespaces).doing("unshare(CLONE_NEWNS|CLONE_NEWNET) for the lab");
+    }
+    unshare(CloneFlags::CLONE_NEWUSER | namespaces).map_err(no_user_namespace)?;
+    // user_namespaces(7): an unprivileged process may map one ID, its own, and only once
+    // setgroups(2) is given up.
+    let write = |file: &str, text: String| {
+        fs::write(Path::new("/proc/self").join(file), text).map_err(|e| {
+            no_user_namespace(e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+        })
+    };
+    write("setgroups", "deny".into())?;
+    write("uid_map", format!("0 {uid} 1"))?;
+    write("gid_map", format!("0 {gid} 1"))
+}
+
+/// A mount table of our own that passes nothing back to the host, and a tmpfs to work in.
+fn make_private(dir: &Path) -> nix::Result<()> {
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    mount(Some("workshop"), dir, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755"))
+}
+
+/// A new network namespace has a loopback interface that is down.
+fn loopback_up() -> Result<(), Fault> {
+    let up = || {
+        let mut socket = NetlinkSocket::open(Family::Route)?;
+        let lo = Device::find(&Name::new("lo")?)?;
+        let change = LinkChange { up: Some(true), ..LinkChange::default() };
+        let request = link_set(&mut socket.sequence, &lo, &change);
+        socket.send(&request)
+    };
+    up().doing("bring the lab's loopback interface up").map(drop)
+}
+
+/// Why a user namespace could not be made: the settings that distributions turn, in the order in
+/// which the kernel asks for them.
+pub fn no_user_namespace(errno: Errno) -> Fault {
+    let setting = |file: &str| {
+        fs::read_to_string(Path::new("/proc/sys").join(file)).ok().map(|text| text.trim().to_owned())
+    };
+    let seccomp = crate::kernel::process::status(Path::new("/proc"), "self", "Seccomp");
+    let key = if setting("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v != "0") {
+        "userns-apparmor"
+    } else if setting("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0") {
+        "userns-clone-off"
+    } else if setting("user/max_user_namespaces").is_some_and(|v| v == "0") {
+        "userns-max-zero"
+    } else if seccomp.is_some_and(|mode| mode == "2") {
+        "userns-seccomp"
+    } else {
+        "userns-refused"
+    };
+    Fault::unable(key, &[("errno", &format!("{errno:?}"))])
+}
+
+/// A refusal after the user namespace was made means that it came without its privileges, which is
+/// how Ubuntu's AppArmor restriction shows.
+fn refused_in_lab(rootless: bool, errno: Errno) -> Fault {
+    if rootless && matches!(errno, Errno::EPERM | Errno::EACCES) {
+        return no_user_namespace(errno);
+    }
+    Fault::broken("set up the lab's mounts", errno)
+}
+
+/// Sees the real host from within the lab, through files that were opened before moving in.
+pub struct Witness {
+    mounts: Window,
+    links: Window,
+    routes: Window,
+    before: Host,
+}
+
+/// The real host's tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Lines of mountinfo.
+    pub mounts: Vec<String>,
+    /// Names of network interfaces.
+    pub links: Vec<String>,
+    /// Lines of the IPv4 routing table.
+    pub routes: Vec<String>,
+}
+
+impl Witness {
+    fn open() -> std::io::Result<Witness> {
+        let mut mounts = Window::open("/proc/self/mountinfo")?;
+        let mut links = Window::open("/proc/self/net/dev")?;
+        let mut routes = Window::open("/proc/self/net/route")?;
+        let before = Host::read(&mut mounts, &mut links, &mut routes)?;
+        Ok(Witness { mounts, links, routes, before })
+    }
+
+    /// The host before the lab, and as it is now.
+    pub fn compare(&mut self) -> Result<(Host, Host), Fault> {
+        let now = Host::read(&mut self.mounts, &mut self.links, &mut self.routes).doing("look at the host's tables")?;
+        Ok((self.before.clone(), now))
+    }
+}
+
+impl Host {
+    fn read(mounts: &mut Window, links: &mut Window, routes: &mut Window) -> std::io::Result<Host> {
+        let lines = |text: String| text.lines().map(String::from).collect::<Vec<_>>();
+        // The counters behind the names change all the time; two lines of headings stand above.
+        let names = |text: String| {
+            text.lines().skip(2).filter_map(|l| Some(l.split_once(':')?.0.trim().to_owned())).collect()
+        };
+        Ok(Host { mounts: lines(mounts.read()?), links: names(links.read()?), routes: lines(routes.read()?) })
+    }
+}

@@ -1,0 +1,167 @@
+//! Step 4: limits on memory, processes and CPU time.
+//!
+//! The group is made and its limits are set on the host, before the program exists, and the first
+//! process is in the group before it does anything. Were it moved there later, what it had used and
+//! forked by then would not count.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
+
+use super::{Host, Inside, Layer, Stage};
+use crate::container::undo::Reversal;
+use crate::fault::{Doing, Fault};
+use crate::kernel::caller::open_for_writing;
+use crate::kernel::cgroup::{self, Group, Hierarchy, Limits, Place, Version};
+use crate::kernel::ledger::{GROUP_PREFIX, Undo};
+
+/// What it may use.
+pub struct CgroupLimit {
+    limits: Limits,
+    /// v2: the directory that clone3(2) takes.
+    birthplace: Option<OwnedFd>,
+    /// v1: the `tasks` file of each group, open for the child to write itself into.
+    tasks: Vec<(OwnedFd, PathBuf)>,
+    /// The hierarchies that it is limited in, for its view of them.
+    hierarchies: Vec<Hierarchy>,
+}
+
+impl CgroupLimit {
+    pub fn new(limits: Limits) -> CgroupLimit {
+        CgroupLimit { limits, birthplace: None, tasks: Vec::new(), hierarchies: Vec::new() }
+    }
+
+    fn make_group(&mut self, host: &mut Host, place: &Place) -> Result<(), Fault> {
+        enable_controllers(host, place)?;
+        let dir = place.parent.join(format!("{GROUP_PREFIX}{}-{}", std::process::id(), host.number));
+        host.undo.before(Reversal::Outside(Undo::RemoveGroup { path: dir.clone() }))?;
+        host.calls.mkdir("group", &dir, 0o755)?;
+        for controller in &place.wanted {
+            for setting in self.limits.settings(*controller, place.hierarchy.version) {
+                let file = dir.join(setting.file);
+                if !setting.optional || file.exists() {
+                    write(host, setting.why, &file, &setting.value)?;
+                }
+            }
+        }
+        self.open_door(&place.hierarchy, &dir)?;
+        self.hierarchies.push(place.hierarchy.clone());
+        let (hierarchy, wanted) = (place.hierarchy.clone(), place.wanted.clone());
+        host.made.groups.push(Group { hierarchy, wanted, dir });
+        Ok(())
+    }
+
+    /// What the child joins by. Writing a PID to `cgroup.procs` moves a whole thread group and waits
+    /// for an RCU grace period, some 10 ms. v2 can put a process there at birth; in v1 a process that
+    /// has one thread can move that thread, itself, through `tasks`, at once.
+    fn open_door(&mut self, hierarchy: &Hierarchy, dir: &Path) -> Result<(), Fault> {
+        match hierarchy.version {
+            Version::V2 => {
+                let door = fs::File::open(dir).doing(format!("open {}", dir.display()))?;
+                self.birthplace = Some(door.into());
+            }
+            Version::V1 => {
+                let path = dir.join("tasks");
+                let door = open_for_writing(&path).doing(format!("open {}", path.display()))?;
+                self.tasks.push((door, path));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Layer for CgroupLimit {
+    fn slug(&self) -> &'static str {
+        "cgroup-limit"
+    }
+
+    fn later_namespaces(&self) -> CloneFlags {
+        CloneFlags::CLONE_NEWCGROUP
+    }
+
+    fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
+        cgroup::places()?.iter().try_for_each(|place| self.make_group(host, place))
+    }
+
+    fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.birthplace.as_ref().map(|fd| fd.as_fd())
+    }
+
+    fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
+        match stage {
+            Stage::Group => {
+                for (tasks, path) in &self.tasks {
+                    // 0 stands for whoever writes it. A PID would be read in the PID namespace of
+                    // the writer, where ours is 1.
+                    inside.calls.write("join", tasks.as_fd(), path, "0")?;
+                }
+                // Only now: a cgroup namespace is rooted at the groups its maker is in
+                // (cgroup_namespaces(7)).
+                inside.calls.unshare("namespace", CloneFlags::CLONE_NEWCGROUP)
+            }
+            Stage::Mounts => self.mount_view(inside),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl CgroupLimit {
+    /// /sys/fs/cgroup as the container sees it: its own groups, read-only, so that it can read its
+    /// limits and not lift them.
+    fn mount_view(&self, inside: &mut Inside) -> Result<(), Fault> {
+        let top = inside.root.join("sys/fs/cgroup");
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        let sealed = flags | MsFlags::MS_RDONLY;
+        if let [only] = &self.hierarchies[..]
+            && only.version == Version::V2
+        {
+            return inside.calls.mount("view", Some(Path::new("cgroup2")), &top, Some("cgroup2"), sealed, None);
+        }
+        let tmpfs = Some(Path::new("tmpfs"));
+        inside.calls.mount("view-dir", tmpfs, &top, Some("tmpfs"), flags, Some("mode=755,size=64k"))?;
+        for hierarchy in &self.hierarchies {
+            let (name, fstype, data) = match hierarchy.version {
+                Version::V1 => (hierarchy.controllers.as_str(), "cgroup", Some(hierarchy.controllers.as_str())),
+                Version::V2 => ("unified", "cgroup2", None),
+            };
+            let dir = top.join(name);
+            fs::create_dir(&dir).doing(format!("make {}", dir.display()))?;
+            inside.calls.mount("view", Some(Path::new(fstype)), &dir, Some(fstype), sealed, data)?;
+        }
+        let seal = MsFlags::MS_REMOUNT | sealed;
+        inside.calls.mount("view-dir", tmpfs, &top, Some("tmpfs"), seal, None)
+    }
+}
+
+/// v2: a group's controllers are those that its parent hands on (`cgroup.subtree_control`).
+fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
+    if place.enable.is_empty() {
+        return Ok(());
+    }
+    if place.step_aside {
+        step_aside(host, &place.parent)?;
+    }
+    let names: Vec<_> = place.enable.iter().map(|c| c.name().to_owned()).collect();
+    let control = place.parent.join("cgroup.subtree_control");
+    host.undo.before(Reversal::Outside(Undo::Disable { path: control.clone(), controllers: names.clone() }))?;
+    let text = names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    write(host, "subtree", &control, &text)
+}
+
+/// v2: we are the only process of a group that was delegated to us. It can't have both processes and
+/// controlled children, so we go into a child of it that holds nothing else.
+fn step_aside(host: &mut Host, parent: &Path) -> Result<(), Fault> {
+    let leaf = parent.join(format!("{GROUP_PREFIX}{}-self", std::process::id()));
+    host.undo.before(Reversal::Outside(Undo::RemoveGroup { path: leaf.clone() }))?;
+    host.calls.mkdir("group", &leaf, 0o755)?;
+    host.undo.before(Reversal::MoveBack { group: parent.into() })?;
+    write(host, "aside", &leaf.join("cgroup.procs"), "0")
+}
+
+fn write(host: &mut Host, why: &str, file: &Path, text: &str) -> Result<(), Fault> {
+    let fd = open_for_writing(file).doing(format!("open {}", file.display()))?;
+    host.calls.write(why, fd.as_fd(), file, text)
+}

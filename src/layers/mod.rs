@@ -1,0 +1,143 @@
+//! What a container is made of: one layer a step, one file a layer.
+
+mod cgroup_limit;
+mod mount_proc;
+mod overlay;
+mod pivot_root;
+mod unshare_pid;
+mod veth_bridge;
+
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+pub use cgroup_limit::CgroupLimit;
+pub use mount_proc::MountProc;
+pub use overlay::{Overlay, escaped};
+pub use pivot_root::{DEVICES, PivotRoot};
+pub use unshare_pid::UnsharePid;
+pub use veth_bridge::{Network, VethBridge};
+
+use crate::fault::Fault;
+use crate::kernel::caller::Caller;
+use crate::kernel::cgroup::Group;
+use crate::lab::Lab;
+use crate::container::undo::Undos;
+
+/// One part of a container: what one step of the course adds.
+pub trait Layer {
+    /// The step's slug, in whose name its calls are told.
+    fn slug(&self) -> &'static str;
+
+    /// Namespaces that the first process must be cloned into.
+    fn namespaces(&self) -> CloneFlags {
+        CloneFlags::empty()
+    }
+
+    /// Namespaces that it enters later, by unshare(2), because where it stands by then matters.
+    fn later_namespaces(&self) -> CloneFlags {
+        CloneFlags::empty()
+    }
+
+    /// On the host, before the process exists: directories, a cgroup with its limits, a bridge.
+    fn prepare(&mut self, _host: &mut Host) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// The cgroup v2 that the process is to be born in, once prepared.
+    fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// On the host, while the process waits: whatever needs its PID.
+    fn attach(&mut self, _host: &mut Host, _child: Pid) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// In the new process, before it becomes the program: what this layer has to do at this stage.
+    fn enter(&self, _stage: Stage, _inside: &mut Inside) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// The order in which a container is set up from inside, whichever layers it has.
+///
+/// It can't simply be layer by layer: /proc must be mounted before the old root goes (the kernel
+/// wants to see a whole /proc before it gives an unprivileged process another), and an overlay must
+/// be there before anything is mounted on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Die with the workshop; be in the cgroup before any memory is used.
+    Group,
+    /// Cut the mount table loose from the host's.
+    Propagation,
+    /// Put the image's layers together.
+    Image,
+    /// Choose the directory that will be `/`.
+    Root,
+    /// Mount /proc, /dev, /sys in it.
+    Mounts,
+    /// Make it `/`, and let the old one go.
+    Switch,
+    /// Host name.
+    Names,
+    /// Addresses and routes.
+    Network,
+}
+
+impl Stage {
+    pub const ALL: [Stage; 8] = [
+        Stage::Group,
+        Stage::Propagation,
+        Stage::Image,
+        Stage::Root,
+        Stage::Mounts,
+        Stage::Switch,
+        Stage::Names,
+        Stage::Network,
+    ];
+}
+
+/// A layer's hands on the host's side.
+pub struct Host<'a> {
+    pub calls: Caller<'a>,
+    /// What must be taken back; record first, then do.
+    pub undo: &'a mut Undos,
+    pub lab: &'a Lab,
+    /// The container's number, for names.
+    pub number: u32,
+    /// What layers made, for whoever looks at the container afterwards.
+    pub made: &'a mut Made,
+}
+
+/// A layer's hands inside.
+pub struct Inside<'a> {
+    pub calls: Caller<'a>,
+    /// The directory that is, or will be, the container's `/`.
+    pub root: PathBuf,
+    /// Whether a filesystem is mounted there already.
+    pub root_is_mount: bool,
+}
+
+/// What the layers made on the host's side.
+#[derive(Default)]
+pub struct Made {
+    pub groups: Vec<Group>,
+    /// The directory that overlay writes to.
+    pub upper: Option<PathBuf>,
+    pub link: Option<Link>,
+}
+
+/// A container's place in the network.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub address: Ipv4Addr,
+    pub gateway: Ipv4Addr,
+    pub prefix: u8,
+    /// The bridge, and the end of the pair that stays on the host.
+    pub bridge: String,
+    pub host_end: String,
+}

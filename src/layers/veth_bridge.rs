@@ -1,0 +1,190 @@
+//! Step 6: a network of its own, and a way out of it.
+//!
+//! A new network namespace has nothing but a loopback interface. A veth pair is a cable with two ends
+//! (veth(4)): one end stays on the host and goes into a bridge, a switch in software; the other moves
+//! into the container and becomes its `eth0`. All of it is asked for by netlink messages (rtnetlink(7)).
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+use super::{Host, Inside, Layer, Link, Stage};
+use crate::container::undo::Reversal;
+use crate::fault::{Doing, Fault};
+use crate::kernel::caller::open_for_writing;
+use crate::kernel::netlink::nft::nft_masquerade;
+use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
+use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
+
+/// The switch that packets between namespaces need; each network namespace has one of its own.
+const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// The network that containers on one bridge share.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub bridge: &'static str,
+    /// The first three bytes of every address in it, a /24. The bridge is number 1.
+    pub net: [u8; 3],
+    /// The nftables table that holds the masquerade rule.
+    pub table: &'static str,
+}
+
+impl Default for Network {
+    fn default() -> Network {
+        Network { bridge: "workshop0", net: [10, 77, 0], table: "workshop" }
+    }
+}
+
+impl Network {
+    /// Bits of an address that name the network.
+    pub const PREFIX: u8 = 24;
+
+    /// The address of seat `n`; 1 is the bridge's.
+    pub fn address(&self, n: u8) -> Ipv4Addr {
+        let [a, b, c] = self.net;
+        Ipv4Addr::new(a, b, c, n)
+    }
+
+    fn cidr(&self, n: u8) -> Result<Cidr, Fault> {
+        Cidr::new(self.address(n), Self::PREFIX).doing("make an address")
+    }
+}
+
+/// A cable to the host's bridge.
+pub struct VethBridge {
+    network: Network,
+    /// Which address of the network the container gets.
+    seat: u8,
+    socket: Option<NetlinkSocket>,
+}
+
+impl VethBridge {
+    /// A place on `network` for the container in seat 2 to 254.
+    pub fn new(network: Network, seat: u8) -> VethBridge {
+        VethBridge { network, seat, socket: None }
+    }
+
+    /// The end of the cable that moves, until it is called eth0.
+    fn far_end(&self) -> Result<Name, Fault> {
+        name(&format!("far{}", self.seat))
+    }
+
+    fn near_end(&self) -> Result<Name, Fault> {
+        name(&format!("ve{}", self.seat))
+    }
+
+    /// The bridge, its address, forwarding and NAT: made for the first container, shared by the next.
+    fn make_bridge(&self, host: &mut Host, socket: &mut NetlinkSocket) -> Result<Device, Fault> {
+        let bridge = name(self.network.bridge)?;
+        if let Ok(device) = Device::find(&bridge) {
+            return Ok(device);
+        }
+        host.undo.before(Reversal::Link(bridge.to_string()))?;
+        let request = route::bridge(&mut socket.sequence, &bridge);
+        host.calls.send("bridge", socket, &request)?;
+        let device = Device::find(&bridge).doing("find the bridge")?;
+        let request = route::address(&mut socket.sequence, &device, self.network.cidr(1)?);
+        host.calls.send("bridge-address", socket, &request)?;
+        let up = LinkChange { up: Some(true), ..LinkChange::default() };
+        let request = link_set(&mut socket.sequence, &device, &up);
+        host.calls.send("bridge-up", socket, &request)?;
+        self.open_the_way_out(host, &bridge)?;
+        Ok(device)
+    }
+
+    /// Forwarding between the bridge and the host's other links, and masquerade: packets that leave
+    /// get the host's address, since nobody outside knows the way back to ours.
+    fn open_the_way_out(&self, host: &mut Host, bridge: &Name) -> Result<(), Fault> {
+        let file = Path::new(FORWARD);
+        let before = fs::read_to_string(file).doing(format!("read {FORWARD}"))?;
+        host.undo.before(Reversal::Setting { file: file.into(), before })?;
+        let fd = open_for_writing(file).map_err(|_| Fault::unable("sysctl-read-only", &[("path", FORWARD)]))?;
+        host.calls.write("forward", fd.as_fd(), file, "1")?;
+
+        let mut firewall = host.calls.netlink("netlink", Family::Netfilter)?;
+        host.undo.before(Reversal::Table(self.network.table.into()))?;
+        let (table, source) = (name(self.network.table)?, self.network.cidr(0)?);
+        let request = nft_masquerade(&mut firewall.sequence, &table, source, bridge);
+        host.calls.send("nat", &firewall, &request)
+    }
+
+    /// The cable, with its near end plugged into the bridge.
+    fn make_cable(&self, host: &mut Host, socket: &mut NetlinkSocket, bridge: &Device) -> Result<(), Fault> {
+        let (near, far) = (self.near_end()?, self.far_end()?);
+        host.undo.before(Reversal::Link(near.to_string()))?;
+        let peer = Peer { name: &far, netns: None };
+        let request = route::veth(&mut socket.sequence, &near, &peer);
+        host.calls.send("pair", socket, &request)?;
+        let device = Device::find(&near).doing("find the near end of the pair")?;
+        let plugged = LinkChange { up: Some(true), master: Some(bridge), ..LinkChange::default() };
+        let request = link_set(&mut socket.sequence, &device, &plugged);
+        host.calls.send("plug", socket, &request)
+    }
+}
+
+impl Layer for VethBridge {
+    fn slug(&self) -> &'static str {
+        "veth-bridge"
+    }
+
+    fn namespaces(&self) -> CloneFlags {
+        CloneFlags::CLONE_NEWNET
+    }
+
+    fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
+        let mut socket = host.calls.netlink("netlink", Family::Route)?;
+        let bridge = self.make_bridge(host, &mut socket)?;
+        self.make_cable(host, &mut socket, &bridge)?;
+        host.made.link = Some(Link {
+            address: self.network.address(self.seat),
+            gateway: self.network.address(1),
+            prefix: Network::PREFIX,
+            bridge: bridge.name.to_string(),
+            host_end: self.near_end()?.to_string(),
+        });
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    fn attach(&mut self, host: &mut Host, child: Pid) -> Result<(), Fault> {
+        let far = Device::find(&self.far_end()?).doing("find the far end of the pair")?;
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        let change = LinkChange { netns: Some(NetNs::Pid(child)), ..LinkChange::default() };
+        let request = link_set(&mut socket.sequence, &far, &change);
+        host.calls.send("move", socket, &request)
+    }
+
+    fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
+        if stage != Stage::Network {
+            return Ok(());
+        }
+        // A socket speaks to the namespace that it was made in, so the host's is of no use here.
+        let mut socket = inside.calls.netlink("netlink-inside", Family::Route)?;
+        let up = LinkChange { up: Some(true), ..LinkChange::default() };
+        let lo = Device::find(&name("lo")?).doing("find lo")?;
+        let request = link_set(&mut socket.sequence, &lo, &up);
+        inside.calls.send("lo", &socket, &request)?;
+
+        let far = Device::find(&self.far_end()?).doing("find the link that was moved here")?;
+        let eth0 = name("eth0")?;
+        let change = LinkChange { rename: Some(&eth0), ..LinkChange::default() };
+        let request = link_set(&mut socket.sequence, &far, &change);
+        inside.calls.send("rename", &socket, &request)?;
+
+        let device = Device { index: far.index, name: eth0 };
+        let request = link_set(&mut socket.sequence, &device, &up);
+        inside.calls.send("eth0-up", &socket, &request)?;
+        let request = route::address(&mut socket.sequence, &device, self.network.cidr(self.seat)?);
+        inside.calls.send("address", &socket, &request)?;
+        let request = route::default_route(&mut socket.sequence, self.network.address(1), &device);
+        inside.calls.send("route", &socket, &request)
+    }
+}
+
+fn name(text: &str) -> Result<Name, Fault> {
+    Name::new(text).doing(format!("name a link {text}"))
+}

@@ -1,0 +1,142 @@
+//! JSON Lines for programs: one object a line, each with its `event`.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{CheckResult, Fact, Failure, Renderer, Tally};
+use crate::course::Step;
+use crate::course::lesson::Lesson;
+use crate::kernel::told::{Actor, Call};
+
+/// Prints a run as JSON Lines. What is only there to be read by people is left out.
+pub struct Json<W: Write> {
+    out: W,
+}
+
+/// An event as it is written. The field `event` comes first and has the name of the variant.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    Step {
+        number: u32,
+        slug: &'a str,
+        title: &'a str,
+        builds_on: Vec<&'a str>,
+    },
+    Call {
+        seq: u32,
+        step: &'a str,
+        actor: Actor,
+        name: &'a str,
+        args: &'a [String],
+        result: &'a str,
+        ok: bool,
+        why: &'a str,
+    },
+    Fact {
+        name: &'a str,
+        outside: &'a str,
+        inside: &'a str,
+    },
+    Check {
+        step: &'a str,
+        name: &'a str,
+        passed: bool,
+        expected: &'a str,
+        actual: &'a str,
+        help: &'a str,
+    },
+    Done {
+        passed: u32,
+        failed: u32,
+        skipped: u32,
+        seconds: f64,
+    },
+    Error {
+        code: i32,
+        message: &'a str,
+        hint: String,
+    },
+}
+
+impl<W: Write> Json<W> {
+    pub fn new(out: W) -> Json<W> {
+        Json { out }
+    }
+
+    /// The writer, for whoever has printed all there is.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, event)?;
+        self.out.write_all(b"\n")?;
+        // Whoever reads along wants the event when it happens.
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Renderer for Json<W> {
+    fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()> {
+        let builds_on = builds_on.iter().map(|step| step.slug).collect();
+        self.write(&Event::Step { number: step.number, slug: step.slug, title: lesson.title(), builds_on })
+    }
+
+    fn about(&mut self, _: &Call, _: &Lesson) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
+        self.write(&Event::Call {
+            seq,
+            step: &call.step,
+            actor: call.actor,
+            name: &call.name,
+            args: &call.args,
+            result: &call.result,
+            ok: call.ok,
+            why: lesson.why(&call.why),
+        })
+    }
+
+    fn facts(&mut self, facts: &[Fact], _: &Lesson) -> io::Result<()> {
+        facts.iter().try_for_each(|fact| {
+            self.write(&Event::Fact { name: &fact.key, outside: &fact.outside, inside: &fact.inside })
+        })
+    }
+
+    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()> {
+        self.write(&Event::Check {
+            step: &check.step,
+            name: &check.name,
+            passed: check.passed,
+            expected: &check.expected,
+            actual: &check.actual,
+            help: lesson.check_help(&check.name),
+        })
+    }
+
+    fn closing(&mut self, _: &Step, _: &Lesson, _: Option<&Step>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn table(&mut self, _: &str, _: &[&str], _: &[Vec<String>]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn note(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn done(&mut self, tally: &Tally) -> io::Result<()> {
+        let Tally { passed, failed, skipped, seconds } = *tally;
+        self.write(&Event::Done { passed, failed, skipped, seconds })
+    }
+
+    fn failure(&mut self, failure: &Failure) -> io::Result<()> {
+        let hint = [failure.cause.as_str(), failure.hint.as_str()].join(" ").trim().to_string();
+        self.write(&Event::Error { code: failure.code, message: &failure.message, hint })
+    }
+}

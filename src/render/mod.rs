@@ -1,0 +1,64 @@
+//! What a run tells, as text for people or as JSON Lines for programs.
+//!
+//! A renderer is handed values and prints them at once. It decides nothing and asks nothing: the same run in
+//! another format, language or width tells the same story.
+
+mod calls;
+mod closing;
+pub mod json;
+mod picture;
+mod prose;
+pub mod style;
+mod table;
+pub mod text;
+pub mod words;
+mod wrap;
+
+#[cfg(test)]
+mod fixture;
+
+use std::io;
+
+pub use crate::checks::{Check as CheckResult, Fact};
+use crate::course::Step;
+use crate::course::lesson::Lesson;
+pub use crate::course::words::Failure;
+use crate::kernel::told::Call;
+
+pub use json::Json;
+pub use style::{Style, When};
+pub use text::Text;
+
+/// What came of all checks of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub passed: u32,
+    pub failed: u32,
+    pub skipped: u32,
+    /// Wall-clock time of the run, in seconds.
+    pub seconds: f64,
+}
+
+/// Prints what happens, as it happens. Errors are those of writing; a closed pipe is one of them.
+pub trait Renderer {
+    /// A step begins.
+    fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()>;
+    /// A call is about to be made and waits for the reader. Prints the invitation to go on, but does not wait.
+    fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()>;
+    /// A call was made, the `seq`th of the run. `lesson` is that of the call's step.
+    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()>;
+    /// The step's facts, all at once.
+    fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()>;
+    /// One check.
+    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()>;
+    /// A step ends: where the container stands now, and how to go on from here.
+    fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
+    /// A table with a title. Title and head may be empty.
+    fn table(&mut self, title: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()>;
+    /// A remark.
+    fn note(&mut self, text: &str) -> io::Result<()>;
+    /// The run ends.
+    fn done(&mut self, tally: &Tally) -> io::Result<()>;
+    /// The run ends early.
+    fn failure(&mut self, failure: &Failure) -> io::Result<()>;
+}

@@ -1,0 +1,117 @@
+//! The picture of host and container that grows from step to step.
+//!
+//! Each row is something that the host has. As long as the container has no such thing of its own, a line runs
+//! from the host's through the container's wall. The step that makes it the container's own closes the wall.
+
+use super::style::{Lines, Role, Style};
+use super::words::Words;
+use super::wrap::{pad, width};
+
+/// The picture after the step with this number, line by line, all of one width.
+pub fn lines(style: &Style, step: u32) -> Vec<String> {
+    let words = Words::of(style.lang);
+    let signs = style.signs();
+    let picture = Picture {
+        style,
+        hosts: words.hosts.iter().map(|word| width(word)).max().unwrap_or(0),
+        owns: words.owns.iter().map(|word| width(word)).max().unwrap_or(0).max(width(words.container) + 2),
+    };
+    let before = " ".repeat(picture.hosts + 2);
+    let inside = picture.owns + 4;
+    let (wall, thick) = (&signs.host, &signs.container);
+
+    let mut lines =
+        vec![picture.edge(Role::Host, &wall.top_left, wall, words.host, picture.width() - 2, true)];
+    let top = picture.edge(Role::Container, &thick.top_left, thick, words.container, inside, true);
+    lines.push(picture.in_host(&format!("{before}{top}")));
+    for ((host, own), number) in words.hosts.iter().zip(words.owns).zip(1..) {
+        lines.push(picture.in_host(&picture.row(host, own, number <= step)));
+    }
+    let bottom = picture.edge(Role::Container, &thick.bottom_left, thick, "", inside, false);
+    lines.push(picture.in_host(&format!("{before}{bottom}")));
+    lines.push(picture.in_host(&style.paint(Role::Dim, words.kernel)));
+    lines.push(picture.edge(Role::Host, &wall.bottom_left, wall, "", picture.width() - 2, false));
+    lines
+}
+
+struct Picture<'a> {
+    style: &'a Style,
+    /// Widths of the widest words in the host's and in the container's column.
+    hosts: usize,
+    owns: usize,
+}
+
+impl Picture<'_> {
+    /// Columns of the whole picture: the host's word, the container's box, and a space at either side of each.
+    fn width(&self) -> usize {
+        self.hosts + self.owns + 12
+    }
+
+    /// An upper or lower edge with a name in it; `across` is what lies between its corners.
+    fn edge(&self, role: Role, left: &str, lines: &Lines, name: &str, across: usize, top: bool) -> String {
+        let right = if top { lines.top_right } else { lines.bottom_right };
+        let name = if name.is_empty() { String::new() } else { format!(" {name} ") };
+        let rest = lines.across.repeat(across.saturating_sub(width(&name)));
+        self.style.paint(role, &format!("{left}{name}{rest}{right}"))
+    }
+
+    /// A line between the host's walls.
+    fn in_host(&self, text: &str) -> String {
+        let wall = self.style.paint(Role::Host, self.style.signs().host.down);
+        format!("{wall} {} {wall}", pad(text, self.width() - 4))
+    }
+
+    /// What the host has, and whether the container has its own or is open to it.
+    fn row(&self, host: &str, own: &str, closed: bool) -> String {
+        let (style, signs) = (self.style, self.style.signs());
+        let wall = style.paint(Role::Container, signs.container.down);
+        let own = pad(own, self.owns);
+        if closed {
+            let host = style.paint(Role::Dim, &pad(host, self.hosts));
+            let own = style.paint(Role::Container, &format!("{} {own}", signs.own));
+            return format!("{host}  {wall} {own} {wall}");
+        }
+        // The line takes the wall's place, and the spaces before and after it.
+        let line = signs.host.across.repeat(self.hosts - width(host) + 3);
+        let host = style.paint(Role::Host, &format!("{host} {line}{}", signs.open));
+        format!("{host} {} {wall}", style.paint(Role::Dim, &own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::course::STEPS;
+    use crate::course::language::Lang;
+
+    #[test]
+    fn every_line_is_as_wide_as_the_picture() {
+        for (lang, unicode, colour) in
+            [(Lang::En, true, true), (Lang::Ko, true, false), (Lang::Ko, false, true)]
+        {
+            let style = Style { lang, unicode, colour, ..Style::default() };
+            for step in 0..=6 {
+                let widths: Vec<_> = lines(&style, step).iter().map(|line| width(line)).collect();
+                assert!(widths.iter().all(|width| *width == widths[0] && *width <= 42), "{widths:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_step_has_a_row() {
+        assert_eq!(Words::of(Lang::En).hosts.len(), STEPS.len());
+    }
+
+    #[test]
+    fn it_grows() {
+        let style = Style::default();
+        insta::assert_snapshot!([1, 4, 6].map(|step| lines(&style, step).join("\n")).join("\n\n"));
+    }
+
+    #[test]
+    fn it_is_aligned_in_korean_and_in_ascii() {
+        let korean = Style { lang: Lang::Ko, ..Style::default() };
+        let ascii = Style { unicode: false, ..Style::default() };
+        insta::assert_snapshot!([korean, ascii].map(|style| lines(&style, 3).join("\n")).join("\n\n"));
+    }
+}

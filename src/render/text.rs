@@ -1,0 +1,333 @@
+//! Text for people.
+
+use std::io::{self, Write};
+
+use super::calls::Layout;
+use super::prose;
+use super::style::{Role, Style};
+use super::table::{self, Cell};
+use super::words::Words;
+use super::wrap::{pad, pad_left, width};
+use super::{CheckResult, Fact, Failure, Renderer, Tally, closing};
+use crate::course::lesson::Lesson;
+use crate::course::{STEPS, Step};
+use crate::kernel::told::{Actor, Call};
+
+/// Prints a run as text. A failure goes to stderr, all else to `out`.
+pub struct Text<W: Write> {
+    out: W,
+    style: Style,
+    /// The style of stderr, which may go elsewhere.
+    errors: Style,
+    /// What was printed last: between two of a kind there is no blank line.
+    last: Option<Part>,
+    /// Slug of the step whose calls are being told.
+    step: String,
+    /// Who made the last call.
+    actor: Option<Actor>,
+    /// Step and key of the last sentence that said why.
+    why: (String, String),
+    /// Whether the call that comes next was shown already, when it was about to be made.
+    shown: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Step,
+    Calls,
+    Facts,
+    Checks,
+    Closing,
+    Table,
+    Note,
+    Done,
+}
+
+impl<W: Write> Text<W> {
+    pub fn new(out: W, style: Style) -> Text<W> {
+        Text {
+            out,
+            style,
+            errors: style,
+            last: None,
+            step: String::new(),
+            actor: None,
+            why: Default::default(),
+            shown: false,
+        }
+    }
+
+    /// Prints failures in a style of their own, that of stderr.
+    pub fn with_errors(mut self, errors: Style) -> Text<W> {
+        self.errors = errors;
+        self
+    }
+
+    /// The writer, for a line that is not the renderer's.
+    pub fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// The writer, for whoever has printed all there is.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// Begins a part of the output, with a blank line before it where something else was printed.
+    fn begin(&mut self, part: Part) -> io::Result<()> {
+        let apart = self.last.is_some_and(|last| last != part) || self.last == Some(Part::Table);
+        self.last = Some(part);
+        if part != Part::Calls {
+            self.actor = None;
+        }
+        if apart { writeln!(self.out) } else { Ok(()) }
+    }
+
+    fn lines(&mut self, lines: &[String]) -> io::Result<()> {
+        lines.iter().try_for_each(|line| writeln!(self.out, "{}", line.trim_end()))?;
+        self.out.flush()
+    }
+
+    fn words(&self) -> &'static Words {
+        Words::of(self.style.lang)
+    }
+
+    /// Begins a call: names its step where it is another than before. Says whether the actor is another too, and
+    /// is still to be named.
+    fn begin_call(&mut self, call: &Call) -> io::Result<bool> {
+        let style = self.style;
+        let layout = Layout { style: &style };
+        self.begin(Part::Calls)?;
+        let mut named = self.actor.replace(call.actor) != Some(call.actor);
+        let mut lines = Vec::new();
+        if named {
+            lines.extend(layout.heading(call.actor));
+        }
+        if self.step != call.step {
+            self.step.clone_from(&call.step);
+            let remark = match Step::find(&call.step) {
+                Some(step) => {
+                    format!("{} {} {}", self.words().step(step.number), style.signs().dot, step.slug)
+                }
+                None => call.step.clone(),
+            };
+            lines.push(format!("{}{}", layout.gutter(call.actor, named), layout.remark(&remark)));
+            named = false;
+        }
+        self.lines(&lines)?;
+        Ok(named)
+    }
+
+    /// The sentence that says why, unless it has just been said.
+    fn why(&mut self, call: &Call, lesson: &Lesson) -> Vec<String> {
+        let why = (call.step.clone(), call.why.clone());
+        if call.why.is_empty() || self.why == why {
+            return Vec::new();
+        }
+        self.why = why;
+        Layout { style: &self.style }.why(lesson.why(&call.why))
+    }
+
+    /// Prints lines of a call, each behind its gutter.
+    fn in_gutter(&mut self, actor: Actor, named: bool, lines: Vec<String>) -> io::Result<()> {
+        let layout = Layout { style: &self.style };
+        let first = std::iter::once(named).chain(std::iter::repeat(false));
+        let lines: Vec<_> =
+            first.zip(lines).map(|(named, line)| format!("{}{line}", layout.gutter(actor, named))).collect();
+        self.lines(&lines)
+    }
+}
+
+impl<W: Write> Renderer for Text<W> {
+    fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()> {
+        let (style, words, signs) = (self.style, self.words(), self.style.signs());
+        if self.last.is_some() {
+            writeln!(self.out)?;
+        }
+        self.begin(Part::Step)?;
+        self.step = step.slug.to_string();
+        self.why = Default::default();
+
+        let title = format!("{} {} {}", words.step(step.number), signs.dot, lesson.title());
+        let marks = progress(&style, step.number);
+        let room = style.width.saturating_sub(width(&title) + 2);
+        let head = format!(" {}{}", style.paint(Role::Strong, &title), pad_left(&marks, room));
+        let numbers: Vec<_> = builds_on.iter().map(|step| step.number.to_string()).collect();
+        let slug = style.paint(Role::Dim, step.slug);
+        let base = if numbers.is_empty() {
+            String::new()
+        } else {
+            style.paint(Role::Dim, &format!("{} {}", words.on_top_of, numbers.join(" ")))
+        };
+        let room = style.width.saturating_sub(width(&slug) + 2);
+        let mut lines = vec![head, format!(" {slug}{}", pad_left(&base, room)), String::new()];
+        let idea = prose::lines(&style, Role::Plain, lesson.idea(), style.width - 2);
+        lines.extend(idea.iter().map(|line| format!(" {line}")));
+        self.lines(&lines)
+    }
+
+    fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()> {
+        let style = self.style;
+        let layout = Layout { style: &style };
+        let named = self.begin_call(call)?;
+        let mut lines = layout.call(None, call);
+        lines.extend(self.why(call, lesson));
+        self.in_gutter(call.actor, named, lines)?;
+        self.shown = true;
+        let invitation = layout.remark(self.words().press_enter);
+        write!(self.out, "{}{invitation} ", layout.gutter(call.actor, false))?;
+        self.out.flush()
+    }
+
+    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
+        let style = self.style;
+        let layout = Layout { style: &style };
+        if std::mem::take(&mut self.shown) {
+            let mut lines = vec![layout.result_alone(call)];
+            lines.extend(layout.refusal(call));
+            return self.in_gutter(call.actor, false, lines);
+        }
+        let named = self.begin_call(call)?;
+        let mut lines = layout.call(Some(seq), call);
+        lines.extend(layout.refusal(call));
+        lines.extend(self.why(call, lesson));
+        self.in_gutter(call.actor, named, lines)
+    }
+
+    fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        self.begin(Part::Facts)?;
+        let words = self.words();
+        let none = self.style.signs().none;
+        let head = [(Role::Plain, ""), (Role::Host, words.outside), (Role::Container, words.inside)];
+        let mut rows: Vec<Vec<Cell>> = vec![head.map(|(role, text)| (role, text.to_string())).to_vec()];
+        for fact in facts {
+            let same = fact.outside == fact.inside;
+            let value = |text: &str| if text.is_empty() { none.to_string() } else { text.to_string() };
+            let mut row = vec![
+                (Role::Strong, lesson.fact_label(&fact.key).to_string()),
+                (Role::Plain, value(&fact.outside)),
+                (Role::Plain, value(&fact.inside)),
+            ];
+            if same {
+                row.push((Role::Dim, words.the_same.to_string()));
+            }
+            rows.push(row);
+        }
+        // Values stand apart even if they are short, so that the two sides are seen as two.
+        let spread = self.style.width / 4;
+        self.lines(&table::lines(&self.style, &rows, &[8, spread, spread]))
+    }
+
+    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()> {
+        self.begin(Part::Checks)?;
+        let (style, words, signs) = (self.style, self.words(), self.style.signs());
+        let (role, sign) = if check.passed { (Role::Good, signs.passed) } else { (Role::Bad, signs.failed) };
+        let indent = " ".repeat(width(sign) + 2);
+        let room = style.width.saturating_sub(width(&indent) + 1);
+        let claim = prose::lines(&style, Role::Plain, lesson.check_claim(&check.name), room);
+        let signs = std::iter::once(format!(" {} ", style.paint(role, sign)))
+            .chain(std::iter::repeat(indent.clone()));
+        let mut lines: Vec<_> = signs.zip(claim).map(|(sign, line)| format!("{sign}{line}")).collect();
+        if !check.passed {
+            let label = width(words.expected).max(width(words.actual)) + 2;
+            for (name, value) in [(words.expected, &check.expected), (words.actual, &check.actual)] {
+                let name = style.paint(Role::Bad, &pad(name, label));
+                let value = prose::lines(&style, Role::Plain, value, room.saturating_sub(label).max(8));
+                let names = std::iter::once(name).chain(std::iter::repeat(" ".repeat(label)));
+                lines.extend(names.zip(value).map(|(name, value)| format!("{indent}{name}{value}")));
+            }
+            let help = prose::lines(&style, Role::Dim, lesson.check_help(&check.name), room);
+            lines.extend(help.iter().map(|line| format!("{indent}{line}")));
+        }
+        self.lines(&lines)
+    }
+
+    fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()> {
+        self.begin(Part::Closing)?;
+        let mut lines = closing::picture(&self.style, step, lesson);
+        for part in
+            [closing::by_hand(&self.style, lesson), closing::pointers(&self.style, step, lesson, next)]
+        {
+            if !part.is_empty() {
+                lines.push(String::new());
+                lines.extend(part);
+            }
+        }
+        self.lines(&lines)
+    }
+
+    fn table(&mut self, title: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        self.begin(Part::Table)?;
+        let style = self.style;
+        let mut cells: Vec<Vec<Cell>> = Vec::new();
+        if !head.is_empty() {
+            cells.push(head.iter().map(|text| (Role::Dim, text.to_string())).collect());
+        }
+        for row in rows {
+            let roles = std::iter::once(Role::Strong).chain(std::iter::repeat(Role::Plain));
+            cells.push(roles.zip(row.iter().cloned()).collect());
+        }
+        let mut lines = Vec::new();
+        if !title.is_empty() {
+            lines.push(format!(" {}", style.paint(Role::Strong, title)));
+            lines.push(String::new());
+        }
+        lines.extend(table::lines(&style, &cells, &[]));
+        self.lines(&lines)
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.begin(Part::Note)?;
+        let lines = prose::lines(&self.style, Role::Dim, text, self.style.width - 2);
+        self.lines(&lines.iter().map(|line| format!(" {line}")).collect::<Vec<_>>())
+    }
+
+    fn done(&mut self, tally: &Tally) -> io::Result<()> {
+        self.begin(Part::Done)?;
+        let (style, words, signs) = (self.style, self.words(), self.style.signs());
+        let counts = [
+            (tally.passed, Role::Good, signs.passed, words.passed),
+            (tally.failed, Role::Bad, signs.failed, words.failed),
+            (tally.skipped, Role::Dim, signs.skipped, words.skipped),
+        ];
+        let counts = counts.into_iter().filter(|(count, ..)| *count > 0);
+        let mut parts: Vec<_> = counts
+            .map(|(count, role, sign, word)| style.paint(role, &format!("{sign} {count} {word}")))
+            .collect();
+        parts.push(style.paint(Role::Dim, &words.seconds(tally.seconds)));
+        self.lines(&[format!(" {}", parts.join("   "))])
+    }
+
+    fn failure(&mut self, failure: &Failure) -> io::Result<()> {
+        self.out.flush()?;
+        write_failure(&mut io::stderr().lock(), &self.errors, failure)
+    }
+}
+
+/// A failure for people: what failed, what usually causes it, what to do.
+pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> io::Result<()> {
+    let word = Words::of(style.lang).error;
+    let message = format!("{word}: {}", failure.message);
+    let room = style.width - 2;
+    for (place, text) in [&message, &failure.cause, &failure.hint].into_iter().enumerate() {
+        for (line, text) in prose::lines(style, Role::Plain, text, room).iter().enumerate() {
+            let prefix = text.strip_prefix(word).filter(|_| place == 0 && line == 0);
+            match prefix {
+                Some(rest) => writeln!(out, " {}{rest}", style.paint(Role::Bad, word))?,
+                None => writeln!(out, " {text}")?,
+            }
+        }
+    }
+    out.flush()
+}
+
+/// One mark for each step of the course, filled up to this one.
+fn progress(style: &Style, number: u32) -> String {
+    let signs = style.signs();
+    let (own, open): (Vec<_>, Vec<_>) = STEPS.iter().partition(|step| step.number <= number);
+    let own = style.paint(Role::Container, &signs.own.repeat(own.len()));
+    format!("{own}{}", style.paint(Role::Dim, &signs.open.repeat(open.len())))
+}

@@ -1,0 +1,190 @@
+//! Lines of a given width. All widths are columns of a terminal: a Hangul syllable takes two.
+
+use console::measure_text_width;
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+
+/// Stands in for a space that no line may break at. Unicode has it for just that, and it never reaches the output.
+const KEEP: &str = "\u{a0}";
+
+/// Code longer than this, in columns, may be broken at its spaces.
+const LONGEST_CODE: usize = 30;
+
+/// The columns that a text takes.
+pub fn width(text: &str) -> usize {
+    measure_text_width(text)
+}
+
+/// The text with spaces after it, up to a width.
+pub fn pad(text: &str, to: usize) -> String {
+    let spaces = to.saturating_sub(width(text));
+    format!("{text}{}", " ".repeat(spaces))
+}
+
+/// The text with spaces before it, up to a width.
+pub fn pad_left(text: &str, to: usize) -> String {
+    let spaces = to.saturating_sub(width(text));
+    format!("{}{text}", " ".repeat(spaces))
+}
+
+/// Breaks prose at spaces into lines of at most `to` columns. Code between backticks stays on one line where
+/// it can, and the last line is no single short word where a narrower paragraph of as many lines avoids that.
+pub fn prose(text: &str, to: usize) -> Vec<String> {
+    let text = bind_code(text);
+    let lines = break_lines(&text, to);
+    let ragged = |lines: &[String]| lines.last().is_some_and(|last| width(last) < to / 4);
+    let better = (to * 3 / 4..to)
+        .rev()
+        .map(|narrower| break_lines(&text, narrower))
+        .take_while(|candidate| candidate.len() == lines.len())
+        .find(|candidate| !ragged(candidate));
+    let lines = match better {
+        Some(better) if lines.len() > 1 && ragged(&lines) => better,
+        _ => lines,
+    };
+    lines.into_iter().map(|line| line.replace(KEEP, " ")).collect()
+}
+
+fn break_lines(text: &str, to: usize) -> Vec<String> {
+    let options = Options::new(to.max(1))
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
+}
+
+/// Makes the spaces inside short code unbreakable.
+fn bind_code(text: &str) -> String {
+    let pieces = text.split('`').enumerate().map(|(place, piece)| {
+        let code = place % 2 == 1;
+        if code && width(piece) <= LONGEST_CODE { piece.replace(' ', KEEP) } else { piece.to_string() }
+    });
+    pieces.collect::<Vec<_>>().join("`")
+}
+
+/// The text in at most `to` columns. A path keeps its end, which tells it apart from others; anything else
+/// keeps both ends.
+pub fn shorten(text: &str, to: usize, ellipsis: &str) -> String {
+    if width(text) <= to {
+        return text.to_string();
+    }
+    let room = to.saturating_sub(width(ellipsis));
+    if text.contains('/') && !text.contains(' ') {
+        return format!("{ellipsis}{}", last_columns(text, room));
+    }
+    let tail = room / 2;
+    format!("{}{ellipsis}{}", first_columns(text, room - tail), last_columns(text, tail))
+}
+
+fn first_columns(text: &str, columns: usize) -> &str {
+    let mut taken = 0;
+    for (at, c) in text.char_indices() {
+        taken += width(c.encode_utf8(&mut [0; 4]));
+        if taken > columns {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+fn last_columns(text: &str, columns: usize) -> &str {
+    let mut taken = 0;
+    for (at, c) in text.char_indices().rev() {
+        taken += width(c.encode_utf8(&mut [0; 4]));
+        if taken > columns {
+            return &text[at + c.len_utf8()..];
+        }
+    }
+    text
+}
+
+/// Breaks the arguments of a call into at most `most` lines. Arguments stay whole where they can; a list of
+/// flags or options that is longer than a line breaks after `|` or `,`, and what is longer still is shortened.
+pub fn arguments(text: &str, to: usize, most: usize, ellipsis: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut add = |piece: &str, apart: &str| match lines.last_mut() {
+        Some(line) if width(line) + width(apart) + width(piece) <= to => {
+            line.push_str(apart);
+            line.push_str(piece);
+        }
+        _ => lines.push(piece.to_string()),
+    };
+    for argument in text.split(' ').filter(|argument| !argument.is_empty()) {
+        if width(argument) <= to {
+            add(argument, " ");
+            continue;
+        }
+        let mut apart = " ";
+        for piece in argument.split_inclusive(['|', ',']) {
+            add(&shorten_value(piece, to, ellipsis), apart);
+            apart = "";
+        }
+    }
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1));
+        lines.push(shorten(&rest.join(" "), to, ellipsis));
+    }
+    lines
+}
+
+/// The text in at most `to` columns; of `key=/a/path` the key is kept.
+fn shorten_value(text: &str, to: usize, ellipsis: &str) -> String {
+    match text.split_once('=') {
+        Some((key, value)) if value.starts_with('/') && width(key) + 8 < to => {
+            format!("{key}={}", shorten(value, to - width(key) - 1, ellipsis))
+        }
+        _ => shorten(text, to, ellipsis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hangul_takes_two_columns() {
+        assert_eq!(width("루트 a"), 6);
+        assert_eq!(pad("루트", 6), "루트  ");
+        assert_eq!(pad_left("루트", 6), "  루트");
+        assert_eq!(prose("가나 다라 마바 사아", 9), ["가나 다라", "마바 사아"]);
+    }
+
+    #[test]
+    fn code_stays_on_one_line() {
+        assert_eq!(prose("then `ls -l /` again", 12), ["then", "`ls -l /`", "again"]);
+    }
+
+    #[test]
+    fn no_short_word_is_left_alone() {
+        let text = "The old root is detached and no path leads back to it.";
+        assert_eq!(prose(text, 50), ["The old root is detached and no path leads", "back to it."]);
+    }
+
+    #[test]
+    fn a_path_keeps_its_end_and_other_text_both_ends() {
+        assert_eq!(shorten("/tmp/workshop/rootfs/dev/null", 16, "…"), "…rootfs/dev/null");
+        assert_eq!(shorten("abcdefghij", 7, "…"), "abc…hij");
+        assert_eq!(shorten("abcdefghij", 7, "..."), "ab...ij");
+        assert_eq!(shorten("컨테이너", 5, "…"), "컨…너");
+        assert_eq!(shorten("fits", 4, "…"), "fits");
+    }
+
+    #[test]
+    fn arguments_break_where_their_parts_end() {
+        let flags = "CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS|CLONE_NEWIPC";
+        assert_eq!(
+            arguments(flags, 30, 3, "…"),
+            ["CLONE_NEWNS|CLONE_NEWCGROUP|", "CLONE_NEWUTS|CLONE_NEWIPC"]
+        );
+        assert_eq!(
+            arguments("devpts dev/pts devpts MS_NOSUID|MS_NOEXEC mode=620", 30, 3, "…"),
+            ["devpts dev/pts devpts", "MS_NOSUID|MS_NOEXEC mode=620"]
+        );
+        assert_eq!(
+            arguments("/a/very/long/path/to/a/root lowerdir=/tmp/workshop/image,upperdir=/u", 22, 3, "…"),
+            ["…ry/long/path/to/a/root", "lowerdir=…rkshop/image,", "upperdir=/u"]
+                .map(|line| line.to_string())
+        );
+        assert_eq!(arguments("aaaa bbbb cccc", 5, 2, "…"), ["aaaa", "bb…cc"]);
+        assert_eq!(arguments("", 10, 2, "…"), [""; 0]);
+    }
+}
