@@ -25,10 +25,7 @@ fn main() -> ExitCode {
         Err(words) => return usage(&words),
     };
     let mut output = commands::Output::new(&cli.global);
-    let status = commands::dispatch(cli, &mut output).unwrap_or_else(|fault| {
-        output.fault(&fault);
-        fault.status()
-    });
+    let status = commands::dispatch(cli, &mut output).unwrap_or_else(|fault| output.fault(&fault));
     ExitCode::from(status as u8)
 }
 

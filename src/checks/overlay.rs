@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Fact, Report, Scene};
@@ -12,22 +12,62 @@ use crate::image::tree_digest;
 use crate::kernel::mounts;
 use crate::kernel::told::Silence;
 
-/// A file of the image that the demonstration deletes, one that it changes, and one that it adds.
+/// Files of the image that the demonstration deletes and changes, where it has them.
 const DELETED: &str = "etc/os-release";
 const CHANGED: &str = "etc/hosts";
-const ADDED: &str = "root/mine";
+/// The file that it adds.
+const ADDED: &str = "mine";
 
-/// What the demonstration does as the container: the three kinds of write.
-fn write_inside() -> Vec<String> {
-    let at_root = |name: &str| Path::new("/").join(name);
-    let deleted = fs::remove_file(at_root(DELETED));
-    let append = File::options().append(true).open(at_root(CHANGED));
-    let changed = append.and_then(|mut file| file.write_all(b"127.0.0.1 changed\n"));
-    let added = fs::write(at_root(ADDED), "mine\n");
-    [(DELETED, deleted), (CHANGED, changed), (ADDED, added)]
-        .into_iter()
-        .filter_map(|(name, outcome)| outcome.err().map(|e| format!("/{name}: {e}")))
-        .collect()
+/// The files that are written to: one that goes, one that changes.
+struct Victims {
+    deleted: PathBuf,
+    changed: PathBuf,
+}
+
+impl Victims {
+    /// Picks from the image's layers: the usual files, or in a learner's own root the first others.
+    fn pick(layers: &[PathBuf]) -> Result<Victims, Fault> {
+        let mut files = Vec::new();
+        for layer in layers {
+            list_files(layer, Path::new(""), &mut files);
+        }
+        files.sort_by_key(|file| (file != Path::new(DELETED) && file != Path::new(CHANGED), file.clone()));
+        files.dedup();
+        let wanted = |name: &str| files.iter().find(|file| *file == Path::new(name)).or(files.first()).cloned();
+        let changed = wanted(CHANGED);
+        let deleted = wanted(DELETED).filter(|d| Some(d) != changed.as_ref());
+        let deleted = deleted.or_else(|| files.iter().rev().find(|d| Some(*d) != changed.as_ref()).cloned());
+        match (deleted, changed) {
+            (Some(deleted), Some(changed)) => Ok(Victims { deleted, changed }),
+            _ => Err(Fault::unable("rootfs-empty", &[])),
+        }
+    }
+
+    /// The three kinds of write, as the container.
+    fn write(&self) {
+        let at_root = |name: &Path| Path::new("/").join(name);
+        // What fails here shows in the checks: nothing has landed in the upper layer then.
+        let _ = fs::remove_file(at_root(&self.deleted));
+        let changed = at_root(&self.changed);
+        let append = File::options().append(true).open(&changed);
+        if append.and_then(|mut file| file.write_all(b"changed\n")).is_err() {
+            // A program that runs can't be written to (ETXTBSY); its mode can be changed all the same.
+            let _ = fs::set_permissions(&changed, fs::Permissions::from_mode(0o700));
+        }
+        let _ = fs::write(at_root(Path::new(ADDED)), "mine\n");
+    }
+}
+
+/// Regular files below a directory, as paths relative to it.
+fn list_files(top: &Path, below: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(top.join(below)).into_iter().flatten().flatten() {
+        let path = below.join(entry.file_name());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => list_files(top, &path, files),
+            Ok(kind) if kind.is_file() => files.push(path),
+            _ => {}
+        }
+    }
 }
 
 /// Files and bytes below a directory.
@@ -62,15 +102,15 @@ fn size(bytes: u64) -> String {
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let layers = layers(scene);
     let before = digest(&layers)?;
-    // A learner's own directory may lack these files; what can't be done is not shown as done.
-    scene.container.look(write_inside)?;
+    let victims = Victims::pick(&layers)?;
+    scene.container.look(|| victims.write())?;
     let root = || mounts::mine().ok().and_then(|t| mounts::at(&t, "/").map(|m| m.fstype.clone())).unwrap_or_default();
     let seen = |path: PathBuf| if path.exists() { "present" } else { "gone" }.to_owned();
     let shared: u64 = layers.iter().map(|dir| usage(dir).1).sum();
     let upper = scene.container.made.upper.clone().unwrap_or_default();
     let (files, own) = usage(&upper);
-    let image = layers.iter().rev().map(|dir| dir.join(DELETED)).find(|p| p.exists()).unwrap_or_default();
-    let inside = scene.container.look(|| (root(), seen(Path::new("/").join(DELETED))))?;
+    let image = layers.iter().rev().map(|dir| dir.join(&victims.deleted)).find(|p| p.exists()).unwrap_or_default();
+    let inside = scene.container.look(|| (root(), seen(Path::new("/").join(&victims.deleted))))?;
     Ok(vec![
         Fact::new("root", root(), inside.0),
         Fact::new("layers", format!("{} read-only", layers.len()), "1 tree"),
@@ -86,31 +126,34 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let before = digest(&layers)?;
     let upper = scene.container.made.upper.clone().unwrap_or_default();
     // Once more, so that the checks do not lean on what the facts did before.
-    scene.container.look(write_inside)?;
+    let victims = Victims::pick(&layers)?;
+    scene.container.look(|| victims.write())?;
 
     let written = fs::read_to_string(upper.join(ADDED)).unwrap_or_else(|e| e.kind().to_string());
     report.equal("upper-write", "mine", written.trim())?;
-    let mark = fs::symlink_metadata(upper.join(DELETED));
+    let mark = fs::symlink_metadata(upper.join(&victims.deleted));
     let mark = mark.map_or_else(|e| e.kind().to_string(), |m| {
         let kind = if m.file_type().is_char_device() { "character device" } else { "something else" };
         format!("{kind} {}/{}", nix::sys::stat::major(m.rdev()), nix::sys::stat::minor(m.rdev()))
     });
     report.equal("whiteout", "character device 0/0", mark)?;
 
-    let lower = layers.iter().rev().map(|dir| dir.join(CHANGED)).find(|p| p.exists());
-    let original = lower.and_then(|p| fs::read_to_string(p).ok()).unwrap_or_default();
-    let copy = fs::read_to_string(upper.join(CHANGED)).unwrap_or_default();
-    let copied = copy.starts_with(&original) && copy.len() > original.len();
-    report.equal("copy-up", "the old text and a new line", if copied { "the old text and a new line" } else { "something else" })?;
+    let lower = layers.iter().rev().map(|dir| dir.join(&victims.changed)).find(|p| p.exists());
+    let original = lower.and_then(|p| fs::read(p).ok()).unwrap_or_default();
+    let copy = fs::read(upper.join(&victims.changed)).unwrap_or_default();
+    let copied = !original.is_empty() && copy.starts_with(&original);
+    let words = |yes| if yes { "the old content, in the upper" } else { "something else" };
+    report.equal("copy-up", words(true), words(copied))?;
 
     let (other, _held) = scene.recipe.resident(3, &mut Silence)?;
-    let there = |name: &str| Path::new("/").join(name).exists();
-    let seen = other.look(|| {
-        let fresh = there(DELETED) && !there(ADDED);
-        fresh && fs::write("/root/theirs", "theirs\n").is_ok()
+    let there = |name: &Path| Path::new("/").join(name).exists();
+    let fresh = other.look(|| {
+        let fresh = there(&victims.deleted) && !there(Path::new(ADDED));
+        fresh && fs::write("/theirs", "theirs\n").is_ok()
     })?;
-    let theirs = scene.container.look(|| Path::new("/root/theirs").exists())?;
-    report.equal("two-apart", "neither sees the other's", if seen && !theirs { "neither sees the other's" } else { "one sees the other's" })?;
+    let theirs = scene.container.look(|| Path::new("/theirs").exists())?;
+    let words = |apart| if apart { "neither sees the other's" } else { "one sees the other's" };
+    report.equal("two-apart", words(true), words(fresh && !theirs))?;
     drop(other);
     report.equal("image-same", short(&before), short(&digest(&layers)?))
 }

@@ -1,10 +1,16 @@
 //! `workshop clean`: undoes what a killed run left behind, and nothing else.
 
+use crate::checks::Fact;
+use crate::course::Step;
+use crate::course::lesson::Lesson;
 use crate::fault::Fault;
 use crate::folders::Folders;
 use crate::kernel::ledger::{Undo, leftovers};
 
 use super::Output;
+
+/// The step whose group is what can be left behind.
+const STEP: &str = "cgroup-limit";
 
 /// Goes through the ledger's pages whose owners are gone.
 pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
@@ -14,23 +20,31 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
         out.note(words.say("clean-nothing"))?;
     }
     for leftover in found {
-        out.note(&words.fill("clean-owner", &[("pid", &leftover.owner.pid.to_string())]))?;
-        let lines: Vec<String> = leftover.undo.iter().rev().map(|undo| describe(out, undo, dry_run)).collect();
+        let pid = leftover.owner.pid.to_string();
+        let things: Vec<Undo> = leftover.undo.iter().rev().cloned().collect();
+        out.note(&words.fill("clean-owner", &[("pid", &pid)]))?;
         if !dry_run {
             leftover.undo()?;
         }
-        for line in lines {
-            out.note(&line)?;
+        for thing in things {
+            tell(out, &thing, &pid, dry_run)?;
         }
     }
-    out.done()
+    if out.json { out.done() } else { Ok(0) }
 }
 
-fn describe(out: &Output, undo: &Undo, dry_run: bool) -> String {
-    let key = match undo {
-        _ if dry_run => "clean-would",
-        Undo::RemoveGroup { .. } => "clean-removed",
-        Undo::Disable { .. } => "clean-restored",
+/// One thing that was, or would be, undone. In JSON it is a fact: what was left, and what is there now.
+fn tell(out: &mut Output, thing: &Undo, pid: &str, dry_run: bool) -> Result<(), Fault> {
+    let path = thing.path().display().to_string();
+    let (key, now) = match thing {
+        _ if dry_run => ("clean-would", "still there"),
+        Undo::RemoveGroup { .. } => ("clean-removed", "removed"),
+        Undo::Disable { .. } => ("clean-restored", "restored"),
     };
-    out.words.fill(key, &[("path", &undo.path().display().to_string())])
+    if !out.json {
+        return out.note(&out.words.fill(key, &[("path", &path)]));
+    }
+    let lesson = Step::find(STEP).map(|step| Lesson::load(step, out.lang));
+    let fact = Fact { key: path, outside: format!("left by process {pid}"), inside: now.into() };
+    lesson.map_or(Ok(()), |lesson| out.show.facts(&[fact], &lesson).map_err(Fault::output))
 }

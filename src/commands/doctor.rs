@@ -22,13 +22,10 @@ const OLDEST: (u32, u32) = (5, 11);
 pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let words = out.words;
     let rows = host(out);
-    out.show.table(words.say("doctor-title"), &["", ""], &rows).map_err(Fault::output)?;
+    out.show.table(words.say("doctor-title"), &[], &rows).map_err(Fault::output)?;
     let lab = match enter_lab() {
         Ok(lab) => lab,
-        Err(fault) => {
-            out.fault(&fault);
-            return Ok(fault.status());
-        }
+        Err(fault) => return Ok(out.fault(&fault)),
     };
     let mut rows = Vec::new();
     let mut faults = Vec::new();

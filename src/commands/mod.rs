@@ -17,7 +17,7 @@ use crate::container::recipe::Files;
 use crate::course::Step;
 use crate::course::language::Lang;
 use crate::course::lesson::Lesson;
-use crate::course::words::Words;
+use crate::course::words::{Failure, Words};
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
@@ -39,6 +39,8 @@ pub struct Output {
     /// Both standard input and output are terminals, so that questions can be asked.
     pub terminal: bool,
     pub tally: Tally,
+    /// The exit status is the learner's program's, so ours must be told apart from it.
+    pub passes_status: bool,
     began: std::time::Instant,
 }
 
@@ -61,16 +63,23 @@ impl Output {
             json,
             terminal: io::stdin().is_terminal() && io::stdout().is_terminal() && !json,
             tally: Tally::default(),
+            passes_status: false,
             began: std::time::Instant::now(),
         }
     }
 
-    /// Tells a fault, unless there is nobody to tell it to.
-    pub fn fault(&mut self, fault: &Fault) {
+    /// Tells a fault, unless there is nobody to tell it to, and returns the exit status for it.
+    pub fn fault(&mut self, fault: &Fault) -> i32 {
+        let status = match fault.status() {
+            // Docker's convention for a failure of the runtime, not of the program.
+            3 | 4 if self.passes_status => 125,
+            status => status,
+        };
         if let Some(failure) = self.words.failure(fault) {
             // Where errors can't be written, the exit status is all that is left.
-            let _ = self.show.failure(&failure);
+            let _ = self.show.failure(&Failure { code: status, ..failure });
         }
+        status
     }
 
     /// Tells and counts a check.

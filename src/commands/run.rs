@@ -15,29 +15,24 @@ use super::{LIMITS, Output, enter_lab, files};
 /// Runs the program in a container with all layers, and passes on its status. Limits are set when they
 /// are asked for; the limits not named are then as good as none.
 pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
+    out.passes_status = true;
     let limits = limits(&options)?;
     let leave_out = |slug: &str| {
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
     let steps = STEPS.iter().map(|s| s.slug).filter(|slug| !leave_out(slug)).collect();
-    let lab = enter_lab().map_err(ours)?;
+    let lab = enter_lab()?;
     let rootfs = options.rootfs.as_deref();
-    let mut recipe = Recipe::new(&lab, steps, limits.unwrap_or(LIMITS), || files(&lab, rootfs)).map_err(ours)?;
+    let mut recipe = Recipe::new(&lab, steps, limits.unwrap_or(LIMITS), || files(&lab, rootfs))?;
     recipe.hostname = options.hostname;
     let mut plan = recipe.plan(recipe.exec(options.program), 2);
     plan.init = options.init;
     plan.terminal = out.terminal && std::io::stderr().is_terminal();
-    let mut container = create(plan, &lab, &mut Silence).map_err(ours)?;
-    container.start(&mut Silence).map_err(ours)?;
-    let exit = container.wait(&lab.signals).map_err(ours)?;
-    container.end().map_err(ours)?;
+    let mut container = create(plan, &lab, &mut Silence)?;
+    container.start(&mut Silence)?;
+    let exit = container.wait(&lab.signals)?;
+    container.end()?;
     Ok(exit.status())
-}
-
-/// Docker's convention: 125 when the container could not be made, so that a program's own 4 or 3 can't
-/// be taken for ours.
-fn ours(fault: Fault) -> Fault {
-    fault
 }
 
 fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {

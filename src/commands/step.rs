@@ -26,6 +26,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     if options.pause && !out.terminal {
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
+    out.passes_status = !options.program.is_empty();
     let lesson = Lesson::load(step, out.lang);
     let asks = out.terminal && options.program.is_empty();
     out.show.step(step, &lesson, &step.builds_on()).map_err(Fault::output)?;

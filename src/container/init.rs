@@ -5,9 +5,9 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-use super::Plan;
 use super::message::{Channel, FromInside};
-use super::program::become_it;
+use super::program::{Stdio, become_it};
+use super::Plan;
 use crate::fault::Fault;
 use crate::kernel::visit::guarded;
 
@@ -22,8 +22,11 @@ pub fn run(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
         Ok(ForkResult::Child) => guarded(|| become_it(plan, wire, wanted)),
         Ok(ForkResult::Parent { child }) => {
             drop(wire);
-            close_above_stderr();
-            serve(child, &all)
+            plan.stdio = Stdio::default();
+            guarded(|| {
+                close_above_stderr();
+                serve(child, &all)
+            })
         }
         Err(e) => {
             let _ = wire.say(&FromInside::Failed(Fault::broken("fork the program from init", e)));
@@ -60,8 +63,10 @@ fn reap(program: Pid) -> Option<i32> {
     }
 }
 
-/// Descriptors that only the program needs would be held open by init for as long as it runs.
+/// Init lives as long as the container and never calls execve(2), so what it holds open, anyone inside
+/// could reach through /proc/1/fd: directories of the host among them. It needs none of it.
 fn close_above_stderr() {
-    // SAFETY: no pointers; nothing of ours that owns a descriptor is used after this.
+    // SAFETY: no pointers. What owned these descriptors is never used or dropped again, since init
+    // ends by _exit(2).
     unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0) };
 }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
 
 use super::message::{Channel, FromInside, Upward};
-use super::walk::close_on_exec;
 use super::Plan;
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, explain_exec};
@@ -82,7 +81,7 @@ fn settle(plan: &mut Plan) -> Result<(), Fault> {
         nix::unistd::dup2_stderr(fd.as_fd()).doing("dup2")?;
     }
     signals::reset();
-    close_on_exec()
+    Ok(())
 }
 
 /// Looks the program up as a shell would, and runs it. Returns what was wrong.

@@ -133,7 +133,8 @@ fn hear_until_ready(wire: &Channel, container: &mut Container, listener: &mut dy
 
 /// The whole life of the first process, up to its program.
 fn first_process(mut plan: Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
-    let outcome = wire.wait().and_then(|()| enter(&plan, &wire, wanted.clone())).and_then(|()| {
+    let prepared = close_on_exec().and_then(|()| wire.wait()).and_then(|()| enter(&plan, &wire, wanted.clone()));
+    let outcome = prepared.and_then(|()| {
         wire.say(&FromInside::Ready)?;
         wire.wait()
     });
@@ -172,9 +173,9 @@ fn pidfd_open(pid: Pid) -> Result<OwnedFd, Fault> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Nothing of ours is open in the program: everything above stderr is closed by execve(2)
-/// (close_range(2) with `CLOSE_RANGE_CLOEXEC`).
-pub fn close_on_exec() -> Result<(), Fault> {
+/// Nothing of ours, nor of whoever started us, is open in the program: everything above standard error is
+/// closed by execve(2) (close_range(2) with `CLOSE_RANGE_CLOEXEC`).
+fn close_on_exec() -> Result<(), Fault> {
     let cloexec = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: no pointers; descriptors are marked, not closed.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, cloexec) };

@@ -135,7 +135,7 @@ impl<'a> Caller<'a> {
                 strace::mount_flags(flags),
                 strace::text_or_null(data),
             ],
-            brief: None,
+            brief: Some(brief_mount(source, target, fstype, flags, data)),
         };
         self.make(why, shown, || nix::mount::mount(source, target, fstype, flags, data), zero)
     }
@@ -154,13 +154,13 @@ impl<'a> Caller<'a> {
 
     /// chdir(2).
     pub fn chdir(&mut self, why: &str, to: &Path) -> Result<(), Fault> {
-        let shown = || Shown { name: "chdir", args: vec![strace::path(to)], brief: None };
+        let shown = || Shown { name: "chdir", args: vec![strace::path(to)], brief: Some(strace::short(to)) };
         self.make(why, shown, || nix::unistd::chdir(to), zero)
     }
 
     /// mkdir(2).
     pub fn mkdir(&mut self, why: &str, dir: &Path, mode: u32) -> Result<(), Fault> {
-        let shown = || Shown { name: "mkdir", args: vec![strace::path(dir), format!("0{mode:o}")], brief: None };
+        let shown = || Shown { name: "mkdir", args: vec![strace::path(dir), format!("0{mode:o}")], brief: Some(strace::short(dir)) };
         self.make(why, shown, || nix::unistd::mkdir(dir, Mode::from_bits_truncate(mode)), zero)
     }
 
@@ -187,7 +187,7 @@ impl<'a> Caller<'a> {
         let shown = || Shown {
             name: "write",
             args: vec![fd.as_raw_fd().to_string(), strace::text(text), text.len().to_string()],
-            brief: Some(format!("{} {}", strace::text(text), path.display())),
+            brief: Some(format!("{} {text}", strace::short(path))),
         };
         self.make(why, shown, || nix::unistd::write(fd, text.as_bytes()), |n| n.to_string()).map(drop)
     }
@@ -246,6 +246,31 @@ impl<'a> Caller<'a> {
         unsafe { libc::execve(path.as_ptr(), argp.as_ptr(), environ.as_ptr()) };
         self.refused(why, shown(), Errno::last(), None)
     }
+}
+
+/// A mount in short: what, where, how; for an overlay each directory by its end.
+fn brief_mount(
+    source: Option<&Path>,
+    target: &Path,
+    fstype: Option<&str>,
+    flags: MsFlags,
+    data: Option<&str>,
+) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    // A pseudo filesystem's source says nothing that its type doesn't.
+    parts.extend(source.filter(|s| s.to_str() != fstype).map(strace::short));
+    parts.extend(fstype.map(String::from));
+    parts.push(strace::short(target));
+    parts.extend((!flags.is_empty()).then(|| strace::mount_flags(flags)));
+    let option = |option: &str| match option.split_once('=') {
+        Some((name, dirs)) if dirs.starts_with('/') => {
+            let dirs: Vec<_> = dirs.split(':').map(|dir| strace::short(Path::new(dir))).collect();
+            format!("{name}={}", dirs.join(":"))
+        }
+        _ => option.to_owned(),
+    };
+    parts.extend(data.map(|data| data.split(',').map(option).collect::<Vec<_>>().join(",")));
+    parts.join(" ")
 }
 
 fn zero<T>(_: &T) -> String {

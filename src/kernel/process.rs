@@ -60,14 +60,26 @@ pub fn pids(proc: &Path) -> Vec<i32> {
     pids
 }
 
-/// What `signal` would do to the process: a namespace's PID 1 gets only what it has a handler for,
+/// Whether a signal would do anything to a namespace's PID 1: it gets only what it has a handler for,
 /// or waits for while it is blocked (pid_namespaces(7)).
 pub fn takes_signal(pid: Pid, signal: i32) -> bool {
     let bit = 1u64 << (signal - 1);
-    ["SigCgt", "SigBlk"].iter().any(|mask| {
-        status(Path::new("/proc"), &pid.to_string(), mask)
+    let pid = pid.to_string();
+    let masked = ["SigCgt", "SigBlk"].iter().any(|mask| {
+        status(Path::new("/proc"), &pid, mask)
             .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
             .is_some_and(|mask| mask & bit != 0)
+    });
+    masked || waits_for_signals(&pid)
+}
+
+/// Whether a thread is in sigwait(3) or its kin. While it is, the kernel takes the awaited signals out of
+/// the mask that /proc shows, so the call itself is looked for (`/proc/PID/syscall`, proc_pid_syscall(5)).
+fn waits_for_signals(pid: &str) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
+        call.split(' ').next().and_then(|number| number.parse().ok()) == Some(libc::SYS_rt_sigtimedwait)
     })
 }
 

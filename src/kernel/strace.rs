@@ -87,6 +87,15 @@ pub fn path_or_null(value: Option<&Path>) -> String {
     value.map_or("NULL".into(), path)
 }
 
+/// A path in short: one of more than four names is known by its last two.
+pub fn short(path: &Path) -> String {
+    let names: Vec<_> = path.iter().skip(1).map(|name| name.to_string_lossy()).collect();
+    match &names[..] {
+        [.., folder, name] if names.len() > 4 => format!("…/{folder}/{name}"),
+        _ => path.display().to_string(),
+    }
+}
+
 /// An array of strings: `["sh", "-c", "ls"]`.
 pub fn list(strings: &[CString]) -> String {
     let shown: Vec<_> = strings.iter().map(|s| text(&s.to_string_lossy())).collect();

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, fork, pipe2};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pipe2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,10 +39,11 @@ pub fn settle(
     namespaces: CloneFlags,
     work: impl FnOnce() -> i32,
 ) -> Result<Pid, Fault> {
+    let me = getpid();
     // SAFETY: the workshop has one thread.
     match unsafe { fork() }.doing("fork a visitor")? {
         ForkResult::Child => guarded(|| {
-            let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+            die_with(me);
             match setns(pidfd, namespaces) {
                 Ok(()) => work(),
                 Err(_) => 1,
@@ -58,11 +59,12 @@ where
     F: FnOnce() -> T,
 {
     let (reader, writer) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
+    let me = getpid();
     // SAFETY: the workshop has one thread, so the child has all that it needs.
     match unsafe { fork() }.doing("fork a visitor")? {
         ForkResult::Child => {
             drop(reader);
-            guarded(|| travel(way_in, std::fs::File::from(writer)))
+            guarded(|| travel(way_in, std::fs::File::from(writer), me))
         }
         ForkResult::Parent { child } => {
             drop(writer);
@@ -77,8 +79,12 @@ where
 }
 
 /// In the visitor: step in, fork into the PID namespace, look, report.
-fn travel<T: Serialize, F: FnOnce() -> T>(way_in: impl FnOnce() -> nix::Result<F>, mut report: impl Write) -> i32 {
-    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+fn travel<T: Serialize, F: FnOnce() -> T>(
+    way_in: impl FnOnce() -> nix::Result<F>,
+    mut report: impl Write,
+    parent: Pid,
+) -> i32 {
+    die_with(parent);
     let look = match way_in() {
         Ok(look) => look,
         Err(e) => {
@@ -87,10 +93,12 @@ fn travel<T: Serialize, F: FnOnce() -> T>(way_in: impl FnOnce() -> nix::Result<F
             return 1;
         }
     };
+    let before = getpid();
     // SAFETY: still one thread.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => guarded(|| {
-            let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+            // A parent in another PID namespace has no number here.
+            die_with(if getppid().as_raw() == 0 { Pid::from_raw(0) } else { before });
             let seen: Result<T, String> = Ok(look());
             let text = serde_json::to_vec(&seen).unwrap_or_default();
             i32::from(report.write_all(&text).is_err())
@@ -100,6 +108,16 @@ fn travel<T: Serialize, F: FnOnce() -> T>(way_in: impl FnOnce() -> nix::Result<F
             i32::from(waitpid(child, None).is_err())
         }
         Err(_) => 1,
+    }
+}
+
+/// Asks the kernel for a SIGKILL when our parent dies (prctl(2)). If it has died already, we have been
+/// adopted by then, and end at once.
+fn die_with(parent: Pid) {
+    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    if getppid() != parent {
+        // SAFETY: _exit(2) ends the process at once.
+        unsafe { libc::_exit(1) }
     }
 }
 

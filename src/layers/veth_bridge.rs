@@ -17,7 +17,7 @@ use crate::container::undo::Reversal;
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::open_for_writing;
 use crate::kernel::netlink::nft::nft_masquerade;
-use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
+use crate::kernel::netlink::route::{self, LinkChange, Peer, has_ipv6, link_set};
 use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
 
 /// The switch that packets between namespaces need; each network namespace has one of its own.
@@ -89,6 +89,12 @@ impl VethBridge {
         let device = Device::find(&bridge).doing("find the bridge")?;
         let request = route::address(&mut socket.sequence, &device, self.network.cidr(1)?);
         host.calls.send("bridge-address", socket, &request)?;
+        // Before it is up: address detection starts then, and on every port (RFC 4862).
+        if has_ipv6() {
+            let quiet = LinkChange { no_ipv6_address: true, ..LinkChange::default() };
+            let request = link_set(&mut socket.sequence, &device, &quiet);
+            host.calls.send("quiet", socket, &request)?;
+        }
         let up = LinkChange { up: Some(true), ..LinkChange::default() };
         let request = link_set(&mut socket.sequence, &device, &up);
         host.calls.send("bridge-up", socket, &request)?;
@@ -120,7 +126,12 @@ impl VethBridge {
         let request = route::veth(&mut socket.sequence, &near, &peer);
         host.calls.send("pair", socket, &request)?;
         let device = Device::find(&near).doing("find the near end of the pair")?;
-        let plugged = LinkChange { up: Some(true), master: Some(bridge), ..LinkChange::default() };
+        let plugged = LinkChange {
+            up: Some(true),
+            master: Some(bridge),
+            no_ipv6_address: has_ipv6(),
+            ..LinkChange::default()
+        };
         let request = link_set(&mut socket.sequence, &device, &plugged);
         host.calls.send("plug", socket, &request)
     }
@@ -153,7 +164,11 @@ impl Layer for VethBridge {
     fn attach(&mut self, host: &mut Host, child: Pid) -> Result<(), Fault> {
         let far = Device::find(&self.far_end()?).doing("find the far end of the pair")?;
         let Some(socket) = &mut self.socket else { return Ok(()) };
-        let change = LinkChange { netns: Some(NetNs::Pid(child)), ..LinkChange::default() };
+        let change = LinkChange {
+            netns: Some(NetNs::Pid(child)),
+            no_ipv6_address: has_ipv6(),
+            ..LinkChange::default()
+        };
         let request = link_set(&mut socket.sequence, &far, &change);
         host.calls.send("move", socket, &request)
     }

@@ -1,0 +1,152 @@
+//! What the tests share: the program as root and as an ordinary user, with folders of its own, and a way
+//! to skip aloud.
+#![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The user that "an ordinary user" is in the tests when they run as root.
+pub const NOBODY: u32 = 65534;
+
+/// Who runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Root,
+    User,
+}
+
+impl Who {
+    pub const BOTH: [Who; 2] = [Who::Root, Who::User];
+
+    /// `root` or `user`, for the names of snapshots.
+    pub fn name(self) -> &'static str {
+        match self {
+            Who::Root => "root",
+            Who::User => "user",
+        }
+    }
+
+    /// Whether this host can play that part: only root can be both.
+    pub fn possible(self) -> bool {
+        self == Who::User || am_root()
+    }
+}
+
+pub fn am_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Says aloud that a test was skipped, on the real standard error, which the test runner does not hold
+/// back. With WORKSHOP_NO_SKIP set, as in CI, it is a failure.
+pub fn skip(reason: &str, install: &str) {
+    let words = format!("SKIPPED {}: {reason}. {install}\n", std::thread::current().name().unwrap_or("?"));
+    assert!(std::env::var_os("WORKSHOP_NO_SKIP").is_none(), "{words}");
+    let _ = std::io::stderr().write_all(words.as_bytes());
+}
+
+/// Whether a program is installed; skips aloud if not.
+pub fn have(program: &str, package: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    if !found {
+        skip(&format!("{program} is missing"), &format!("Install {package}"));
+    }
+    found
+}
+
+/// Both parts that this host can play; root's is skipped aloud for an ordinary user.
+pub fn who() -> Vec<Who> {
+    if !am_root() {
+        skip("the tests run as an ordinary user", "Run them as root too");
+    }
+    Who::BOTH.into_iter().filter(|who| who.possible()).collect()
+}
+
+/// A place that both users can reach, with the program in it: the build directory may be in a home that
+/// is closed to others. It is kept from run to run, so that the image is made only once.
+pub struct Place {
+    pub dir: PathBuf,
+    pub program: PathBuf,
+}
+
+/// The place of this test binary.
+pub fn place() -> &'static Place {
+    static PLACE: OnceLock<Place> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let dir = tempfile::Builder::new().prefix("workshop-test-").tempdir().expect("a directory in /tmp").keep();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("open it to others");
+        let program = dir.join("workshop");
+        fs::copy(env!("CARGO_BIN_EXE_workshop"), &program).expect("copy the program");
+        for who in Who::BOTH.into_iter().filter(|who| who.possible()) {
+            let home = dir.join(who.name());
+            fs::create_dir(&home).expect("make a home");
+            if am_root() && who == Who::User {
+                std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY)).expect("give it away");
+            }
+        }
+        // SAFETY: the handler only removes a directory; tests are over by then.
+        unsafe { libc::atexit(remove_place) };
+        Place { dir, program }
+    })
+}
+
+extern "C" fn remove_place() {
+    let _ = fs::remove_dir_all(&place().dir);
+}
+
+/// The home directory that the program gets.
+pub fn home(who: Who) -> PathBuf {
+    place().dir.join(who.name())
+}
+
+/// The program with a clean environment, its own folders, and a terminal 80 columns wide nowhere near.
+pub fn workshop(who: Who) -> Command {
+    command_as(who, &place().program)
+}
+
+/// Any program as that user, with the same environment.
+pub fn command_as(who: Who, program: &Path) -> Command {
+    let mut command = if am_root() && who == Who::User {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command.env_clear().env("PATH", path).env("HOME", home(who)).env("LANG", "C.UTF-8");
+    command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// Runs and collects, as text.
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn run(command: &mut Command) -> Ran {
+    Ran::from(command.output().expect("run the program"))
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        use std::os::unix::process::ExitStatusExt;
+        let status = output.status;
+        Ran {
+            status: status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("standard error is UTF-8"),
+        }
+    }
+}
+
+/// The events of a JSON run.
+pub fn events(stdout: &str) -> Vec<serde_json::Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
+}
