@@ -108,6 +108,13 @@ pub struct StepOptions {
     pub program: Vec<String>,
 }
 
+impl StepOptions {
+    /// Whether the learner's own program or shell runs in the container.
+    pub fn has_program(&self) -> bool {
+        self.shell || !self.program.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, Default, Args)]
 pub struct TourOptions {
     /// Use this directory as the root filesystem instead of one made from the host's programs

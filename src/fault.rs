@@ -12,7 +12,7 @@ pub type With = Vec<(String, String)>;
 pub enum Fault {
     /// The kernel refused a system call (exit status 4).
     #[error("{0}")]
-    Refused(Refused),
+    Refused(Box<Refused>),
     /// This host can't do it (exit status 3); `key` names the words that say why and how to get it.
     #[error("{key}")]
     Unable { key: String, with: With },

@@ -71,9 +71,8 @@ fn move_in(rootless: bool) -> Result<(), Fault> {
     // user_namespaces(7): an unprivileged process may map one ID, its own, and only once
     // setgroups(2) is given up.
     let write = |file: &str, text: String| {
-        fs::write(Path::new("/proc/self").join(file), text).map_err(|e| {
-            no_user_namespace(e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
-        })
+        fs::write(Path::new("/proc/self").join(file), text)
+            .map_err(|e| no_user_namespace(e.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))
     };
     write("setgroups", "deny".into())?;
     write("uid_map", format!("0 {uid} 1"))?;
@@ -159,7 +158,8 @@ impl Witness {
 
     /// The host before the lab, and as it is now.
     pub fn compare(&mut self) -> Result<(Host, Host), Fault> {
-        let now = Host::read(&mut self.mounts, &mut self.links, &mut self.routes).doing("look at the host's tables")?;
+        let now = Host::read(&mut self.mounts, &mut self.links, &mut self.routes)
+            .doing("look at the host's tables")?;
         Ok((self.before.clone(), now))
     }
 }

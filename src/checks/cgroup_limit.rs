@@ -27,7 +27,9 @@ fn group(container: &Container, controller: Controller) -> Option<&Group> {
 fn membership(pid: &str, group: &Group) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let controllers = &group.hierarchy.controllers;
-    let line = text.lines().find_map(|line| line.split_once(':')?.1.strip_prefix(controllers.as_str())?.strip_prefix(':'));
+    let line = text
+        .lines()
+        .find_map(|line| line.split_once(':')?.1.strip_prefix(controllers.as_str())?.strip_prefix(':'));
     line.unwrap_or("none").to_owned()
 }
 
@@ -75,7 +77,9 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
         facts.push(Fact::new(controller.name(), outside, inside));
     }
     if let Some(group) = group(scene.container, Controller::Pids) {
-        let can = |dir: &Path| if File::options().write(true).open(dir.join("pids.max")).is_ok() { "yes" } else { "no" };
+        let can = |dir: &Path| {
+            if File::options().write(true).open(dir.join("pids.max")).is_ok() { "yes" } else { "no" }
+        };
         let inside = scene.container.look(|| can(&inside_dir(group, only)).to_owned())?;
         facts.push(Fact::new("writable", can(&group.dir), inside));
     }
@@ -86,7 +90,11 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let groups = &scene.container.made.groups;
     let pid = scene.pid();
     let placed: Vec<_> = groups.iter().filter(|g| membership(&pid, g).ends_with(&name(g))).collect();
-    report.equal("placed", format!("{} of {}", groups.len(), groups.len()), format!("{} of {}", placed.len(), groups.len()))?;
+    report.equal(
+        "placed",
+        format!("{} of {}", groups.len(), groups.len()),
+        format!("{} of {}", placed.len(), groups.len()),
+    )?;
 
     limits_first(scene.recipe, report)?;
     memory(scene.recipe, report)?;
@@ -99,11 +107,12 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let only = groups.len() == 1;
     let opened = scene.container.look(|| {
         let files = groups.iter().map(|g| inside_dir(g, only).join("cgroup.procs"));
-        files.map(|file| match File::options().write(true).open(file) {
-            Ok(_) => "writable".to_owned(),
-            Err(e) => nix::errno::Errno::from_raw(e.raw_os_error().unwrap_or(0)).to_string(),
-        })
-        .collect::<std::collections::BTreeSet<_>>()
+        files
+            .map(|file| match File::options().write(true).open(file) {
+                Ok(_) => "writable".to_owned(),
+                Err(e) => nix::errno::Errno::from_raw(e.raw_os_error().unwrap_or(0)).to_string(),
+            })
+            .collect::<std::collections::BTreeSet<_>>()
     })?;
     let expected = nix::errno::Errno::EROFS.to_string();
     report.equal("read-only", expected, opened.into_iter().collect::<Vec<_>>().join(", "))
@@ -122,12 +131,17 @@ fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
         for setting in group.wanted.iter().flat_map(|c| recipe.limits.settings(*c, group.hierarchy.version)) {
             let file = group.dir.join(setting.file);
             let value = fs::read_to_string(&file).unwrap_or_default();
-            if value.trim() != setting.value && !(setting.optional && !file.exists()) {
+            if value.trim() != setting.value && (file.exists() || !setting.optional) {
                 late.push(format!("{} {}", setting.file, value.trim()));
             }
         }
     }
-    report.tell("limits-first", late.is_empty(), "all set before execve", if late.is_empty() { "all set before execve".into() } else { late.join(", ") })
+    report.tell(
+        "limits-first",
+        late.is_empty(),
+        "all set before execve",
+        if late.is_empty() { "all set before execve".into() } else { late.join(", ") },
+    )
 }
 
 /// Takes memory until it is killed.
@@ -168,7 +182,12 @@ fn pids(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
     let refused = group(&forks.container, Controller::Pids).and_then(Group::forks_refused).unwrap_or(0);
     let (made, errno) = forks.seen.unwrap_or((0, "no report".into()));
     let passed = errno == "EAGAIN" && made + 1 == limit && refused > 0;
-    report.tell("pids", passed, format!("{} processes, then EAGAIN", limit), format!("{} processes, then {errno}", made + 1))
+    report.tell(
+        "pids",
+        passed,
+        format!("{} processes, then EAGAIN", limit),
+        format!("{} processes, then {errno}", made + 1),
+    )
 }
 
 /// Computes for half a second and looks at how much CPU time it got.
@@ -180,5 +199,10 @@ fn cpu(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
         }
     })?;
     let throttled = group(&busy.container, Controller::Cpu).and_then(Group::throttled).unwrap_or(0);
-    report.tell("cpu", throttled > 0, "throttled at least once", if throttled > 0 { "throttled at least once" } else { "never throttled" })
+    report.tell(
+        "cpu",
+        throttled > 0,
+        "throttled at least once",
+        if throttled > 0 { "throttled at least once" } else { "never throttled" },
+    )
 }

@@ -110,7 +110,8 @@ pub fn after(step: &str, lab: &Lab, memory: &scene::Memory, report: &mut Report)
     let steady = memory.before.mounts == memory.during.mounts && memory.before.mounts == now.mounts;
     match step {
         "mount-proc" | "pivot-root" => {
-            let counts = [&memory.before, &memory.during, &now].map(|s| s.mounts.len().to_string()).join(", ");
+            let counts =
+                [&memory.before, &memory.during, &now].map(|s| s.mounts.len().to_string()).join(", ");
             let expected = [&memory.before; 3].map(|s| s.mounts.len().to_string()).join(", ");
             report.tell("host-table", steady, expected, counts)?;
         }
@@ -122,6 +123,8 @@ pub fn after(step: &str, lab: &Lab, memory: &scene::Memory, report: &mut Report)
         _ => {}
     }
     let (before, now) = lab.witness.borrow_mut().compare()?;
-    let count = |h: &crate::lab::Host| format!("{} mounts, {} links, {} routes", h.mounts.len(), h.links.len(), h.routes.len());
+    let count = |h: &crate::lab::Host| {
+        format!("{} mounts, {} links, {} routes", h.mounts.len(), h.links.len(), h.routes.len())
+    };
     report.tell("host-same", before == now, count(&before), count(&now))
 }

@@ -15,7 +15,8 @@ fn survey() -> (Vec<i32>, String, String, usize, Vec<String>) {
     let table = mounts::mine().unwrap_or_default();
     let proc = mounts::at(&table, PROC).map_or("none".into(), |m| m.device.clone());
     let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default().trim().to_owned();
-    let shared = table.iter().filter(|m| m.propagation.contains("shared")).map(|m| m.target.clone()).collect();
+    let shared =
+        table.iter().filter(|m| m.propagation.contains("shared")).map(|m| m.target.clone()).collect();
     (process::pids(Path::new(PROC)), proc, first, table.len(), shared)
 }
 

@@ -33,7 +33,8 @@ impl Victims {
         }
         files.sort_by_key(|file| (file != Path::new(DELETED) && file != Path::new(CHANGED), file.clone()));
         files.dedup();
-        let wanted = |name: &str| files.iter().find(|file| *file == Path::new(name)).or(files.first()).cloned();
+        let wanted =
+            |name: &str| files.iter().find(|file| *file == Path::new(name)).or(files.first()).cloned();
         let changed = wanted(CHANGED);
         let deleted = wanted(DELETED).filter(|d| Some(d) != changed.as_ref());
         let deleted = deleted.or_else(|| files.iter().rev().find(|d| Some(*d) != changed.as_ref()).cloned());
@@ -104,12 +105,15 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let before = digest(&layers)?;
     let victims = Victims::pick(&layers)?;
     scene.container.look(|| victims.write())?;
-    let root = || mounts::mine().ok().and_then(|t| mounts::at(&t, "/").map(|m| m.fstype.clone())).unwrap_or_default();
+    let root = || {
+        mounts::mine().ok().and_then(|t| mounts::at(&t, "/").map(|m| m.fstype.clone())).unwrap_or_default()
+    };
     let seen = |path: PathBuf| if path.exists() { "present" } else { "gone" }.to_owned();
     let shared: u64 = layers.iter().map(|dir| usage(dir).1).sum();
     let upper = scene.container.made.upper.clone().unwrap_or_default();
     let (files, own) = usage(&upper);
-    let image = layers.iter().rev().map(|dir| dir.join(&victims.deleted)).find(|p| p.exists()).unwrap_or_default();
+    let image =
+        layers.iter().rev().map(|dir| dir.join(&victims.deleted)).find(|p| p.exists()).unwrap_or_default();
     let inside = scene.container.look(|| (root(), seen(Path::new("/").join(&victims.deleted))))?;
     Ok(vec![
         Fact::new("root", root(), inside.0),
@@ -132,10 +136,13 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let written = fs::read_to_string(upper.join(ADDED)).unwrap_or_else(|e| e.kind().to_string());
     report.equal("upper-write", "mine", written.trim())?;
     let mark = fs::symlink_metadata(upper.join(&victims.deleted));
-    let mark = mark.map_or_else(|e| e.kind().to_string(), |m| {
-        let kind = if m.file_type().is_char_device() { "character device" } else { "something else" };
-        format!("{kind} {}/{}", nix::sys::stat::major(m.rdev()), nix::sys::stat::minor(m.rdev()))
-    });
+    let mark = mark.map_or_else(
+        |e| e.kind().to_string(),
+        |m| {
+            let kind = if m.file_type().is_char_device() { "character device" } else { "something else" };
+            format!("{kind} {}/{}", nix::sys::stat::major(m.rdev()), nix::sys::stat::minor(m.rdev()))
+        },
+    );
     report.equal("whiteout", "character device 0/0", mark)?;
 
     let lower = layers.iter().rev().map(|dir| dir.join(&victims.changed)).find(|p| p.exists());

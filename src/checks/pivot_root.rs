@@ -57,7 +57,11 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     // Every mount inside must lie on the new root: of the lab's filesystems only the device nodes
     // that were bound one by one may show.
     let old = scene.container.look(old_mounts)?;
-    report.equal("old-root-gone", "no line", if old.is_empty() { "no line".into() } else { old.join(", ") })?;
+    report.equal(
+        "old-root-gone",
+        "no line",
+        if old.is_empty() { "no line".into() } else { old.join(", ") },
+    )?;
 
     let secret = scene.lab.dir.join("only-on-the-host");
     File::create(&secret).doing(format!("make {}", secret.display()))?;
@@ -68,7 +72,12 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
 
     let broken = scene.container.look(broken_devices)?;
     let expected = format!("{} devices, ptmx, pts, shm", DEVICES.len());
-    report.tell("devices", broken.is_empty(), expected, if broken.is_empty() { "all work".into() } else { broken.join(", ") })?;
+    report.tell(
+        "devices",
+        broken.is_empty(),
+        expected,
+        if broken.is_empty() { "all work".into() } else { broken.join(", ") },
+    )?;
     let errno = scene.container.look(|| match access("/sys", AccessFlags::W_OK) {
         Err(Errno::EROFS) => "EROFS".to_owned(),
         other => format!("{other:?}"),
@@ -85,7 +94,8 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
 fn old_mounts() -> Vec<String> {
     let table = mounts::mine().unwrap_or_default();
     let ours = ["/proc", "/dev", "/sys"];
-    let below = |target: &str| ours.iter().any(|dir| target == *dir || target.starts_with(&format!("{dir}/")));
+    let below =
+        |target: &str| ours.iter().any(|dir| target == *dir || target.starts_with(&format!("{dir}/")));
     let roots = table.iter().filter(|m| m.target == "/").count();
     let mut old: Vec<String> =
         table.iter().filter(|m| m.target != "/" && !below(&m.target)).map(|m| m.target.clone()).collect();
@@ -115,7 +125,9 @@ fn escape(secret: &Path) -> String {
 /// Devices that don't do what their manual page says (null(4), full(4), random(4), tty(4), pts(4)).
 fn broken_devices() -> Vec<String> {
     let mut byte = [1; 1];
-    let reads = |name: &str, byte: &mut [u8; 1]| File::open(format!("/dev/{name}")).and_then(|mut f| f.read(byte)).ok();
+    let reads = |name: &str, byte: &mut [u8; 1]| {
+        File::open(format!("/dev/{name}")).and_then(|mut f| f.read(byte)).ok()
+    };
     let write = |name: &str| {
         let file = File::options().write(true).open(format!("/dev/{name}"));
         file.and_then(|mut f| f.write(b"x")).map_err(|e| e.raw_os_error())
@@ -159,7 +171,10 @@ fn inherited(pid: &str) -> Result<String, Fault> {
     for entry in fs::read_dir(&dir).doing(format!("read {dir}"))?.flatten() {
         let number = entry.file_name().to_string_lossy().into_owned();
         let flags = fs::read_to_string(entry.path()).unwrap_or_default();
-        let flags = flags.lines().find_map(|l| l.strip_prefix("flags:")).and_then(|f| i32::from_str_radix(f.trim(), 8).ok());
+        let flags = flags
+            .lines()
+            .find_map(|l| l.strip_prefix("flags:"))
+            .and_then(|f| i32::from_str_radix(f.trim(), 8).ok());
         let closes = flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0);
         if number.parse::<i32>().is_ok_and(|n| n > 2) && !closes {
             open.push(number);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::sched::CloneFlags;
@@ -87,8 +87,13 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     masquerade(scene, report)?;
 
     let (here, inside) = (view().links, scene.container.look(view)?.links);
-    let far = |links: &[String]| links.iter().filter(|name| *name == "eth0" || name.starts_with("far")).count();
-    report.equal("one-place", "0 outside, 1 inside", format!("{} outside, {} inside", far(&here), far(&inside)))
+    let far =
+        |links: &[String]| links.iter().filter(|name| *name == "eth0" || name.starts_with("far")).count();
+    report.equal(
+        "one-place",
+        "0 outside, 1 inside",
+        format!("{} outside, {} inside", far(&here), far(&inside)),
+    )
 }
 
 /// Both containers listen on one port, and each is asked at its own address.
@@ -110,21 +115,22 @@ fn same_port(scene: &Scene, other: &Container, one: &Link, two: &Link) -> Result
 /// handed out to a process of ours, since a socket stays in the namespace it was made in.
 fn serve(container: &Container, answer: &'static str) -> Result<Server, Fault> {
     let (ready, started) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
-    container.visitor(move || {
-        let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)) else { return 1 };
-        let mut started = std::fs::File::from(started);
-        let _ = started.write_all(b"r");
-        drop(started);
-        match listener.accept() {
-            Ok((mut stream, _)) => i32::from(stream.write_all(answer.as_bytes()).is_err()),
-            Err(_) => 1,
-        }
-    })
-    .and_then(|pid| {
-        let mut byte = [0; 1];
-        let _ = std::fs::File::from(ready).read(&mut byte).doing("wait for the server")?;
-        Ok(Server(pid))
-    })
+    container
+        .visitor(move || {
+            let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)) else { return 1 };
+            let mut started = std::fs::File::from(started);
+            let _ = started.write_all(b"r");
+            drop(started);
+            match listener.accept() {
+                Ok((mut stream, _)) => i32::from(stream.write_all(answer.as_bytes()).is_err()),
+                Err(_) => 1,
+            }
+        })
+        .and_then(|pid| {
+            let mut byte = [0; 1];
+            let _ = std::fs::File::from(ready).read(&mut byte).doing("wait for the server")?;
+            Ok(Server(pid))
+        })
 }
 
 /// Ends its process when it is not needed any more.
@@ -161,19 +167,25 @@ impl World {
             drop(io::stdin().read(&mut nothing));
             0
         };
-        let plan = Plan { layers, program: Program::Call(Box::new(wait)), init: false, stdio, terminal: false };
+        let plan =
+            Plan { layers, program: Program::Call(Box::new(wait)), init: false, stdio, terminal: false };
         let mut container = create(plan, scene.lab, &mut Silence)?;
         container.start(&mut Silence)?;
+        // By an open file: whatever becomes of the PID, this is the namespace that is meant.
+        let path = format!("/proc/{}/ns/net", container.pid);
+        let netns = std::fs::File::open(&path).doing(format!("open {path}"))?;
         let cable = || {
             let (near, far) = (Name::new("to-world")?, Name::new("world")?);
             let mut socket = NetlinkSocket::open(Family::Route)?;
-            let peer = Peer { name: &far, netns: Some(NetNs::Pid(container.pid)) };
+            let peer = Peer { name: &far, netns: Some(NetNs::Fd(netns.as_fd())) };
             let request = route::veth(&mut socket.sequence, &near, &peer);
             socket.send(&request)?;
             plug(&near, lab)
         };
         cable().doing("lay a cable to the third network")?;
-        container.look(|| plug_named("world", world))?.map_err(|e| Fault::broken("set up the third network", e))?;
+        container
+            .look(|| plug_named("world", world))?
+            .map_err(|e| Fault::broken("set up the third network", e))?;
         Ok(World { container, _held: held })
     }
 
@@ -231,4 +243,3 @@ fn plug(name: &Name, address: Ipv4Addr) -> Result<(), crate::kernel::netlink::Ne
     let request = link_set(&mut socket.sequence, &device, &up);
     socket.send(&request).map(drop)
 }
-

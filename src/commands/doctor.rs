@@ -64,7 +64,8 @@ fn attempt(lab: &Lab, step: &Step) -> Result<(), Fault> {
 
 fn report(out: &mut Output, step: &Step, actual: &str, passed: bool) -> Result<(), Fault> {
     let expected = out.words.say("doctor-yes").to_owned();
-    let check = Check { step: step.slug.into(), name: "host-can".into(), passed, expected, actual: actual.into() };
+    let check =
+        Check { step: step.slug.into(), name: "host-can".into(), passed, expected, actual: actual.into() };
     out.show.check(&check, &Lesson::load(step, out.lang)).map_err(Fault::output)
 }
 
@@ -95,7 +96,8 @@ fn host(out: &Output) -> Vec<Vec<String>> {
 }
 
 fn kernel(out: &Output) -> String {
-    let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let release =
+        nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version >= OLDEST { release } else { out.words.fill("doctor-kernel-old", &[("release", &release)]) }

@@ -23,7 +23,8 @@ pub fn completions(shell: Shell) -> Result<i32, Fault> {
 /// Writes `workshop.1` and a page for each subcommand.
 pub fn pages(out: &mut Output, dir: &Path) -> Result<i32, Fault> {
     fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
-    clap_mangen::generate_to(Cli::command(), dir).doing(format!("write manual pages to {}", dir.display()))?;
+    clap_mangen::generate_to(Cli::command(), dir)
+        .doing(format!("write manual pages to {}", dir.display()))?;
     let count = fs::read_dir(dir).map(|entries| entries.count()).unwrap_or(0).to_string();
     out.note(&out.words.fill("man-written", &[("count", &count), ("dir", &dir.display().to_string())]))?;
     Ok(0)

@@ -33,7 +33,11 @@ fn item(out: &Output, step: &crate::course::Step, progress: &Progress) -> String
     let lesson = Lesson::load(step, out.lang);
     let slug = console::pad_str(step.slug, 13, console::Alignment::Left, None);
     let title = console::pad_str(lesson.title(), 36, console::Alignment::Left, None);
-    let done = if progress.is_done(step.slug) { format!("✓ {}", out.words.say("menu-done")) } else { String::new() };
+    let done = if progress.is_done(step.slug) {
+        format!("✓ {}", out.words.say("menu-done"))
+    } else {
+        String::new()
+    };
     format!("{}  {slug}  {title}  {done}", step.number).trim_end().to_owned()
 }
 

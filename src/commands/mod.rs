@@ -41,6 +41,8 @@ pub struct Output {
     pub tally: Tally,
     /// The exit status is the learner's program's, so ours must be told apart from it.
     pub passes_status: bool,
+    /// In text, checks that hold are counted and not told.
+    pub only_failures: bool,
     began: std::time::Instant,
 }
 
@@ -64,6 +66,7 @@ impl Output {
             terminal: io::stdin().is_terminal() && io::stdout().is_terminal() && !json,
             tally: Tally::default(),
             passes_status: false,
+            only_failures: false,
             began: std::time::Instant::now(),
         }
     }
@@ -87,6 +90,9 @@ impl Output {
         match check.passed {
             true => self.tally.passed += 1,
             false => self.tally.failed += 1,
+        }
+        if check.passed && self.only_failures && !self.json {
+            return Ok(());
         }
         self.show.check(check, lesson).map_err(Fault::output)
     }

@@ -65,6 +65,7 @@ pub fn tell(
     let recipe = Recipe::new(lab, steps, LIMITS, || files(lab, options.rootfs.as_deref()))?;
     let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
     let (mut container, _held) = build(&recipe, options, &mut narrator)?;
+    let told = narrator.seq;
     stop_if_asked(lab)?;
 
     let scene = Scene { step: step.slug, lab, recipe: &recipe, container: &container, before: &before };
@@ -74,19 +75,21 @@ pub fn tell(
         out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
     }
     report(out, lab, step, lesson, |r| checks::during(&scene, r))?;
-    if lesson.has("whole") {
-        whole(out, lesson, &scene)?;
+    if let Some(title) = lesson.heading("whole") {
+        whole(out, title, &scene)?;
     }
     let memory = scene.remember()?;
 
     let mut exit = None;
-    if options.shell || !options.program.is_empty() {
-        let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
+    if options.has_program() {
+        let mut narrator = Narrator { out, step, lesson, options, seq: told, executed: false };
         container.start(&mut narrator)?;
         exit = Some(container.wait(&lab.signals)?);
     }
     container.end()?;
     drop(container);
+    // After a program's own output only what went wrong is worth a word.
+    out.only_failures = options.has_program() && !options.shell;
     report(out, lab, step, lesson, |r| checks::after(step.slug, lab, &memory, r))?;
     if out.tally.failed == failed {
         Progress::read(&lab.folders.state).note(step.slug)?;
@@ -97,7 +100,8 @@ pub fn tell(
 /// The steps whose layers can be built here: all up to this one, but for limits that this host won't
 /// give to an ordinary user. That is said aloud, unless limits are what the step is about.
 fn possible_steps(out: &mut Output, step: &Step) -> Result<Vec<&'static str>, Fault> {
-    let mut steps: Vec<&'static str> = STEPS.iter().filter(|s| s.number <= step.number).map(|s| s.slug).collect();
+    let mut steps: Vec<&'static str> =
+        STEPS.iter().filter(|s| s.number <= step.number).map(|s| s.slug).collect();
     if !steps.contains(&"cgroup-limit") {
         return Ok(steps);
     }
@@ -106,7 +110,8 @@ fn possible_steps(out: &mut Output, step: &Step) -> Result<Vec<&'static str>, Fa
         Err(fault) if step.slug == "cgroup-limit" => return Err(fault),
         Err(fault) => {
             let reason = out.words.failure(&fault).map(|f| f.message).unwrap_or_default();
-            let text = out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason)]);
+            let text =
+                out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason)]);
             out.note(&text)?;
             steps.retain(|slug| *slug != "cgroup-limit");
         }
@@ -131,14 +136,17 @@ fn build(
     plan.terminal = narrator.out.terminal;
     if narrator.out.json {
         // JSON has standard output to itself.
-        plan.stdio.stdout = Some(io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error")?);
+        plan.stdio.stdout =
+            Some(io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error")?);
     }
     Ok((create(plan, recipe.lab, narrator)?, None))
 }
 
 /// A shell for a person: bash where there is one, since it has line editing.
 fn shell() -> Vec<String> {
-    ["sh", "-c", "if command -v bash >/dev/null; then exec bash -i; else exec sh -i; fi"].map(String::from).into()
+    ["sh", "-c", "if command -v bash >/dev/null; then exec bash -i; else exec sh -i; fi"]
+        .map(String::from)
+        .into()
 }
 
 /// Runs checks and tells each; a signal that asks us to end is heeded between two of them.
@@ -161,7 +169,7 @@ fn stop_if_asked(lab: &Lab) -> Result<(), Fault> {
 }
 
 /// Step 6's last word: the whole container, part by part.
-fn whole(out: &mut Output, lesson: &Lesson, scene: &Scene) -> Result<(), Fault> {
+fn whole(out: &mut Output, title: &str, scene: &Scene) -> Result<(), Fault> {
     let words = out.words;
     let rows: Vec<Vec<String>> = checks::summary(scene)
         .iter()
@@ -172,7 +180,7 @@ fn whole(out: &mut Output, lesson: &Lesson, scene: &Scene) -> Result<(), Fault> 
         })
         .collect();
     let head = [words.say("whole-part"), words.say("whole-whose"), words.say("whole-step")];
-    out.show.table(lesson.heading("whole").unwrap_or(""), &head, &rows).map_err(Fault::output)
+    out.show.table(title, &head, &rows).map_err(Fault::output)
 }
 
 /// Tells the calls as they are made.
@@ -200,7 +208,7 @@ impl Narrator<'_> {
 
     /// Whether the program that is about to run will write where we write.
     fn shares_output(&self) -> bool {
-        !self.out.json && (self.options.shell || !self.options.program.is_empty())
+        !self.out.json && self.options.has_program()
     }
 }
 
@@ -225,4 +233,3 @@ impl Listener for Narrator<'_> {
         if std::mem::take(&mut self.executed) { Ok(()) } else { self.say(&call) }
     }
 }
-

@@ -5,9 +5,9 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
+use super::Plan;
 use super::message::{Channel, FromInside};
 use super::program::{Stdio, become_it};
-use super::Plan;
 use crate::fault::Fault;
 use crate::kernel::visit::guarded;
 

@@ -32,7 +32,8 @@ impl Channel {
     /// Both ends: ours and the first process's.
     pub fn pair() -> Result<(Channel, Channel), Fault> {
         let (ours, theirs) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).doing("make a socket pair")?;
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .doing("make a socket pair")?;
         Ok((Channel(ours), Channel(theirs)))
     }
 

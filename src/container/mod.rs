@@ -148,7 +148,13 @@ impl Container {
     pub fn signal(&self, signal: i32) -> Result<(), Fault> {
         // SAFETY: a descriptor that we own, and no siginfo.
         let sent = unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0)
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal,
+                std::ptr::null::<u8>(),
+                0,
+            )
         };
         match Errno::result(sent) {
             Ok(_) | Err(Errno::ESRCH) => Ok(()),
@@ -174,7 +180,8 @@ impl Container {
             let mut ready = vec![PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
             ready.extend(signals.map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             let left = until.map(|u| u.saturating_duration_since(Instant::now()));
-            let patience = left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
+            let patience =
+                left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
             match poll(&mut ready, patience) {
                 Ok(_) => return Ok(ready[0].any() == Some(true)),
                 Err(Errno::EINTR) => {}
@@ -187,7 +194,8 @@ impl Container {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        let status = waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED).doing("wait for the container")?;
+        let status =
+            waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED).doing("wait for the container")?;
         let exit = match status {
             WaitStatus::Exited(_, code) => Exit::Code(code),
             WaitStatus::Signaled(_, signal, _) => Exit::Signal(signal as i32),

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
 
-use super::message::{Channel, FromInside, Upward};
 use super::Plan;
+use super::message::{Channel, FromInside, Upward};
 use crate::fault::{Doing, Fault};
-use crate::image::{self, ExecProblem, explain_exec};
+use crate::image::{self, ExecProblem, Unresolved, explain_exec};
 use crate::kernel::caller::Caller;
 use crate::kernel::signals;
 use crate::kernel::told::Actor;
@@ -37,7 +37,8 @@ impl Stdio {
     /// A program that says nothing and hears only what is written to the returned end of a pipe.
     pub fn quiet() -> Result<(Stdio, OwnedFd), Fault> {
         let (stdin, hold) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
-        let null = || File::options().write(true).open("/dev/null").map(OwnedFd::from).doing("open /dev/null");
+        let null =
+            || File::options().write(true).open("/dev/null").map(OwnedFd::from).doing("open /dev/null");
         Ok((Stdio { stdin: Some(stdin), stdout: Some(null()?), stderr: Some(null()?) }, hold))
     }
 }
@@ -91,7 +92,8 @@ fn exec(argv: &[String], own: bool, step: &'static str, wire: &Channel, wanted: 
         Ok(path) => path,
         Err(fault) => return fault,
     };
-    let texts = |list: &[String]| list.iter().map(|s| CString::new(s.as_str())).collect::<Result<Vec<_>, _>>();
+    let texts =
+        |list: &[String]| list.iter().map(|s| CString::new(s.as_str())).collect::<Result<Vec<_>, _>>();
     let (Ok(name), Ok(args), Ok(envp)) =
         (CString::new(path.to_string_lossy().as_bytes()), texts(argv), texts(&environment))
     else {
@@ -132,9 +134,9 @@ fn find(name: &str, environment: &[String]) -> Result<PathBuf, Fault> {
         }
     }
     // A file that is there but may not be run is the better thing to complain about.
-    Err(refused.and_then(|path| explain(&path)).unwrap_or_else(|| {
-        Fault::program(127, "program-not-found", &[("program", name), ("path", path)])
-    }))
+    Err(refused
+        .and_then(|path| explain(&path))
+        .unwrap_or_else(|| Fault::program(127, "program-not-found", &[("program", name), ("path", path)])))
 }
 
 /// Why the kernel would not run a file, beyond its error number.
@@ -148,9 +150,14 @@ fn explain(path: &Path) -> Option<Fault> {
 
 /// The words for what is wrong with a program, and Docker's exit status for it.
 fn in_words(program: &str, problem: ExecProblem) -> Fault {
-    let fault = |status, key: &str, what: &str| Fault::program(status, key, &[("program", program), ("what", what)]);
-    let machine = |number| image::machine_name(number).map_or_else(|| format!("machine {number}"), String::from);
+    let fault =
+        |status, key: &str, what: &str| Fault::program(status, key, &[("program", program), ("what", what)]);
+    let machine =
+        |number| image::machine_name(number).map_or_else(|| format!("machine {number}"), String::from);
     match problem {
+        ExecProblem::NotThere(Unresolved::DanglingLink { target, .. }) => {
+            fault(127, "program-link", &target.display().to_string())
+        }
         ExecProblem::NotThere(_) => fault(127, "program-missing", ""),
         ExecProblem::MissingLoader { loader } => fault(127, "program-loader", &loader.display().to_string()),
         ExecProblem::Interpreter { interpreter, .. } => {
@@ -160,7 +167,9 @@ fn in_words(program: &str, problem: ExecProblem) -> Fault {
             fault(127, "program-dos", &interpreter.display().to_string())
         }
         ExecProblem::MissingLibraries { names } => fault(127, "program-libraries", &names.join(", ")),
-        ExecProblem::NotExecutable { .. } | ExecProblem::NoExecMount => fault(126, "program-not-executable", ""),
+        ExecProblem::NotExecutable { .. } | ExecProblem::NoExecMount => {
+            fault(126, "program-not-executable", "")
+        }
         ExecProblem::Directory => fault(126, "program-directory", ""),
         ExecProblem::WrongArchitecture { program, host } => {
             fault(126, "program-architecture", &format!("{}, {}", machine(program), machine(host)))

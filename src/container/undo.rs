@@ -69,7 +69,9 @@ impl Reversal {
         match self {
             Reversal::Outside(undo) => undo.carry_out(),
             Reversal::Tree(dir) => match fs::remove_dir_all(dir) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).doing(format!("remove {}", dir.display())),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    Err(e).doing(format!("remove {}", dir.display()))
+                }
                 _ => Ok(()),
             },
             Reversal::Link(name) => remove_link(name).doing(format!("remove the link {name}")),
@@ -77,9 +79,8 @@ impl Reversal {
             Reversal::Setting { file, before } => {
                 fs::write(file, before).doing(format!("write {}", file.display()))
             }
-            Reversal::MoveBack { group } => {
-                fs::write(group.join("cgroup.procs"), "0").doing(format!("move back into {}", group.display()))
-            }
+            Reversal::MoveBack { group } => fs::write(group.join("cgroup.procs"), "0")
+                .doing(format!("move back into {}", group.display())),
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::kernel::ledger::Ledger;
 use crate::kernel::told::{Actor, Listener};
 use crate::kernel::visit::guarded;
 use crate::lab::Lab;
-use crate::layers::{Host, Inside, Made, Stage};
+use crate::layers::{Host, Inside, Layer, Made, Stage};
 
 /// Makes the container that `plan` describes and leaves its first process waiting, one execve(2)
 /// away from its program. If anything fails, what was done so far is taken back.
@@ -46,8 +46,17 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
             drop(theirs);
             let pidfd = pidfd_open(pid)?;
             let terminal = plan.terminal;
-            let mut container =
-                Container { pid, pidfd, namespaces, made, channel: None, becoming: None, undo, exit: None, terminal };
+            let mut container = Container {
+                pid,
+                pidfd,
+                namespaces,
+                made,
+                channel: None,
+                becoming: None,
+                undo,
+                exit: None,
+                terminal,
+            };
             // From here on, dropping the container ends the process and undoes the rest.
             attach(&mut plan, lab, number, &mut container, listener)?;
             ours.go()?;
@@ -90,8 +99,8 @@ fn prepare_and_clone(
     let flags = namespaces(plan).bits() as u64;
     let birthplace = plan.layers.iter().find_map(|l| l.birthplace()).map(|fd| fd.as_raw_fd());
     // The call belongs to the last step that added something to it.
-    let adds = |l: &&Box<dyn crate::layers::Layer>| !l.namespaces().is_empty() || l.birthplace().is_some();
-    host.calls.speak_for(plan.layers.iter().rev().find(adds).map_or("", |l| l.slug()));
+    let adds = |l: &dyn Layer| !l.namespaces().is_empty() || l.birthplace().is_some();
+    host.calls.speak_for(plan.layers.iter().rev().find(|l| adds(l.as_ref())).map_or("", |l| l.slug()));
     host.calls.clone3("clone", &clone3::arguments(flags, birthplace))
 }
 
@@ -113,7 +122,11 @@ fn attach(
 }
 
 /// Passes on what the first process tells, until it is ready.
-fn hear_until_ready(wire: &Channel, container: &mut Container, listener: &mut dyn Listener) -> Result<(), Fault> {
+fn hear_until_ready(
+    wire: &Channel,
+    container: &mut Container,
+    listener: &mut dyn Listener,
+) -> Result<(), Fault> {
     loop {
         match wire.receive()? {
             Some(FromInside::About(call)) => {
@@ -125,7 +138,10 @@ fn hear_until_ready(wire: &Channel, container: &mut Container, listener: &mut dy
             Some(FromInside::Failed(fault)) => return Err(fault),
             None => {
                 let exit = container.reap()?;
-                return Err(Fault::broken("set up the container", format!("its first process ended: {exit:?}")));
+                return Err(Fault::broken(
+                    "set up the container",
+                    format!("its first process ended: {exit:?}"),
+                ));
             }
         }
     }
@@ -133,7 +149,8 @@ fn hear_until_ready(wire: &Channel, container: &mut Container, listener: &mut dy
 
 /// The whole life of the first process, up to its program.
 fn first_process(mut plan: Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
-    let prepared = close_on_exec().and_then(|()| wire.wait()).and_then(|()| enter(&plan, &wire, wanted.clone()));
+    let prepared =
+        close_on_exec().and_then(|()| wire.wait()).and_then(|()| enter(&plan, &wire, wanted.clone()));
     let outcome = prepared.and_then(|()| {
         wire.say(&FromInside::Ready)?;
         wire.wait()

@@ -17,7 +17,6 @@ static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lessons");
 /// Text comes without markdown, but for backticks around code: they tell code apart where there is no colour.
 #[derive(Debug)]
 pub struct Lesson {
-    source: String,
     sections: Vec<Section>,
 }
 
@@ -41,7 +40,7 @@ impl Lesson {
 
     /// Reads the markdown of a lesson. Any text is a lesson; what it lacks is found missing when it is looked up.
     pub fn parse(source: &str) -> Lesson {
-        Lesson { source: source.to_string(), sections: markdown::read(source) }
+        Lesson { sections: markdown::read(source) }
     }
 
     /// The lesson's title, e.g. `A root of its own`.
@@ -116,12 +115,8 @@ impl Lesson {
         first_sentence(self.text("docker").unwrap_or_default())
     }
 
-    /// Whether the lesson has a heading with this id.
-    pub fn has(&self, id: &str) -> bool {
-        self.section(id).is_some()
-    }
-
     /// The ids of all headings, in order.
+    #[cfg(test)]
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.sections.iter().map(|section| section.id.as_str())
     }
@@ -147,11 +142,6 @@ impl Lesson {
             Block::Table(table) => Some(table),
             _ => None,
         })
-    }
-
-    /// The markdown of a section with its subsections, as it stands in the file.
-    pub fn extra(&self, id: &str) -> Option<&str> {
-        self.source.get(self.section(id)?.body.clone()).map(str::trim)
     }
 
     fn section(&self, id: &str) -> Option<&Section> {
@@ -230,13 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn tables_and_markdown_of_other_sections_are_at_hand() {
+    fn tables_of_other_sections_are_at_hand() {
         let lesson = lesson();
         let table = lesson.table("files").map(|table| (table.head.len(), table.rows.len()));
         assert_eq!(table, Some((3, 2)));
-        let extra = lesson.extra("checks").unwrap_or_default();
-        assert!(extra.starts_with("### The old root") && extra.contains("{#check-escape}"));
-        assert!(!extra.contains("Still open"), "{extra}");
     }
 
     #[test]

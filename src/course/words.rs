@@ -60,7 +60,9 @@ impl Words {
             Fault::Unable { key, with } | Fault::Usage { key, with } | Fault::Program { key, with, .. } => {
                 self.known(key, with)
             }
-            Fault::Interrupted(signal) => self.known("interrupted", &vec![("signal".into(), signal.to_string())]),
+            Fault::Interrupted(signal) => {
+                self.known("interrupted", &vec![("signal".into(), signal.to_string())])
+            }
             Fault::Broken { doing, problem } => (
                 self.fill("broken", &[("doing", doing), ("problem", problem)]),
                 self.say("broken-cause").into(),
@@ -108,8 +110,11 @@ mod tests {
             match value {
                 Value::Table(table) => table.iter().for_each(|(k, v)| walk(format!("{at}/{k}"), v, found)),
                 Value::String(text) => {
-                    let mut names: Vec<_> =
-                        text.split('{').skip(1).filter_map(|p| Some(p.split_once('}')?.0.to_owned())).collect();
+                    let mut names: Vec<_> = text
+                        .split('{')
+                        .skip(1)
+                        .filter_map(|p| Some(p.split_once('}')?.0.to_owned()))
+                        .collect();
                     names.sort();
                     found.insert(at, names);
                 }
@@ -131,14 +136,14 @@ mod tests {
     #[test]
     fn the_most_particular_cause_is_told() {
         let refused = |name: &str, why: &str, errno| {
-            let fault = Fault::Refused(Refused {
+            let fault = Fault::Refused(Box::new(Refused {
                 step: "mount-proc".into(),
                 name: name.into(),
                 why: why.into(),
                 args: vec!["\"proc\"".into()],
                 errno,
                 said: None,
-            });
+            }));
             Words::of(Lang::En).failure(&fault).unwrap()
         };
         let masked = refused("mount", "proc", libc::EPERM);

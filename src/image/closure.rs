@@ -71,10 +71,7 @@ impl Closure {
         let mut needs = Vec::new();
         if let Some(loader) = &tree.interpreter {
             let source = Path::new(loader).canonicalize().ok()?;
-            needs.push(Placed {
-                source,
-                place: PathBuf::from(loader),
-            });
+            needs.push(Placed { source, place: PathBuf::from(loader) });
         }
         let libc = directory_of_libc(&tree);
         // A map has no order; the same program must give the same image each time.
@@ -108,20 +105,14 @@ impl Closure {
 /// The interpreter that a `#!` line names, LINE being what follows these two bytes.
 pub(super) fn script_interpreter(line: &[u8]) -> Option<PathBuf> {
     let line = line.split(|byte| *byte == b'\n').next()?;
-    let mut words = line
-        .split(|byte| matches!(byte, b' ' | b'\t'))
-        .filter(|word| !word.is_empty());
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     Some(PathBuf::from(OsStr::from_bytes(words.next()?)))
 }
 
 /// The first 256 bytes of a file, as many as execve(2) looks at to find out what it is.
 pub(super) fn first_bytes(file: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(file)
-        .ok()?
-        .take(256)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    File::open(file).ok()?.take(256).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -130,10 +121,7 @@ pub(super) fn first_bytes(file: &Path) -> Option<Vec<u8>> {
 /// Every loader searches it without being told: it is compiled into both.
 fn directory_of_libc(tree: &DependencyTree) -> Option<PathBuf> {
     let is_libc = |name: &str| name.starts_with("libc.so.") || name.starts_with("libc.musl-");
-    let libc = tree
-        .libraries
-        .values()
-        .find(|library| is_libc(&library.name))?;
+    let libc = tree.libraries.values().find(|library| is_libc(&library.name))?;
     libc.path.parent().map(Path::to_path_buf)
 }
 
@@ -143,27 +131,14 @@ fn directory_of_libc(tree: &DependencyTree) -> Option<PathBuf> {
 /// None if it wasn't found.
 fn place_library(library: &Library, libc: Option<&Path>) -> Option<Vec<Placed>> {
     let source = library.realpath.clone()?;
-    let climbs = library
-        .path
-        .components()
-        .any(|part| part == Component::ParentDir);
-    let place = if climbs {
-        source.clone()
-    } else {
-        library.path.clone()
-    };
-    let mut places = vec![Placed {
-        source: source.clone(),
-        place: place.clone(),
-    }];
+    let climbs = library.path.components().any(|part| part == Component::ParentDir);
+    let place = if climbs { source.clone() } else { library.path.clone() };
+    let mut places = vec![Placed { source: source.clone(), place: place.clone() }];
     if let (Some(libc), Some(name)) = (libc, place.file_name())
         && !library.name.contains('/')
         && place.parent() != Some(libc)
     {
-        places.push(Placed {
-            source,
-            place: libc.join(name),
-        });
+        places.push(Placed { source, place: libc.join(name) });
     }
     Some(places)
 }
@@ -185,12 +160,7 @@ mod tests {
         let shell = Path::new("/bin/sh").canonicalize().unwrap();
         let needs = Closure::new().of(&shell).unwrap();
         let static_shell = needs.is_empty();
-        assert!(
-            static_shell
-                || needs
-                    .iter()
-                    .any(|need| need.place.to_string_lossy().contains("ld-"))
-        );
+        assert!(static_shell || needs.iter().any(|need| need.place.to_string_lossy().contains("ld-")));
         assert!(needs.iter().all(|need| need.source.is_file()));
     }
 
@@ -227,9 +197,6 @@ mod tests {
         };
         let places = place_library(&library, Some(Path::new("/lib/here"))).unwrap();
         let places: Vec<PathBuf> = places.into_iter().map(|placed| placed.place).collect();
-        assert_eq!(
-            places,
-            [Path::new("/opt/x/libx.so"), Path::new("/lib/here/libx.so")]
-        );
+        assert_eq!(places, [Path::new("/opt/x/libx.so"), Path::new("/lib/here/libx.so")]);
     }
 }

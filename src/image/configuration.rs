@@ -8,49 +8,24 @@ use super::layer::Layer;
 /// Files in /etc. Nothing here comes from the host: its users and names are none of the image's
 /// business.
 const ETC: [(&str, &str); 9] = [
-    (
-        "etc/passwd",
-        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-    ),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
     ("etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
     ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     // Users and host names come from the files above alone: no other source is in the image.
-    (
-        "etc/nsswitch.conf",
-        "passwd: files\ngroup: files\nshadow: files\nhosts: files\n",
-    ),
-    (
-        "etc/os-release",
-        "NAME=\"workshop image\"\nID=workshop\nPRETTY_NAME=\"workshop image\"\n",
-    ),
-    (
-        "etc/profile",
-        "export PATH=/usr/local/bin:/bin:/sbin\nexport PS1='container:$PWD # '\n",
-    ),
+    ("etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"),
+    ("etc/os-release", "NAME=\"workshop image\"\nID=workshop\nPRETTY_NAME=\"workshop image\"\n"),
+    ("etc/profile", "export PATH=/usr/local/bin:/bin:/sbin\nexport PS1='container:$PWD # '\n"),
     ("etc/resolv.conf", ""),
     ("etc/hostname", "workshop\n"),
     ("etc/shells", "/bin/sh\n"),
 ];
 
 /// Terminals described in the image. Without a description a shell has no line editing.
-const TERMINALS: [&str; 8] = [
-    "xterm",
-    "xterm-256color",
-    "screen",
-    "screen-256color",
-    "tmux-256color",
-    "linux",
-    "vt100",
-    "dumb",
-];
+const TERMINALS: [&str; 8] =
+    ["xterm", "xterm-256color", "screen", "screen-256color", "tmux-256color", "linux", "vt100", "dumb"];
 
 /// Where distributions keep terminal descriptions (terminfo(5)).
-const TERMINFO: [&str; 4] = [
-    "/etc/terminfo",
-    "/lib/terminfo",
-    "/usr/lib/terminfo",
-    "/usr/share/terminfo",
-];
+const TERMINFO: [&str; 4] = ["/etc/terminfo", "/lib/terminfo", "/usr/lib/terminfo", "/usr/share/terminfo"];
 
 /// The configuration layer, with a description of TERMINAL besides the usual ones.
 pub(super) fn configuration(terminal: Option<&str>) -> Result<Layer, ImageError> {
@@ -85,11 +60,7 @@ fn terminfo(terminal: &str) -> Option<PathBuf> {
     let letters = [first.to_string(), format!("{:x}", u32::from(first))];
     TERMINFO
         .iter()
-        .flat_map(|dir| {
-            letters
-                .iter()
-                .map(move |letter| Path::new(dir).join(letter))
-        })
+        .flat_map(|dir| letters.iter().map(move |letter| Path::new(dir).join(letter)))
         .map(|dir| dir.join(terminal))
         .find(|file| file.is_file())
 }

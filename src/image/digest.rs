@@ -80,12 +80,7 @@ impl Hash {
     }
 
     fn finish(self) -> String {
-        let digits = self
-            .0
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
+        let digits = self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         format!("sha256:{digits}")
     }
 }
@@ -130,10 +125,7 @@ mod tests {
         note();
 
         let before = tree_digest(dir.path()).unwrap();
-        let file = File::options()
-            .append(true)
-            .open(dir.path().join("directory/file"))
-            .unwrap();
+        let file = File::options().append(true).open(dir.path().join("directory/file")).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
         assert_eq!(tree_digest(dir.path()).unwrap(), before);
         assert_eq!(before.len(), "sha256:".len() + 64);

@@ -6,8 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use object::elf::{
-    DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRTAB, DynamicTag, FileHeader32, FileHeader64,
-    PT_LOAD,
+    DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRTAB, DynamicTag, FileHeader32, FileHeader64, PT_LOAD,
 };
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
@@ -46,12 +45,8 @@ fn parse<H: FileHeader<Endian = Endianness>>(data: &Cache) -> Option<Elf> {
     let header = H::parse(data).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, data).ok()?;
-    let loader = segments
-        .iter()
-        .find_map(|segment| segment.interpreter(endian, data).ok()?);
-    let dynamic = segments
-        .iter()
-        .find_map(|segment| segment.dynamic(endian, data).ok()?);
+    let loader = segments.iter().find_map(|segment| segment.interpreter(endian, data).ok()?);
+    let dynamic = segments.iter().find_map(|segment| segment.dynamic(endian, data).ok()?);
     let entries: Vec<(DynamicTag, u64)> = dynamic
         .unwrap_or_default()
         .iter()
@@ -59,19 +54,11 @@ fn parse<H: FileHeader<Endian = Endianness>>(data: &Cache) -> Option<Elf> {
         .take_while(|(tag, _)| *tag != DT_NULL)
         .collect();
 
-    let table = entries
-        .iter()
-        .find(|(tag, _)| *tag == DT_STRTAB)
-        .map(|(_, address)| *address);
+    let table = entries.iter().find(|(tag, _)| *tag == DT_STRTAB).map(|(_, address)| *address);
     let table = table.and_then(|address| offset_of::<H>(segments, endian, address));
     let text = |tag: DynamicTag| -> Vec<String> {
-        let offsets = entries
-            .iter()
-            .filter(|(other, _)| *other == tag)
-            .map(|(_, value)| *value);
-        offsets
-            .filter_map(|offset| string_at(data, table?.checked_add(offset)?))
-            .collect()
+        let offsets = entries.iter().filter(|(other, _)| *other == tag).map(|(_, value)| *value);
+        offsets.filter_map(|offset| string_at(data, table?.checked_add(offset)?)).collect()
     };
     let search = [text(DT_RPATH), text(DT_RUNPATH)].concat();
     Some(Elf {
@@ -79,28 +66,17 @@ fn parse<H: FileHeader<Endian = Endianness>>(data: &Cache) -> Option<Elf> {
         wide: header.is_class_64(),
         loader: loader.map(|path| PathBuf::from(OsStr::from_bytes(path))),
         needed: text(DT_NEEDED),
-        search: search
-            .iter()
-            .flat_map(|dirs| dirs.split(':'))
-            .map(str::to_string)
-            .collect(),
+        search: search.iter().flat_map(|dirs| dirs.split(':')).map(str::to_string).collect(),
     })
 }
 
 /// The offset in the file of what is loaded at ADDRESS.
-fn offset_of<H: FileHeader>(
-    segments: &[H::ProgramHeader],
-    endian: H::Endian,
-    address: u64,
-) -> Option<u64> {
-    segments
-        .iter()
-        .filter(|segment| segment.p_type(endian) == PT_LOAD)
-        .find_map(|segment| {
-            let within = address.checked_sub(segment.p_vaddr(endian).into())?;
-            let (offset, size) = segment.file_range(endian);
-            (within < size).then(|| offset.checked_add(within))?
-        })
+fn offset_of<H: FileHeader>(segments: &[H::ProgramHeader], endian: H::Endian, address: u64) -> Option<u64> {
+    segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD).find_map(|segment| {
+        let within = address.checked_sub(segment.p_vaddr(endian).into())?;
+        let (offset, size) = segment.file_range(endian);
+        (within < size).then(|| offset.checked_add(within))?
+    })
 }
 
 /// The text at OFFSET, up to its zero byte.
@@ -118,22 +94,14 @@ mod tests {
         let elf = Elf::read(Path::new("/proc/self/exe")).unwrap();
         assert_eq!(elf.wide, cfg!(target_pointer_width = "64"));
         let dynamic = elf.loader.is_some();
-        assert_eq!(
-            dynamic,
-            elf.needed.iter().any(|name| name.starts_with("libc."))
-        );
+        assert_eq!(dynamic, elf.needed.iter().any(|name| name.starts_with("libc.")));
     }
 
     #[test]
     fn other_files_are_no_elf() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
-        for content in [
-            "",
-            "text",
-            "\x7fELF",
-            "\x7fELF\x02\x01\x01 and then something else",
-        ] {
+        for content in ["", "text", "\x7fELF", "\x7fELF\x02\x01\x01 and then something else"] {
             std::fs::write(&file, content).unwrap();
             assert_eq!(Elf::read(&file), None, "{content:?}");
         }

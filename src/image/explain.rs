@@ -35,10 +35,7 @@ pub enum ExecProblem {
     /// The loader that it names isn't there (ENOENT).
     MissingLoader { loader: PathBuf },
     /// It is a script, and the program that its first line names doesn't start for this reason.
-    Interpreter {
-        interpreter: PathBuf,
-        problem: Box<ExecProblem>,
-    },
+    Interpreter { interpreter: PathBuf, problem: Box<ExecProblem> },
     /// It is a script whose first line ends as on DOS: the carriage return is taken for a part of
     /// the interpreter's name (ENOENT).
     DosLineEnding { interpreter: PathBuf },
@@ -91,17 +88,9 @@ fn explain_script(root: &Path, line: &[u8], depth: usize) -> Option<ExecProblem>
         return None;
     }
     let problem = Box::new(explain(root, &interpreter, depth + 1)?);
-    match interpreter
-        .to_str()
-        .and_then(|path| path.strip_suffix('\r'))
-    {
-        Some(path) => Some(ExecProblem::DosLineEnding {
-            interpreter: path.into(),
-        }),
-        None => Some(ExecProblem::Interpreter {
-            interpreter,
-            problem,
-        }),
+    match interpreter.to_str().and_then(|path| path.strip_suffix('\r')) {
+        Some(path) => Some(ExecProblem::DosLineEnding { interpreter: path.into() }),
+        None => Some(ExecProblem::Interpreter { interpreter, problem }),
     }
 }
 
@@ -113,10 +102,7 @@ fn explain_elf(root: &Path, file: &Path) -> Option<ExecProblem> {
     if let Some(host) = Elf::read(Path::new("/proc/self/exe")).map(|own| own.machine)
         && !runs_on(host, elf.machine)
     {
-        return Some(ExecProblem::WrongArchitecture {
-            program: elf.machine,
-            host,
-        });
+        return Some(ExecProblem::WrongArchitecture { program: elf.machine, host });
     }
     let loader = elf.loader.clone()?;
     if resolve_inside(root, &loader).is_err() {
@@ -155,12 +141,7 @@ fn missing_libraries(root: &Path, file: &Path, program: Elf, loader: &Path) -> V
 
 /// The library NAME for a program such as USER, with the file that it is in: one for another
 /// machine is passed over.
-fn find_library(
-    root: &Path,
-    name: &str,
-    directories: &[PathBuf],
-    user: &Elf,
-) -> Option<(PathBuf, Elf)> {
+fn find_library(root: &Path, name: &str, directories: &[PathBuf], user: &Elf) -> Option<(PathBuf, Elf)> {
     let literal = name.contains('/').then(|| PathBuf::from(name));
     let searched = directories.iter().map(|directory| directory.join(name));
     literal.into_iter().chain(searched).find_map(|path| {
@@ -172,21 +153,10 @@ fn find_library(
 
 /// The directories that FILE names for its own libraries; `$ORIGIN` is the one that it is in.
 fn own_directories(root: &Path, file: &Path, elf: &Elf) -> Vec<PathBuf> {
-    let origin = file
-        .parent()
-        .and_then(|dir| dir.strip_prefix(root).ok())
-        .unwrap_or(Path::new(""));
+    let origin = file.parent().and_then(|dir| dir.strip_prefix(root).ok()).unwrap_or(Path::new(""));
     let origin = Path::new("/").join(origin).display().to_string();
-    let expand = |dir: &String| {
-        dir.replace("${ORIGIN}", &origin)
-            .replace("$ORIGIN", &origin)
-    };
-    elf.search
-        .iter()
-        .map(expand)
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute())
-        .collect()
+    let expand = |dir: &String| dir.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+    elf.search.iter().map(expand).map(PathBuf::from).filter(|dir| dir.is_absolute()).collect()
 }
 
 /// The directories in ROOT's /etc/ld.so.conf, /etc/ld.so.conf.d and musl's /etc/ld-musl-*.path.
@@ -202,43 +172,19 @@ fn configured_directories(root: &Path) -> Vec<PathBuf> {
             let musl = name.starts_with("ld-musl-") && name.ends_with(".path");
             musl || (directory != "/etc" && name.ends_with(".conf"))
         };
-        files.extend(
-            names
-                .filter(is_one)
-                .map(|name| Path::new(directory).join(name)),
-        );
+        files.extend(names.filter(is_one).map(|name| Path::new(directory).join(name)));
     }
-    let files = files
-        .iter()
-        .filter_map(|file| resolve_inside(root, file).ok());
-    let texts: Vec<String> = files
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .collect();
-    let words = texts
-        .iter()
-        .flat_map(|text| text.split(['\n', ':', ' ', '\t']));
-    words
-        .filter(|word| word.starts_with('/'))
-        .map(PathBuf::from)
-        .collect()
+    let files = files.iter().filter_map(|file| resolve_inside(root, file).ok());
+    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
+    let words = texts.iter().flat_map(|text| text.split(['\n', ':', ' ', '\t']));
+    words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
 /// Whether NAME is provided by the loader: it is one file with musl's C library, and glibc's
 /// library names its loader among its needs.
 fn is_the_loader_itself(name: &str, loader: &Path) -> bool {
-    const IN_MUSL: [&str; 7] = [
-        "libc.",
-        "libpthread.",
-        "librt.",
-        "libm.",
-        "libdl.",
-        "libutil.",
-        "libxnet.",
-    ];
-    let loader = loader
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
+    const IN_MUSL: [&str; 7] = ["libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."];
+    let loader = loader.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let in_musl = || IN_MUSL.iter().any(|library| name.starts_with(library));
     name == loader || (loader.starts_with("ld-musl-") && in_musl())
 }
@@ -256,8 +202,7 @@ fn runs_on(host: u16, machine: u16) -> bool {
 /// The name of an `e_machine`, as uname(1) calls it; None for rare ones.
 pub fn machine_name(machine: u16) -> Option<&'static str> {
     use object::elf::{
-        EM_386, EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV, EM_S390,
-        EM_X86_64,
+        EM_386, EM_AARCH64, EM_ARM, EM_LOONGARCH, EM_MIPS, EM_PPC, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64,
     };
     let names = [
         (EM_386, "i386"),
@@ -271,8 +216,5 @@ pub fn machine_name(machine: u16) -> Option<&'static str> {
         (EM_S390, "s390x"),
         (EM_X86_64, "x86_64"),
     ];
-    names
-        .into_iter()
-        .find(|(known, _)| known.0 == machine)
-        .map(|(_, name)| name)
+    names.into_iter().find(|(known, _)| known.0 == machine).map(|(_, name)| name)
 }

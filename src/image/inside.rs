@@ -30,13 +30,7 @@ pub enum Unresolved {
 /// # Errors
 /// See `Unresolved`.
 pub fn resolve_inside(root: &Path, path: &Path) -> Result<PathBuf, Unresolved> {
-    let mut walk = Walk {
-        root,
-        here: PathBuf::new(),
-        rest: Vec::new(),
-        link: None,
-        links: 0,
-    };
+    let mut walk = Walk { root, here: PathBuf::new(), rest: Vec::new(), link: None, links: 0 };
     walk.put(path);
     while let Some(name) = walk.next_name() {
         walk.step(&name)?;
@@ -93,19 +87,13 @@ impl Walk<'_> {
         if kind.is_symlink() {
             self.links += 1;
             if self.links > MOST_LINKS {
-                return Err(Unresolved::LinkLoop {
-                    link: as_seen(&path),
-                });
+                return Err(Unresolved::LinkLoop { link: as_seen(&path) });
             }
-            let target = on_host
-                .read_link()
-                .map_err(|error| self.failed(&path, error.kind()))?;
+            let target = on_host.read_link().map_err(|error| self.failed(&path, error.kind()))?;
             self.link = Some((as_seen(&path), target.clone(), self.rest.len()));
             self.put(&target);
         } else if !kind.is_dir() && !self.rest.is_empty() {
-            return Err(Unresolved::NotADirectory {
-                path: as_seen(&path),
-            });
+            return Err(Unresolved::NotADirectory { path: as_seen(&path) });
         } else {
             self.here = path;
         }
@@ -115,17 +103,11 @@ impl Walk<'_> {
     /// What it means that PATH can't be looked at.
     fn failed(&self, path: &Path, error: io::ErrorKind) -> Unresolved {
         match (&self.link, error) {
-            (Some((link, target, _)), io::ErrorKind::NotFound) => Unresolved::DanglingLink {
-                link: link.clone(),
-                target: target.clone(),
-            },
-            (None, io::ErrorKind::NotFound) => Unresolved::Absent {
-                path: as_seen(path),
-            },
-            _ => Unresolved::Unreadable {
-                path: as_seen(path),
-                error,
-            },
+            (Some((link, target, _)), io::ErrorKind::NotFound) => {
+                Unresolved::DanglingLink { link: link.clone(), target: target.clone() }
+            }
+            (None, io::ErrorKind::NotFound) => Unresolved::Absent { path: as_seen(path) },
+            _ => Unresolved::Unreadable { path: as_seen(path), error },
         }
     }
 }
@@ -154,24 +136,15 @@ mod tests {
 
         let resolve = |path: &str| resolve_inside(&root, Path::new(path));
         assert_eq!(resolve("/bin/sh"), Ok(root.join("usr/bin/sh")));
-        assert_eq!(
-            resolve("bin/../../../bin/./sh"),
-            Ok(root.join("usr/bin/sh"))
-        );
+        assert_eq!(resolve("bin/../../../bin/./sh"), Ok(root.join("usr/bin/sh")));
         assert_eq!(resolve("/../.."), Ok(root.clone()));
         let (link, target) = (PathBuf::from("/out"), PathBuf::from("../../../../secret"));
-        assert_eq!(
-            resolve("/out"),
-            Err(Unresolved::DanglingLink { link, target })
-        );
+        assert_eq!(resolve("/out"), Err(Unresolved::DanglingLink { link, target }));
         let path = PathBuf::from("/usr/bin/ls");
         assert_eq!(resolve("/bin/ls"), Err(Unresolved::Absent { path }));
         let link = PathBuf::from("/circle");
         assert_eq!(resolve("/circle"), Err(Unresolved::LinkLoop { link }));
         let path = PathBuf::from("/usr/bin/sh");
-        assert_eq!(
-            resolve("/bin/sh/more"),
-            Err(Unresolved::NotADirectory { path })
-        );
+        assert_eq!(resolve("/bin/sh/more"), Err(Unresolved::NotADirectory { path }));
     }
 }

@@ -53,18 +53,12 @@ impl Layer {
         let place = place.as_ref();
         self.parents(place);
         let target = relative(place, target.as_ref());
-        self.nodes
-            .entry(place.to_path_buf())
-            .or_insert(Node::Link(target));
+        self.nodes.entry(place.to_path_buf()).or_insert(Node::Link(target));
     }
 
     /// Plans a copy of SOURCE (a file, no link) at PLACE. A file that is already in the layer gets
     /// a link to its first copy instead, and a place that is taken stays as it is.
-    pub(super) fn copy(
-        &mut self,
-        source: &Path,
-        place: impl AsRef<Path>,
-    ) -> Result<(), ImageError> {
+    pub(super) fn copy(&mut self, source: &Path, place: impl AsRef<Path>) -> Result<(), ImageError> {
         let place = in_image(place.as_ref());
         if self.nodes.contains_key(&place) {
             return Ok(());
@@ -78,8 +72,7 @@ impl Layer {
         self.parents(&place);
         let executable = metadata.mode() & 0o111 != 0;
         let source = source.to_path_buf();
-        self.nodes
-            .insert(place.clone(), Node::Copy { source, executable });
+        self.nodes.insert(place.clone(), Node::Copy { source, executable });
         self.copies.insert(identity, place);
         Ok(())
     }
@@ -109,27 +102,18 @@ impl Layer {
 
     /// Plans the directories above PLACE, where nothing is planned yet.
     fn parents(&mut self, place: &Path) {
-        let above = place
-            .ancestors()
-            .skip(1)
-            .filter(|dir| !dir.as_os_str().is_empty());
+        let above = place.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
         for dir in above {
-            self.nodes
-                .entry(dir.to_path_buf())
-                .or_insert(Node::Directory(0o755));
+            self.nodes.entry(dir.to_path_buf()).or_insert(Node::Directory(0o755));
         }
     }
 }
 
 /// An absolute host path as a path in the image: relative to its root, with programs in `bin`.
 pub(super) fn in_image(place: &Path) -> PathBuf {
-    let names = place
-        .components()
-        .filter(|part| matches!(part, Component::Normal(_)));
+    let names = place.components().filter(|part| matches!(part, Component::Normal(_)));
     let place: PathBuf = names.collect();
-    let program = LINKS_TO_BIN
-        .iter()
-        .find_map(|dir| place.strip_prefix(dir).ok());
+    let program = LINKS_TO_BIN.iter().find_map(|dir| place.strip_prefix(dir).ok());
     match program {
         Some(name) if !name.as_os_str().is_empty() => Path::new("bin").join(name),
         _ => place,
@@ -139,11 +123,7 @@ pub(super) fn in_image(place: &Path) -> PathBuf {
 /// What a link at PLACE has to say to lead to TARGET: a relative link also works while the image
 /// isn't anybody's root yet.
 fn relative(place: &Path, target: &Path) -> PathBuf {
-    let from: Vec<Component> = place
-        .parent()
-        .unwrap_or(Path::new(""))
-        .components()
-        .collect();
+    let from: Vec<Component> = place.parent().unwrap_or(Path::new("")).components().collect();
     let to: Vec<Component> = target.components().collect();
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = from[shared..].iter().map(|_| Component::ParentDir);
@@ -165,8 +145,7 @@ fn copy_file(source: &Path, path: &Path, executable: bool) -> Result<(), ImageEr
     let mut to = new_file(path).at(path, "make")?;
     io::copy(&mut from, &mut to).at(path, "copy into")?;
     let mode = if executable { 0o755 } else { 0o644 };
-    to.set_permissions(Permissions::from_mode(mode))
-        .at(path, "set the mode of")
+    to.set_permissions(Permissions::from_mode(mode)).at(path, "set the mode of")
 }
 
 fn write_text(path: &Path, text: &str) -> io::Result<()> {
@@ -176,11 +155,7 @@ fn write_text(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -201,10 +176,7 @@ mod tests {
         assert_eq!(in_image(Path::new("/usr/sbin/ip")), Path::new("bin/ip"));
         assert_eq!(in_image(Path::new("/sbin/ip")), Path::new("bin/ip"));
         assert_eq!(in_image(Path::new("usr/bin")), Path::new("usr/bin"));
-        assert_eq!(
-            in_image(Path::new("/lib64/ld.so")),
-            Path::new("lib64/ld.so")
-        );
+        assert_eq!(in_image(Path::new("/lib64/ld.so")), Path::new("lib64/ld.so"));
     }
 
     #[test]
@@ -224,13 +196,7 @@ mod tests {
         assert_eq!(layer.sources().count(), 1);
         let first = fs::metadata(root.join("bin/first")).unwrap();
         assert_eq!(first.mode() & 0o7777, 0o755);
-        assert_eq!(
-            fs::read_link(root.join("usr/lib/second")).unwrap(),
-            Path::new("../../bin/first")
-        );
-        assert_eq!(
-            fs::metadata(root.join("tmp")).unwrap().mode() & 0o7777,
-            0o1777
-        );
+        assert_eq!(fs::read_link(root.join("usr/lib/second")).unwrap(), Path::new("../../bin/first"));
+        assert_eq!(fs::metadata(root.join("tmp")).unwrap().mode() & 0o7777, 0o1777);
     }
 }

@@ -47,13 +47,7 @@ pub(super) struct Stamp(u64, i64, i64, u64, u32);
 impl Stamp {
     fn of(metadata: &Metadata) -> Stamp {
         let (mtime, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-        Stamp(
-            metadata.size(),
-            mtime,
-            nanoseconds,
-            metadata.ino(),
-            metadata.mode(),
-        )
+        Stamp(metadata.size(), mtime, nanoseconds, metadata.ino(), metadata.mode())
     }
 
     /// The stamp of the file that PATH leads to, if there is one.
@@ -63,42 +57,29 @@ impl Stamp {
 
     /// The stamp of the thing at PATH itself, link or not.
     fn of_entry(path: &Path) -> io::Result<Stamp> {
-        fs::symlink_metadata(path)
-            .as_ref()
-            .map(Stamp::of)
-            .map_err(|error| error.kind().into())
+        fs::symlink_metadata(path).as_ref().map(Stamp::of).map_err(|error| error.kind().into())
     }
 }
 
 /// Stamps the files copied, the names that led to them (a link may come to lead elsewhere), and
 /// the loader's configuration.
-pub(super) fn stamp_sources<'a>(
-    paths: impl IntoIterator<Item = &'a Path>,
-) -> Vec<(PathBuf, Option<Stamp>)> {
+pub(super) fn stamp_sources<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<(PathBuf, Option<Stamp>)> {
     let loader = LOADER_CONFIGURATION.iter().map(Path::new);
     let paths: BTreeSet<&Path> = paths.into_iter().chain(loader).collect();
-    paths
-        .into_iter()
-        .map(|path| (path.to_path_buf(), Stamp::of_source(path)))
-        .collect()
+    paths.into_iter().map(|path| (path.to_path_buf(), Stamp::of_source(path))).collect()
 }
 
 impl Manifest {
     /// Whether every host file is still the one that was copied.
     pub(super) fn sources_unchanged(&self) -> bool {
-        self.sources
-            .iter()
-            .all(|(path, stamp)| Stamp::of_source(path) == *stamp)
+        self.sources.iter().all(|(path, stamp)| Stamp::of_source(path) == *stamp)
     }
 }
 
 impl LayerRecord {
     /// Records the layer in DIR, and the bytes in its files.
     pub(super) fn of(dir: &Path, digest: String) -> Result<(LayerRecord, u64), ImageError> {
-        let mut record = LayerRecord {
-            digest,
-            entries: Vec::new(),
-        };
+        let mut record = LayerRecord { digest, entries: Vec::new() };
         let mut bytes = 0;
         record.add(dir, Path::new(""), &mut bytes)?;
         Ok((record, bytes))
@@ -127,10 +108,7 @@ impl LayerRecord {
             Stamp::of_entry(&dir.join(path)).is_ok_and(|now| now == *stamp)
         };
         // The directory's own time is that of its last use, so what is new in it must be counted.
-        let at_the_top = self
-            .entries
-            .iter()
-            .filter(|(path, _)| path.parent() == Some(Path::new("")));
+        let at_the_top = self.entries.iter().filter(|(path, _)| path.parent() == Some(Path::new("")));
         let now_at_the_top = fs::read_dir(dir).map_or(0, Iterator::count);
         at_the_top.count() == now_at_the_top && self.entries.iter().all(same)
     }

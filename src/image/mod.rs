@@ -35,9 +35,9 @@ use std::path::{Path, PathBuf};
 
 pub use digest::tree_digest;
 pub use explain::{ExecProblem, explain_exec, machine_name};
-pub use inside::{Unresolved, resolve_inside};
+pub use inside::Unresolved;
 pub use store::Store;
-pub use wanted::{OPTIONAL, REQUIRED, Survey, host_search_path, survey};
+pub use wanted::{host_search_path, survey};
 
 /// A root filesystem in layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +75,7 @@ pub enum ImageError {
 /// DIRS as in `PATH`.
 fn directories(dirs: &[PathBuf]) -> String {
     let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
-    if dirs.is_empty() {
-        "an empty search path".to_string()
-    } else {
-        dirs.join(":")
-    }
+    if dirs.is_empty() { "an empty search path".to_string() } else { dirs.join(":") }
 }
 
 /// Says which file an operation failed on, and what it was.
@@ -91,11 +87,7 @@ impl<T> At<T> for io::Result<T> {
     fn at(self, path: &Path, doing: &'static str) -> Result<T, ImageError> {
         self.map_err(|source| {
             let path = path.to_path_buf();
-            ImageError::Io {
-                path,
-                doing,
-                source,
-            }
+            ImageError::Io { path, doing, source }
         })
     }
 }

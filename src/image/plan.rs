@@ -60,17 +60,11 @@ fn runnable(found: &[(&'static str, PathBuf)], search: &[PathBuf]) -> Vec<Progra
     let mut known: HashMap<PathBuf, Option<Vec<Placed>>> = HashMap::new();
     let mut program = |(name, path): &(&'static str, PathBuf)| {
         let file = path.canonicalize().ok()?;
-        let needs = known
-            .entry(file.clone())
-            .or_insert_with(|| closure.of(&file))
-            .clone()?;
+        let needs = known.entry(file.clone()).or_insert_with(|| closure.of(&file)).clone()?;
         Some(Program { name, file, needs })
     };
     let mut programs: Vec<Program> = found.iter().filter_map(&mut program).collect();
-    let run: Vec<_> = programs
-        .iter()
-        .map(|program| (program.name, program.file.clone()))
-        .collect();
+    let run: Vec<_> = programs.iter().map(|program| (program.name, program.file.clone())).collect();
     let stand_ins = wanted::applets(&wanted::lacking(&run), search);
     programs.extend(stand_ins.iter().filter_map(&mut program));
     programs
@@ -103,10 +97,8 @@ fn layer(programs: &[Program]) -> Result<Layer, ImageError> {
 /// The name in /bin under which each program file is kept: its own (`busybox`, `dash`), unless
 /// that name is another program's; then the first name that leads to it.
 fn homes(programs: &[Program]) -> HashMap<&Path, OsString> {
-    let owner: HashMap<&OsStr, &Path> = programs
-        .iter()
-        .map(|program| (OsStr::new(program.name), program.file.as_path()))
-        .collect();
+    let owner: HashMap<&OsStr, &Path> =
+        programs.iter().map(|program| (OsStr::new(program.name), program.file.as_path())).collect();
     let mut homes: HashMap<&Path, OsString> = HashMap::new();
     let mut taken: HashSet<OsString> = HashSet::new();
     for program in programs {
@@ -128,11 +120,7 @@ mod tests {
     use super::*;
 
     fn program(name: &'static str, file: &str) -> Program {
-        Program {
-            name,
-            file: PathBuf::from(file),
-            needs: Vec::new(),
-        }
+        Program { name, file: PathBuf::from(file), needs: Vec::new() }
     }
 
     #[test]

@@ -58,11 +58,7 @@ impl Store {
         scratch::sweep(&self.dir);
         let found = wanted::lookup(search);
         let terminal = configuration::unusual_terminal();
-        let request = Request {
-            search,
-            found,
-            terminal,
-        };
+        let request = Request { search, found, terminal };
         let manifest = self.images().join(request.key() + ".json");
         if let Some(image) = self.cached(&manifest, &request) {
             return Ok(image);
@@ -145,16 +141,9 @@ impl Store {
     }
 
     /// Keeps MANIFEST at PATH, written in SCRATCH first.
-    fn record(
-        &self,
-        manifest: &Manifest,
-        scratch: &Scratch,
-        path: &Path,
-    ) -> Result<(), ImageError> {
+    fn record(&self, manifest: &Manifest, scratch: &Scratch, path: &Path) -> Result<(), ImageError> {
         let written = scratch.path().join("manifest");
-        let text = serde_json::to_vec(manifest)
-            .map_err(io::Error::other)
-            .at(path, "record")?;
+        let text = serde_json::to_vec(manifest).map_err(io::Error::other).at(path, "record")?;
         fs::write(&written, text).at(&written, "write")?;
         fs::create_dir_all(self.images()).at(&self.images(), "make")?;
         fs::rename(&written, path).at(path, "move the manifest to")
@@ -165,17 +154,10 @@ impl Store {
         let is_missing = |name: &&str| manifest.missing.iter().any(|missing| missing == name);
         let layers = manifest.layers.iter();
         Image {
-            layers: layers
-                .clone()
-                .map(|layer| self.layers().join(layer.directory()))
-                .collect(),
+            layers: layers.clone().map(|layer| self.layers().join(layer.directory())).collect(),
             digest: digest::text_digest(layers.map(|layer| layer.digest.as_str())),
             bytes: manifest.bytes,
-            missing: wanted::REQUIRED
-                .iter()
-                .copied()
-                .filter(is_missing)
-                .collect(),
+            missing: wanted::REQUIRED.iter().copied().filter(is_missing).collect(),
         }
     }
 
@@ -240,10 +222,7 @@ impl Request<'_> {
     }
 
     fn found_by_name(&self) -> Vec<(String, PathBuf)> {
-        self.found
-            .iter()
-            .map(|(name, path)| (name.to_string(), path.clone()))
-            .collect()
+        self.found.iter().map(|(name, path)| (name.to_string(), path.clone())).collect()
     }
 }
 

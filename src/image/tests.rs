@@ -30,11 +30,7 @@ fn merged(dir: &Path, image: &Image) -> PathBuf {
     let root = dir.join("root");
     fs::create_dir(&root).unwrap();
     for layer in &image.layers {
-        let copied = Command::new("cp")
-            .arg("-a")
-            .arg(layer.join("."))
-            .arg(&root)
-            .status();
+        let copied = Command::new("cp").arg("-a").arg(layer.join(".")).arg(&root).status();
         assert!(copied.unwrap().success());
     }
     root
@@ -43,30 +39,15 @@ fn merged(dir: &Path, image: &Image) -> PathBuf {
 /// COMMAND run with ROOT as its root; None where we may not do that.
 fn in_root(root: &Path, command: &[&str]) -> Option<std::process::Output> {
     let mut unshare = Command::new("unshare");
-    unshare
-        .args(["--map-root-user", "--mount", "chroot"])
-        .arg(root);
-    let allowed = Command::new("unshare")
-        .args(["--map-root-user", "--mount", "true"])
-        .output();
-    allowed
-        .is_ok_and(|output| output.status.success())
-        .then_some(())?;
-    Some(
-        unshare
-            .args(command)
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .output()
-            .unwrap(),
-    )
+    unshare.args(["--map-root-user", "--mount", "chroot"]).arg(root);
+    let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+    allowed.is_ok_and(|output| output.status.success()).then_some(())?;
+    Some(unshare.args(command).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap())
 }
 
 /// Everything in DIR's store that is no finished image.
 fn leftovers(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir.join("store"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let entries = fs::read_dir(dir.join("store")).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().into_string().unwrap());
     names.filter(|name| name.starts_with("tmp-")).collect()
 }
@@ -88,18 +69,12 @@ fn every_program_of_the_host_image_starts_in_it() {
         return;
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.ends_with("root\n"),
-        "{output:?}"
-    );
+    assert!(output.status.success() && text.ends_with("root\n"), "{output:?}");
     for (name, _) in survey(&search).found {
         let output = in_root(&root, &[name, "--version"]).unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         let (broken, status) = (errors.contains("shared libraries"), output.status.code());
-        assert!(
-            !broken && !matches!(status, Some(126 | 127)),
-            "{name}: {output:?}"
-        );
+        assert!(!broken && !matches!(status, Some(126 | 127)), "{name}: {output:?}");
     }
 }
 
@@ -110,10 +85,7 @@ fn a_busybox_with_links_is_copied_once() {
         return;
     }
     let (dir, store) = store();
-    let search = search_of(
-        dir.path(),
-        &[("sh", busybox), ("ls", busybox), ("cat", busybox)],
-    );
+    let search = search_of(dir.path(), &[("sh", busybox), ("ls", busybox), ("cat", busybox)]);
     let image = store.host_image(&search).unwrap();
     assert!(image.missing.contains(&"ps") && !image.missing.contains(&"ls"));
     let bin = image.layers[0].join("bin");
@@ -136,10 +108,7 @@ fn a_busybox_without_links_is_all_there_needs_to_be() {
     assert_eq!(image.missing, survey.missing);
     let root = merged(dir.path(), &image);
     if let Some(output) = in_root(&root, &["sh", "-c", "ls /bin/vi; cat /etc/hostname"]) {
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "/bin/vi\nworkshop\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "/bin/vi\nworkshop\n");
     }
 }
 
@@ -149,10 +118,7 @@ fn without_a_shell_there_is_no_image() {
     let search = search_of(dir.path(), &[("ls", "/bin/ls")]);
     let error = store.host_image(&search).unwrap_err();
     assert!(matches!(error, ImageError::NoShell { .. }));
-    assert!(
-        error.to_string().contains(&search[0].display().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&search[0].display().to_string()), "{error}");
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
 }
 
@@ -168,10 +134,7 @@ fn an_image_is_the_same_until_a_host_program_changes() {
 
     fs::write(&script, "#!/bin/sh\nexit 3\n").unwrap();
     let second = store.host_image(&search).unwrap();
-    assert_ne!(
-        (&second.layers[0], &second.digest),
-        (&first.layers[0], &first.digest)
-    );
+    assert_ne!((&second.layers[0], &second.digest), (&first.layers[0], &first.digest));
     assert_eq!(second.layers[1], first.layers[1]);
     symlink("/bin/cat", search[0].join("cat")).unwrap();
     assert!(!store.host_image(&search).unwrap().missing.contains(&"cat"));
@@ -187,13 +150,7 @@ fn whatever_is_damaged_is_built_again() {
     let manifests = || fs::read_dir(dir.path().join("store/images")).unwrap();
     let manifest = manifests().next().unwrap().unwrap().path();
     let ls = image.layers[0].join("bin/ls");
-    let digest = || {
-        image
-            .layers
-            .iter()
-            .map(|dir| tree_digest(dir).unwrap())
-            .collect::<Vec<_>>()
-    };
+    let digest = || image.layers.iter().map(|dir| tree_digest(dir).unwrap()).collect::<Vec<_>>();
     let whole = digest();
     let damages: [&dyn Fn(); 6] = [
         &|| fs::remove_file(&ls).unwrap(),
@@ -218,10 +175,7 @@ fn many_at_the_same_time_all_succeed() {
     let images: Vec<Image> = std::thread::scope(|scope| {
         let build = || scope.spawn(|| store.host_image(&search).unwrap());
         let builds: Vec<_> = std::iter::repeat_with(build).take(8).collect();
-        builds
-            .into_iter()
-            .map(|build| build.join().unwrap())
-            .collect()
+        builds.into_iter().map(|build| build.join().unwrap()).collect()
     });
     assert!(images.iter().all(|image| *image == images[0]));
     assert_eq!(leftovers(dir.path()), Vec::<String>::new());
@@ -235,20 +189,13 @@ fn only_old_images_beyond_the_last_few_are_removed() {
     fs::write(&script, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
     let old = store.host_image(&search).unwrap().layers[0].clone();
-    let layers = || {
-        fs::read_dir(dir.path().join("store/layers"))
-            .unwrap()
-            .count()
-    };
+    let layers = || fs::read_dir(dir.path().join("store/layers")).unwrap().count();
 
     fs::write(&script, "#!/bin/sh\n# newer\n").unwrap();
     store.host_image(&search).unwrap();
     assert_eq!(layers(), 3);
     let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
-    fs::File::open(&old)
-        .unwrap()
-        .set_modified(two_days_ago)
-        .unwrap();
+    fs::File::open(&old).unwrap().set_modified(two_days_ago).unwrap();
     fs::write(&script, "#!/bin/sh\n# newest\n").unwrap();
     store.host_image(&search).unwrap();
     assert_eq!(layers(), 3);
@@ -261,9 +208,7 @@ fn a_full_disk_is_told_with_the_path() {
     const STORE: &str = "IMAGE_TEST_SMALL_STORE";
     if let Some(small) = std::env::var_os(STORE) {
         let small = PathBuf::from(small);
-        let error = Store::new(small.join("store"))
-            .host_image(&host_search_path())
-            .unwrap_err();
+        let error = Store::new(small.join("store")).host_image(&host_search_path()).unwrap_err();
         assert!(error.to_string().contains("No space left"), "{error}");
         assert!(error.to_string().contains("store/tmp-"), "{error}");
         assert_eq!(leftovers(&small), Vec::<String>::new());
@@ -274,20 +219,13 @@ fn a_full_disk_is_told_with_the_path() {
     let test = "image::tests::a_full_disk_is_told_with_the_path";
     let output = Command::new("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
-        .args([
-            dir.path(),
-            &std::env::current_exe().unwrap(),
-            Path::new(test),
-        ])
+        .args([dir.path(), &std::env::current_exe().unwrap(), Path::new(test)])
         .env(STORE, dir.path())
         .output();
     // Where there are no user namespaces there is no way to fill a disk that is ours.
     let Ok(output) = output else { return };
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        !text.contains("running") || output.status.success(),
-        "{text}"
-    );
+    assert!(!text.contains("running") || output.status.success(), "{text}");
 }
 
 /// A root with this test program as /bin/program, with its `e_machine` if one is given.
@@ -319,10 +257,7 @@ fn a_missing_loader_and_then_a_missing_library_are_named() {
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::copy(&loader, &place).unwrap();
     if let Some(ExecProblem::MissingLibraries { names }) = explain() {
-        assert!(
-            names.iter().any(|name| name.starts_with("libc.")),
-            "{names:?}"
-        );
+        assert!(names.iter().any(|name| name.starts_with("libc.")), "{names:?}");
     }
 }
 
@@ -349,35 +284,20 @@ fn files_that_are_no_programs_are_told_apart() {
     symlink("/file", root.path().join("link")).unwrap();
     symlink("/bin/sh", root.path().join("dangling")).unwrap();
     assert_eq!(explain("/directory"), Some(ExecProblem::Directory));
-    assert_eq!(
-        explain("/link"),
-        Some(ExecProblem::NotExecutable { mode: 0o644 })
-    );
+    assert_eq!(explain("/link"), Some(ExecProblem::NotExecutable { mode: 0o644 }));
     executable(&file);
     assert_eq!(explain("/link"), Some(ExecProblem::NotAProgram));
     let absent = |path: &str| ExecProblem::NotThere(Unresolved::Absent { path: path.into() });
     assert_eq!(explain("/nothing"), Some(absent("/nothing")));
-    let link = Unresolved::DanglingLink {
-        link: "/dangling".into(),
-        target: "/bin/sh".into(),
-    };
+    let link = Unresolved::DanglingLink { link: "/dangling".into(), target: "/bin/sh".into() };
     assert_eq!(explain("/dangling"), Some(ExecProblem::NotThere(link)));
 
     fs::write(&file, "#!/bin/sh\n").unwrap();
     let (interpreter, problem) = (PathBuf::from("/bin/sh"), Box::new(absent("/bin")));
-    assert_eq!(
-        explain("/file"),
-        Some(ExecProblem::Interpreter {
-            interpreter,
-            problem
-        })
-    );
+    assert_eq!(explain("/file"), Some(ExecProblem::Interpreter { interpreter, problem }));
     fs::write(&file, "#!/bin/sh\r\n").unwrap();
     let interpreter = PathBuf::from("/bin/sh");
-    assert_eq!(
-        explain("/file"),
-        Some(ExecProblem::DosLineEnding { interpreter })
-    );
+    assert_eq!(explain("/file"), Some(ExecProblem::DosLineEnding { interpreter }));
     fs::write(&file, "#!/file\n").unwrap();
     assert_eq!(explain("/file"), None);
 }

@@ -7,8 +7,8 @@ use nix::unistd::{AccessFlags, access};
 
 /// The programs that the steps run themselves.
 pub const REQUIRED: &[&str] = &[
-    "sh", "ls", "cat", "ps", "id", "hostname", "mount", "ip", "stat", "echo", "sleep", "mkdir",
-    "rm", "touch", "env", "kill", "head",
+    "sh", "ls", "cat", "ps", "id", "hostname", "mount", "ip", "stat", "echo", "sleep", "mkdir", "rm",
+    "touch", "env", "kill", "head",
 ];
 
 /// The programs that make a shell in the container pleasant, taken when the host has them.
@@ -110,26 +110,14 @@ pub fn survey(search: &[PathBuf]) -> Survey {
         let lacks = |name: &&str| path_of(&found, name).is_none();
         list.iter().copied().filter(lacks).collect()
     };
-    Survey {
-        missing: lacks(REQUIRED),
-        missing_optional: lacks(OPTIONAL),
-        shell,
-        found,
-    }
+    Survey { missing: lacks(REQUIRED), missing_optional: lacks(OPTIONAL), shell, found }
 }
 
 /// The directories of `PATH`, then the ones that hold system programs.
 ///
 /// An ordinary user's `PATH` often leaves out the `sbin` directories, where `ip` may be.
 pub fn host_search_path() -> Vec<PathBuf> {
-    const SYSTEM: [&str; 6] = [
-        "/usr/local/sbin",
-        "/usr/local/bin",
-        "/usr/sbin",
-        "/usr/bin",
-        "/sbin",
-        "/bin",
-    ];
+    const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut search: Vec<PathBuf> = Vec::new();
     for dir in std::env::split_paths(&path).chain(SYSTEM.iter().map(PathBuf::from)) {
@@ -155,19 +143,14 @@ pub(super) fn lookup(search: &[PathBuf]) -> Vec<(&'static str, PathBuf)> {
 /// The wanted names that FOUND has no file for.
 pub(super) fn lacking(found: &[(&'static str, PathBuf)]) -> Vec<&'static str> {
     let names = REQUIRED.iter().chain(OPTIONAL).copied();
-    names
-        .filter(|name| path_of(found, name).is_none())
-        .collect()
+    names.filter(|name| path_of(found, name).is_none()).collect()
 }
 
 /// Those of NAMES that the busybox in SEARCH can be, each with busybox's own path.
 ///
 /// A busybox that comes without links tells its applets itself: `busybox --list`.
 pub(super) fn applets(names: &[&'static str], search: &[PathBuf]) -> Vec<(&'static str, PathBuf)> {
-    let mut candidates = search
-        .iter()
-        .filter(|dir| usable(dir))
-        .map(|dir| dir.join(BUSYBOX));
+    let mut candidates = search.iter().filter(|dir| usable(dir)).map(|dir| dir.join(BUSYBOX));
     let Some(busybox) = candidates.find(|path| is_program(path)) else {
         return Vec::new();
     };
@@ -175,9 +158,7 @@ pub(super) fn applets(names: &[&'static str], search: &[PathBuf]) -> Vec<(&'stat
         return Vec::new();
     }
     let mut list = Command::new(&busybox);
-    list.arg("--list")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null());
+    list.arg("--list").stdin(Stdio::null()).stderr(Stdio::null());
     // Whatever goes wrong here only means that busybox stands in for nothing.
     let Ok(output) = list.output() else {
         return Vec::new();
@@ -185,11 +166,7 @@ pub(super) fn applets(names: &[&'static str], search: &[PathBuf]) -> Vec<(&'stat
     let text = String::from_utf8_lossy(&output.stdout);
     let offers: Vec<&str> = text.lines().map(str::trim).collect();
     let stands_in = |name: &&&str| offers.contains(*name);
-    names
-        .iter()
-        .filter(stands_in)
-        .map(|name| (*name, busybox.clone()))
-        .collect()
+    names.iter().filter(stands_in).map(|name| (*name, busybox.clone())).collect()
 }
 
 /// The file that FOUND has for NAME.

@@ -78,14 +78,14 @@ impl<'a> Caller<'a> {
     }
 
     fn refused(&self, why: &str, shown: Shown, errno: Errno, said: Option<String>) -> Fault {
-        Fault::Refused(Refused {
+        Fault::Refused(Box::new(Refused {
             step: self.step.into(),
             name: shown.name.into(),
             why: why.into(),
             args: shown.args,
             errno: errno as i32,
             said,
-        })
+        }))
     }
 
     /// clone3(2): the new process, or `None` in it. See [`super::clone3`].
@@ -142,13 +142,21 @@ impl<'a> Caller<'a> {
 
     /// umount2(2).
     pub fn umount2(&mut self, why: &str, target: &Path, flags: MntFlags) -> Result<(), Fault> {
-        let shown = || Shown { name: "umount2", args: vec![strace::path(target), strace::umount_flags(flags)], brief: None };
+        let shown = || Shown {
+            name: "umount2",
+            args: vec![strace::path(target), strace::umount_flags(flags)],
+            brief: None,
+        };
         self.make(why, shown, || nix::mount::umount2(target, flags), zero)
     }
 
     /// pivot_root(2).
     pub fn pivot_root(&mut self, why: &str, new_root: &Path, put_old: &Path) -> Result<(), Fault> {
-        let shown = || Shown { name: "pivot_root", args: vec![strace::path(new_root), strace::path(put_old)], brief: None };
+        let shown = || Shown {
+            name: "pivot_root",
+            args: vec![strace::path(new_root), strace::path(put_old)],
+            brief: None,
+        };
         self.make(why, shown, || nix::unistd::pivot_root(new_root, put_old), zero)
     }
 
@@ -160,25 +168,35 @@ impl<'a> Caller<'a> {
 
     /// mkdir(2).
     pub fn mkdir(&mut self, why: &str, dir: &Path, mode: u32) -> Result<(), Fault> {
-        let shown = || Shown { name: "mkdir", args: vec![strace::path(dir), format!("0{mode:o}")], brief: Some(strace::short(dir)) };
+        let shown = || Shown {
+            name: "mkdir",
+            args: vec![strace::path(dir), format!("0{mode:o}")],
+            brief: Some(strace::short(dir)),
+        };
         self.make(why, shown, || nix::unistd::mkdir(dir, Mode::from_bits_truncate(mode)), zero)
     }
 
     /// sethostname(2).
     pub fn sethostname(&mut self, why: &str, name: &str) -> Result<(), Fault> {
-        let shown = || Shown { name: "sethostname", args: vec![strace::text(name), name.len().to_string()], brief: None };
+        let shown = || Shown {
+            name: "sethostname",
+            args: vec![strace::text(name), name.len().to_string()],
+            brief: None,
+        };
         self.make(why, shown, || nix::unistd::sethostname(name), zero)
     }
 
     /// unshare(2).
     pub fn unshare(&mut self, why: &str, flags: CloneFlags) -> Result<(), Fault> {
-        let shown = || Shown { name: "unshare", args: vec![strace::clone_flags(flags.bits() as u64)], brief: None };
+        let shown =
+            || Shown { name: "unshare", args: vec![strace::clone_flags(flags.bits() as u64)], brief: None };
         self.make(why, shown, || nix::sched::unshare(flags), zero)
     }
 
     /// prctl(2) with `PR_SET_PDEATHSIG`: the signal that we get when our parent dies.
     pub fn parent_death_signal(&mut self, why: &str) -> Result<(), Fault> {
-        let shown = || Shown { name: "prctl", args: vec!["PR_SET_PDEATHSIG".into(), "SIGKILL".into()], brief: None };
+        let shown =
+            || Shown { name: "prctl", args: vec!["PR_SET_PDEATHSIG".into(), "SIGKILL".into()], brief: None };
         self.make(why, shown, || nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL), zero)
     }
 
@@ -203,7 +221,8 @@ impl<'a> Caller<'a> {
             args: vec!["AF_NETLINK".into(), "SOCK_RAW|SOCK_CLOEXEC".into(), protocol.into()],
             brief: None,
         };
-        let open = || socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, family.protocol());
+        let open =
+            || socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, family.protocol());
         let fd = self.make(why, shown, open, |fd| fd.as_raw_fd().to_string())?;
         NetlinkSocket::from_fd(fd, family).doing("set up a netlink socket")
     }
@@ -211,11 +230,8 @@ impl<'a> Caller<'a> {
     /// sendto(2) of one netlink request, and the kernel's acknowledgement of it.
     pub fn send(&mut self, why: &str, socket: &NetlinkSocket, request: &Request) -> Result<(), Fault> {
         let fd = socket.as_fd().as_raw_fd();
-        let shown = || Shown {
-            name: "sendto",
-            args: request.args(fd).into(),
-            brief: Some(request.brief.clone()),
-        };
+        let shown =
+            || Shown { name: "sendto", args: request.args(fd).into(), brief: Some(request.brief.clone()) };
         let send = || sendto(fd, &request.bytes, &kernel_address(), MsgFlags::empty());
         self.make(why, shown, send, |n| n.to_string())?;
         // The kernel took the message; whether it did as it was told is in its answer.

@@ -81,7 +81,8 @@ fn v1_hierarchy(membership: &str, mounts: &[mounts::Mount], controller: &str) ->
         let (controllers, path) = (fields.next()?, fields.next()?);
         controllers.split(',').any(|c| c == controller).then_some((controllers, path))
     })?;
-    let mount = mounts.iter().rev().find(|m| m.fstype == "cgroup" && m.data.split(',').any(|o| o == controller))?;
+    let mount =
+        mounts.iter().rev().find(|m| m.fstype == "cgroup" && m.data.split(',').any(|o| o == controller))?;
     Some(Hierarchy {
         version: Version::V1,
         controllers: controllers.into(),
@@ -269,7 +270,9 @@ impl Limits {
                 set("limit-period", "cpu.cfs_period_us", &CPU_PERIOD.to_string()),
                 set("limit-cpu", "cpu.cfs_quota_us", &quota.to_string()),
             ],
-            (Controller::Cpu, Version::V2) => vec![set("limit-cpu", "cpu.max", &format!("{quota} {CPU_PERIOD}"))],
+            (Controller::Cpu, Version::V2) => {
+                vec![set("limit-cpu", "cpu.max", &format!("{quota} {CPU_PERIOD}"))]
+            }
         }
     }
 }

@@ -24,7 +24,8 @@ impl Owner {
     /// The process that has `pid` now.
     pub fn of(pid: i32) -> io::Result<Owner> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, started) = state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/PID/stat"))?;
+        let (_, started) =
+            state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/PID/stat"))?;
         Ok(Owner { pid, started })
     }
 

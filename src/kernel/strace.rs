@@ -26,10 +26,8 @@ pub fn clone_flags(flags: u64) -> String {
 
 /// The structure of clone3(2), the members that aren't zero.
 pub fn clone_args(args: &libc::clone_args) -> String {
-    let mut shown = format!(
-        "{{flags={}, exit_signal=SIGCHLD, stack=NULL, stack_size=0",
-        clone_flags(args.flags)
-    );
+    let mut shown =
+        format!("{{flags={}, exit_signal=SIGCHLD, stack=NULL, stack_size=0", clone_flags(args.flags));
     if args.flags & super::clone3::CLONE_INTO_CGROUP != 0 {
         shown += &format!(", cgroup={}", args.cgroup);
     }

@@ -34,11 +34,7 @@ where
 
 /// Leaves `work` running in a process of its own inside the given namespaces, and returns its PID.
 /// The caller ends and reaps it; it dies with the caller in any case.
-pub fn settle(
-    pidfd: &OwnedFd,
-    namespaces: CloneFlags,
-    work: impl FnOnce() -> i32,
-) -> Result<Pid, Fault> {
+pub fn settle(pidfd: &OwnedFd, namespaces: CloneFlags, work: impl FnOnce() -> i32) -> Result<Pid, Fault> {
     let me = getpid();
     // SAFETY: the workshop has one thread.
     match unsafe { fork() }.doing("fork a visitor")? {
@@ -158,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_visitor_brings_back_what_it_saw() {
-        let pid = aside(|| Ok(|| std::process::id())).unwrap();
+        let pid = aside(|| Ok(std::process::id)).unwrap();
         assert_ne!(pid, std::process::id());
     }
 

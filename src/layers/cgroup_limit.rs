@@ -118,13 +118,22 @@ impl CgroupLimit {
         if let [only] = &self.hierarchies[..]
             && only.version == Version::V2
         {
-            return inside.calls.mount("view", Some(Path::new("cgroup2")), &top, Some("cgroup2"), sealed, None);
+            return inside.calls.mount(
+                "view",
+                Some(Path::new("cgroup2")),
+                &top,
+                Some("cgroup2"),
+                sealed,
+                None,
+            );
         }
         let tmpfs = Some(Path::new("tmpfs"));
         inside.calls.mount("view-dir", tmpfs, &top, Some("tmpfs"), flags, Some("mode=755,size=64k"))?;
         for hierarchy in &self.hierarchies {
             let (name, fstype, data) = match hierarchy.version {
-                Version::V1 => (hierarchy.controllers.as_str(), "cgroup", Some(hierarchy.controllers.as_str())),
+                Version::V1 => {
+                    (hierarchy.controllers.as_str(), "cgroup", Some(hierarchy.controllers.as_str()))
+                }
                 Version::V2 => ("unified", "cgroup2", None),
             };
             let dir = top.join(name);
@@ -146,7 +155,8 @@ fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
     }
     let names: Vec<_> = place.enable.iter().map(|c| c.name().to_owned()).collect();
     let control = place.parent.join("cgroup.subtree_control");
-    host.undo.before(Reversal::Outside(Undo::Disable { path: control.clone(), controllers: names.clone() }))?;
+    host.undo
+        .before(Reversal::Outside(Undo::Disable { path: control.clone(), controllers: names.clone() }))?;
     let text = names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
     write(host, "subtree", &control, &text)
 }

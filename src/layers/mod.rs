@@ -21,11 +21,11 @@ pub use pivot_root::{DEVICES, PivotRoot};
 pub use unshare_pid::UnsharePid;
 pub use veth_bridge::{Network, VethBridge};
 
+use crate::container::undo::Undos;
 use crate::fault::Fault;
 use crate::kernel::caller::Caller;
 use crate::kernel::cgroup::Group;
 use crate::lab::Lab;
-use crate::container::undo::Undos;
 
 /// One part of a container: what one step of the course adds.
 pub trait Layer {
@@ -136,8 +136,4 @@ pub struct Made {
 pub struct Link {
     pub address: Ipv4Addr,
     pub gateway: Ipv4Addr,
-    pub prefix: u8,
-    /// The bridge, and the end of the pair that stays on the host.
-    pub bridge: String,
-    pub host_end: String,
 }

@@ -67,7 +67,14 @@ impl Layer for Overlay {
         if let (Stage::Image, Some(made)) = (stage, &self.made) {
             let options = self.options(made);
             let source = Some(Path::new("overlay"));
-            inside.calls.mount("overlay", source, &made.merged, Some("overlay"), MsFlags::empty(), Some(&options))?;
+            inside.calls.mount(
+                "overlay",
+                source,
+                &made.merged,
+                Some("overlay"),
+                MsFlags::empty(),
+                Some(&options),
+            )?;
             inside.root = made.merged.clone();
             inside.root_is_mount = true;
         }

@@ -96,7 +96,14 @@ fn mount_dev(inside: &mut Inside) -> Result<(), Fault> {
     }
     make_dir(&dev.join("pts"))?;
     let options = Some("newinstance,ptmxmode=0666,mode=620");
-    inside.calls.mount("pts", Some(Path::new("devpts")), &dev.join("pts"), Some("devpts"), no_exec, options)?;
+    inside.calls.mount(
+        "pts",
+        Some(Path::new("devpts")),
+        &dev.join("pts"),
+        Some("devpts"),
+        no_exec,
+        options,
+    )?;
     make_dir(&dev.join("shm"))?;
     let flags = no_exec | MsFlags::MS_NODEV;
     inside.calls.mount("shm", tmpfs, &dev.join("shm"), Some("tmpfs"), flags, Some("mode=1777"))

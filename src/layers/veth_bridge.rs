@@ -108,7 +108,8 @@ impl VethBridge {
         let file = Path::new(FORWARD);
         let before = fs::read_to_string(file).doing(format!("read {FORWARD}"))?;
         host.undo.before(Reversal::Setting { file: file.into(), before })?;
-        let fd = open_for_writing(file).map_err(|_| Fault::unable("sysctl-read-only", &[("path", FORWARD)]))?;
+        let fd =
+            open_for_writing(file).map_err(|_| Fault::unable("sysctl-read-only", &[("path", FORWARD)]))?;
         host.calls.write("forward", fd.as_fd(), file, "1")?;
 
         let mut firewall = host.calls.netlink("netlink", Family::Netfilter)?;
@@ -150,13 +151,8 @@ impl Layer for VethBridge {
         let mut socket = host.calls.netlink("netlink", Family::Route)?;
         let bridge = self.make_bridge(host, &mut socket)?;
         self.make_cable(host, &mut socket, &bridge)?;
-        host.made.link = Some(Link {
-            address: self.network.address(self.seat),
-            gateway: self.network.address(1),
-            prefix: Network::PREFIX,
-            bridge: bridge.name.to_string(),
-            host_end: self.near_end()?.to_string(),
-        });
+        host.made.link =
+            Some(Link { address: self.network.address(self.seat), gateway: self.network.address(1) });
         self.socket = Some(socket);
         Ok(())
     }

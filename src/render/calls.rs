@@ -55,8 +55,7 @@ impl Layout<'_> {
     /// The lines of a call without their gutter. Without `seq` it has not been made and has no result.
     pub fn call(&self, seq: Option<u32>, call: &Call) -> Vec<String> {
         let style = self.style;
-        let number = seq.map(|seq| seq.to_string()).unwrap_or_default();
-        let number = style.paint(Role::Dim, &pad_left(&number, 2));
+        let number = self.number(seq);
         let name = style.paint(Role::Strong, &call.name);
         let result = if seq.is_some() { self.result(call) } else { String::new() };
         let room = self.room();
@@ -77,8 +76,8 @@ impl Layout<'_> {
     }
 
     /// What came of a call whose other lines are printed already.
-    pub fn result_alone(&self, call: &Call) -> String {
-        format!("{}{}", self.indent(0), self.result(call))
+    pub fn result_alone(&self, seq: u32, call: &Call) -> String {
+        format!("{}  {}", self.number(Some(seq)), self.result(call))
     }
 
     /// Below a refused call: the error in words.
@@ -100,8 +99,17 @@ impl Layout<'_> {
         format!("{}{}", self.indent(0), self.style.paint(Role::Dim, text))
     }
 
+    fn number(&self, seq: Option<u32>) -> String {
+        let number = seq.map(|seq| seq.to_string()).unwrap_or_default();
+        self.style.paint(Role::Dim, &pad_left(&number, 2))
+    }
+
     /// `= 4711`, or of an error its name: `= EPERM`. That it comes with -1 goes without saying.
     fn result(&self, call: &Call) -> String {
+        // A call that never returns when it succeeds, told as it is made.
+        if call.result.is_empty() {
+            return String::new();
+        }
         let short = call.result.split(" (").next().unwrap_or_default();
         let short = short.strip_prefix("-1 ").unwrap_or(short);
         let role = if call.ok { Role::Plain } else { Role::Bad };

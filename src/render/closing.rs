@@ -20,7 +20,8 @@ pub fn picture(style: &Style, step: &Step, lesson: &Lesson) -> Vec<String> {
     let picture = picture::lines(style, step.number);
     let across = picture.first().map_or(0, |line| width(line));
     let beside = style.width >= BESIDE;
-    let room = if beside { style.width.saturating_sub(across + GAP + 2) } else { style.width - 2 };
+    let room =
+        if beside { style.width.saturating_sub(across + GAP + 2) } else { style.width.saturating_sub(2) };
     let mut open = prose::lines(style, Role::Plain, lesson.open(), room);
     if !open.is_empty() {
         open.insert(0, style.paint(Role::Strong, words.still_open));
@@ -49,7 +50,7 @@ pub fn by_hand(style: &Style, lesson: &Lesson) -> Vec<String> {
     let title = style.paint(Role::Strong, Words::of(style.lang).by_hand);
     let mut lines = vec![margin(&title)];
     lines.extend(code.lines().map(|line| format!("   {}", prose::shell(style, line)).trim_end().to_string()));
-    let note = prose::lines(style, Role::Dim, note, style.width - 4);
+    let note = prose::lines(style, Role::Dim, note, style.width.saturating_sub(4));
     if !note.is_empty() {
         lines.push(String::new());
     }

@@ -65,11 +65,6 @@ impl<W: Write> Json<W> {
         Json { out }
     }
 
-    /// The writer, for whoever has printed all there is.
-    pub fn into_inner(self) -> W {
-        self.out
-    }
-
     fn write(&mut self, event: &Event) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, event)?;
         self.out.write_all(b"\n")?;

@@ -21,16 +21,16 @@ pub fn lines(style: &Style, step: u32) -> Vec<String> {
     let (wall, thick) = (&signs.host, &signs.container);
 
     let mut lines =
-        vec![picture.edge(Role::Host, &wall.top_left, wall, words.host, picture.width() - 2, true)];
-    let top = picture.edge(Role::Container, &thick.top_left, thick, words.container, inside, true);
+        vec![picture.edge(Role::Host, wall.top_left, wall, words.host, picture.width() - 2, true)];
+    let top = picture.edge(Role::Container, thick.top_left, thick, words.container, inside, true);
     lines.push(picture.in_host(&format!("{before}{top}")));
     for ((host, own), number) in words.hosts.iter().zip(words.owns).zip(1..) {
         lines.push(picture.in_host(&picture.row(host, own, number <= step)));
     }
-    let bottom = picture.edge(Role::Container, &thick.bottom_left, thick, "", inside, false);
+    let bottom = picture.edge(Role::Container, thick.bottom_left, thick, "", inside, false);
     lines.push(picture.in_host(&format!("{before}{bottom}")));
     lines.push(picture.in_host(&style.paint(Role::Dim, words.kernel)));
-    lines.push(picture.edge(Role::Host, &wall.bottom_left, wall, "", picture.width() - 2, false));
+    lines.push(picture.edge(Role::Host, wall.bottom_left, wall, "", picture.width() - 2, false));
     lines
 }
 

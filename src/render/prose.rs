@@ -9,15 +9,12 @@ const LONGEST: usize = 76;
 /// The lines of a paragraph of at most `to` columns. The text is painted as `role`, code in it plainly.
 pub fn lines(style: &Style, role: Role, text: &str, to: usize) -> Vec<String> {
     let text = if style.unicode { text.to_string() } else { typewritten(text) };
+    if text.is_empty() {
+        return Vec::new();
+    }
     let mut in_code = false;
     let lines = wrap::prose(&text, to.min(LONGEST));
     lines.iter().map(|line| paint_line(style, role, line, &mut in_code)).collect()
-}
-
-/// A single line, however long.
-pub fn line(style: &Style, role: Role, text: &str) -> String {
-    let text = if style.unicode { text.to_string() } else { typewritten(text) };
-    paint_line(style, role, &text, &mut false)
 }
 
 /// `in_code` carries over from line to line: code may be broken.
@@ -81,7 +78,7 @@ mod tests {
     #[test]
     fn ascii_has_no_typography() {
         let style = Style { unicode: false, ..Style::default() };
-        assert_eq!(line(&style, Role::Plain, "a – “b” …"), "a - \"b\" ...");
+        assert_eq!(lines(&style, Role::Plain, "a – “b” …", 40), ["a - \"b\" ..."]);
     }
 
     #[test]

@@ -15,28 +15,39 @@ pub type Cell = (Role, String);
 
 /// The lines of a table. Column `i` is at least `least[i]` columns wide; cells too long for theirs are wrapped.
 pub fn lines(style: &Style, rows: &[Vec<Cell>], least: &[usize]) -> Vec<String> {
-    let room = style.width.saturating_sub(2);
-    let widths = widths(rows, least, room);
-    rows.iter().flat_map(|row| row_lines(style, row, &widths)).collect()
-}
-
-fn widths(rows: &[Vec<Cell>], least: &[usize], room: usize) -> Vec<usize> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let mut widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            let natural = cells.map(|(_, text)| wrap::width(text)).max().unwrap_or(0);
-            natural.max(least.get(column).copied().unwrap_or(0))
-        })
-        .collect();
-    let gaps = GAP * columns.saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > room {
+    let mut widths = natural(rows, least);
+    while total(&widths) > room(style) {
         match widths.iter_mut().max() {
             Some(widest) if *widest > NARROWEST => *widest -= 1,
             _ => break,
         }
     }
-    widths
+    rows.iter().flat_map(|row| row_lines(style, row, &widths)).collect()
+}
+
+/// Whether a table fits the line without wrapping a cell.
+pub fn fits(style: &Style, rows: &[Vec<Cell>], least: &[usize]) -> bool {
+    total(&natural(rows, least)) <= room(style)
+}
+
+fn room(style: &Style) -> usize {
+    style.width.saturating_sub(2)
+}
+
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
+/// The widths of the columns if there were no end to the line.
+fn natural(rows: &[Vec<Cell>], least: &[usize]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            let widest = cells.map(|(_, text)| wrap::width(text)).max().unwrap_or(0);
+            widest.max(least.get(column).copied().unwrap_or(0))
+        })
+        .collect()
 }
 
 fn row_lines(style: &Style, row: &[Cell], widths: &[usize]) -> Vec<String> {

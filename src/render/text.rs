@@ -27,8 +27,8 @@ pub struct Text<W: Write> {
     actor: Option<Actor>,
     /// Step and key of the last sentence that said why.
     why: (String, String),
-    /// Whether the call that comes next was shown already, when it was about to be made.
-    shown: bool,
+    /// The call that was shown when it was about to be made, and has no result yet.
+    shown: Option<Call>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl<W: Write> Text<W> {
             step: String::new(),
             actor: None,
             why: Default::default(),
-            shown: false,
+            shown: None,
         }
     }
 
@@ -61,16 +61,6 @@ impl<W: Write> Text<W> {
     pub fn with_errors(mut self, errors: Style) -> Text<W> {
         self.errors = errors;
         self
-    }
-
-    /// The writer, for a line that is not the renderer's.
-    pub fn out(&mut self) -> &mut W {
-        &mut self.out
-    }
-
-    /// The writer, for whoever has printed all there is.
-    pub fn into_inner(self) -> W {
-        self.out
     }
 
     /// Begins a part of the output, with a blank line before it where something else was printed.
@@ -98,13 +88,17 @@ impl<W: Write> Text<W> {
         let style = self.style;
         let layout = Layout { style: &style };
         self.begin(Part::Calls)?;
+        let first = self.actor.is_none();
         let mut named = self.actor.replace(call.actor) != Some(call.actor);
         let mut lines = Vec::new();
+        if named && !first {
+            lines.push(String::new());
+        }
         if named {
             lines.extend(layout.heading(call.actor));
         }
-        if self.step != call.step {
-            self.step.clone_from(&call.step);
+        let before = std::mem::replace(&mut self.step, call.step.clone());
+        if before != call.step && !before.is_empty() {
             let remark = match Step::find(&call.step) {
                 Some(step) => {
                     format!("{} {} {}", self.words().step(step.number), style.signs().dot, step.slug)
@@ -142,16 +136,23 @@ impl<W: Write> Renderer for Text<W> {
     fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()> {
         let (style, words, signs) = (self.style, self.words(), self.style.signs());
         if self.last.is_some() {
-            writeln!(self.out)?;
+            let rule = signs.host.across.repeat(style.width.saturating_sub(2));
+            self.lines(&[String::new(), format!(" {}", style.paint(Role::Dim, &rule))])?;
         }
         self.begin(Part::Step)?;
         self.step = step.slug.to_string();
         self.why = Default::default();
 
         let title = format!("{} {} {}", words.step(step.number), signs.dot, lesson.title());
+        let mut lines = prose::lines(&style, Role::Strong, &title, style.width.saturating_sub(2));
         let marks = progress(&style, step.number);
-        let room = style.width.saturating_sub(width(&title) + 2);
-        let head = format!(" {}{}", style.paint(Role::Strong, &title), pad_left(&marks, room));
+        if let [line] = lines.as_mut_slice()
+            && width(line) + width(&marks) + 4 <= style.width
+        {
+            let room = style.width - width(line) - 2;
+            line.push_str(&pad_left(&marks, room));
+        }
+        let mut lines: Vec<_> = lines.iter().map(|line| format!(" {line}")).collect();
         let numbers: Vec<_> = builds_on.iter().map(|step| step.number.to_string()).collect();
         let slug = style.paint(Role::Dim, step.slug);
         let base = if numbers.is_empty() {
@@ -160,8 +161,8 @@ impl<W: Write> Renderer for Text<W> {
             style.paint(Role::Dim, &format!("{} {}", words.on_top_of, numbers.join(" ")))
         };
         let room = style.width.saturating_sub(width(&slug) + 2);
-        let mut lines = vec![head, format!(" {slug}{}", pad_left(&base, room)), String::new()];
-        let idea = prose::lines(&style, Role::Plain, lesson.idea(), style.width - 2);
+        lines.extend([format!(" {slug}{}", pad_left(&base, room)), String::new()]);
+        let idea = prose::lines(&style, Role::Plain, lesson.idea(), style.width.saturating_sub(2));
         lines.extend(idea.iter().map(|line| format!(" {line}")));
         self.lines(&lines)
     }
@@ -173,7 +174,7 @@ impl<W: Write> Renderer for Text<W> {
         let mut lines = layout.call(None, call);
         lines.extend(self.why(call, lesson));
         self.in_gutter(call.actor, named, lines)?;
-        self.shown = true;
+        self.shown = Some(call.clone());
         let invitation = layout.remark(self.words().press_enter);
         write!(self.out, "{}{invitation} ", layout.gutter(call.actor, false))?;
         self.out.flush()
@@ -182,8 +183,9 @@ impl<W: Write> Renderer for Text<W> {
     fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
         let style = self.style;
         let layout = Layout { style: &style };
-        if std::mem::take(&mut self.shown) {
-            let mut lines = vec![layout.result_alone(call)];
+        let shown = self.shown.take();
+        if shown.is_some_and(|shown| shown.name == call.name && shown.args == call.args) {
+            let mut lines = vec![layout.result_alone(seq, call)];
             lines.extend(layout.refusal(call));
             return self.in_gutter(call.actor, false, lines);
         }
@@ -202,23 +204,24 @@ impl<W: Write> Renderer for Text<W> {
         let words = self.words();
         let none = self.style.signs().none;
         let head = [(Role::Plain, ""), (Role::Host, words.outside), (Role::Container, words.inside)];
-        let mut rows: Vec<Vec<Cell>> = vec![head.map(|(role, text)| (role, text.to_string())).to_vec()];
-        for fact in facts {
-            let same = fact.outside == fact.inside;
-            let value = |text: &str| if text.is_empty() { none.to_string() } else { text.to_string() };
-            let mut row = vec![
-                (Role::Strong, lesson.fact_label(&fact.key).to_string()),
-                (Role::Plain, value(&fact.outside)),
-                (Role::Plain, value(&fact.inside)),
-            ];
-            if same {
-                row.push((Role::Dim, words.the_same.to_string()));
-            }
-            rows.push(row);
-        }
+        let value = |text: &str| (Role::Plain, if text.is_empty() { none } else { text }.to_string());
+        let rows = |same: &str| {
+            let mut rows: Vec<Vec<Cell>> = vec![head.map(|(role, text)| (role, text.to_string())).to_vec()];
+            rows.extend(facts.iter().map(|fact| {
+                let label = lesson.fact_label(&fact.key).replace('`', "");
+                let mut row = vec![(Role::Strong, label), value(&fact.outside), value(&fact.inside)];
+                if fact.outside == fact.inside {
+                    row.push((Role::Dim, same.to_string()));
+                }
+                row
+            }));
+            rows
+        };
         // Values stand apart even if they are short, so that the two sides are seen as two.
-        let spread = self.style.width / 4;
-        self.lines(&table::lines(&self.style, &rows, &[8, spread, spread]))
+        let least = [8, self.style.width / 4, self.style.width / 4];
+        let (worded, signed) = (rows(words.the_same), rows("="));
+        let fits = table::fits(&self.style, &worded, &least);
+        self.lines(&table::lines(&self.style, if fits { &worded } else { &signed }, &least))
     }
 
     fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()> {
@@ -268,7 +271,8 @@ impl<W: Write> Renderer for Text<W> {
         }
         for row in rows {
             let roles = std::iter::once(Role::Strong).chain(std::iter::repeat(Role::Plain));
-            cells.push(roles.zip(row.iter().cloned()).collect());
+            // In a cell of its own, code needs no marks.
+            cells.push(roles.zip(row.iter().map(|text| text.replace('`', ""))).collect());
         }
         let mut lines = Vec::new();
         if !title.is_empty() {
@@ -281,7 +285,7 @@ impl<W: Write> Renderer for Text<W> {
 
     fn note(&mut self, text: &str) -> io::Result<()> {
         self.begin(Part::Note)?;
-        let lines = prose::lines(&self.style, Role::Dim, text, self.style.width - 2);
+        let lines = prose::lines(&self.style, Role::Dim, text, self.style.width.saturating_sub(2));
         self.lines(&lines.iter().map(|line| format!(" {line}")).collect::<Vec<_>>())
     }
 
@@ -298,7 +302,11 @@ impl<W: Write> Renderer for Text<W> {
             .map(|(count, role, sign, word)| style.paint(role, &format!("{sign} {count} {word}")))
             .collect();
         parts.push(style.paint(Role::Dim, &words.seconds(tally.seconds)));
-        self.lines(&[format!(" {}", parts.join("   "))])
+        let line = format!(" {}", parts.join("   "));
+        if width(&line) < style.width {
+            return self.lines(&[line]);
+        }
+        self.lines(&parts.iter().map(|part| format!(" {part}")).collect::<Vec<_>>())
     }
 
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
@@ -311,7 +319,7 @@ impl<W: Write> Renderer for Text<W> {
 pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> io::Result<()> {
     let word = Words::of(style.lang).error;
     let message = format!("{word}: {}", failure.message);
-    let room = style.width - 2;
+    let room = style.width.saturating_sub(2);
     for (place, text) in [&message, &failure.cause, &failure.hint].into_iter().enumerate() {
         for (line, text) in prose::lines(style, Role::Plain, text, room).iter().enumerate() {
             let prefix = text.strip_prefix(word).filter(|_| place == 0 && line == 0);
