@@ -71,14 +71,14 @@ fn list_files(top: &Path, below: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Files and bytes below a directory.
-fn usage(dir: &Path) -> (u64, u64) {
-    let Ok(entries) = fs::read_dir(dir) else { return (0, 0) };
+/// Bytes in the files below a directory.
+fn usage(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let sizes = entries.flatten().filter_map(|entry| {
         let meta = entry.path().symlink_metadata().ok()?;
-        Some(if meta.is_dir() { usage(&entry.path()) } else { (1, meta.len()) })
+        Some(if meta.is_dir() { usage(&entry.path()) } else { meta.len() })
     });
-    sizes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    sizes.sum()
 }
 
 /// One number for all layers of the image.
@@ -97,7 +97,7 @@ fn layers(scene: &Scene) -> Vec<PathBuf> {
 }
 
 fn size(bytes: u64) -> String {
-    if bytes < 10_000 { format!("{bytes} bytes") } else { format!("{:.1} MB", bytes as f64 / 1e6) }
+    if bytes < 10_000 { format!("{bytes} B") } else { format!("{:.1} MB", bytes as f64 / 1e6) }
 }
 
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
@@ -109,17 +109,17 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
         mounts::mine().ok().and_then(|t| mounts::at(&t, "/").map(|m| m.fstype.clone())).unwrap_or_default()
     };
     let seen = |path: PathBuf| if path.exists() { "present" } else { "gone" }.to_owned();
-    let shared: u64 = layers.iter().map(|dir| usage(dir).1).sum();
+    let shared: u64 = layers.iter().map(|dir| usage(dir)).sum();
     let upper = scene.container.made.upper.clone().unwrap_or_default();
-    let (files, own) = usage(&upper);
+    let own = usage(&upper);
     let image =
         layers.iter().rev().map(|dir| dir.join(&victims.deleted)).find(|p| p.exists()).unwrap_or_default();
     let inside = scene.container.look(|| (root(), seen(Path::new("/").join(&victims.deleted))))?;
     Ok(vec![
         Fact::new("root", root(), inside.0),
-        Fact::new("layers", format!("{} read-only", layers.len()), "1 tree"),
-        Fact::new("shared", size(shared), "all of it seen"),
-        Fact::new("own", format!("{} in {files} files", size(own)), "written here"),
+        Fact::new("layers", layers.len(), ""),
+        Fact::new("shared", size(shared), ""),
+        Fact::new("own", size(own), ""),
         Fact::new("seen", seen(image), inside.1),
         Fact::new("digest", short(&before), short(&digest(&layers)?)),
     ])

@@ -46,6 +46,11 @@ impl Words {
         self.get("say", key, None).unwrap_or(key)
     }
 
+    /// A fact's or a check's value in this language, if it is a word and not the kernel's own.
+    pub fn value<'a>(&'a self, value: &'a str) -> &'a str {
+        self.get("value", value, None).unwrap_or(value)
+    }
+
     /// The words `[say] key` with its placeholders filled.
     pub fn fill(&self, key: &'static str, with: &[(&str, &str)]) -> String {
         fill(self.say(key), with.iter().copied())

@@ -203,8 +203,9 @@ impl<W: Write> Renderer for Text<W> {
         self.begin(Part::Facts)?;
         let words = self.words();
         let none = self.style.signs().none;
+        let said = crate::course::words::Words::of(self.style.lang);
         let head = [(Role::Plain, ""), (Role::Host, words.outside), (Role::Container, words.inside)];
-        let value = |text: &str| (Role::Plain, if text.is_empty() { none } else { text }.to_string());
+        let value = |text: &str| (Role::Plain, if text.is_empty() { none } else { said.value(text) }.to_string());
         let rows = |same: &str| {
             let mut rows: Vec<Vec<Cell>> = vec![head.map(|(role, text)| (role, text.to_string())).to_vec()];
             rows.extend(facts.iter().map(|fact| {
@@ -238,6 +239,7 @@ impl<W: Write> Renderer for Text<W> {
             let label = width(words.expected).max(width(words.actual)) + 2;
             for (name, value) in [(words.expected, &check.expected), (words.actual, &check.actual)] {
                 let name = style.paint(Role::Bad, &pad(name, label));
+                let value = crate::course::words::Words::of(style.lang).value(value);
                 let value = prose::lines(&style, Role::Plain, value, room.saturating_sub(label).max(8));
                 let names = std::iter::once(name).chain(std::iter::repeat(" ".repeat(label)));
                 lines.extend(names.zip(value).map(|(name, value)| format!("{indent}{name}{value}")));
