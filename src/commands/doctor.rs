@@ -23,7 +23,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let words = out.words;
     let rows = host(out);
     out.show.table(words.say("doctor-title"), &[], &rows).map_err(Fault::output)?;
-    let lab = match enter_lab() {
+    let lab = match enter_lab(true) {
         Ok(lab) => lab,
         Err(fault) => return Ok(out.fault(&fault)),
     };

@@ -42,10 +42,15 @@ fn item(out: &Output, step: &crate::course::Step, progress: &Progress) -> String
 }
 
 /// Asks for a guess before the run. `None` when the learner would rather not.
-pub fn predict(lesson: &Lesson) -> Result<Option<usize>, Fault> {
+pub fn predict(out: &mut Output, lesson: &Lesson) -> Result<Option<usize>, Fault> {
     let Some(question) = lesson.predict() else { return Ok(None) };
+    // The question may be longer than a line, which a prompt must not be: it is redrawn line by line.
+    out.note(&question.ask)?;
+    let _ = Term::stdout().write_line("");
     let choices: Vec<String> = question.choices.iter().map(|c| c.to_string()).collect();
-    ask(&question.ask, &choices, 0)
+    let guess = ask(out.words.say("your-guess"), &choices, 0)?;
+    out.restart_clock();
+    Ok(guess)
 }
 
 /// After the run: what it really is.
@@ -60,7 +65,9 @@ fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, 
     let plain = SimpleTheme;
     let colourful = ColorfulTheme::default();
     let theme: &dyn Theme = if console::colors_enabled() { &colourful } else { &plain };
-    let answer = Select::with_theme(theme).with_prompt(prompt).items(items).default(default).interact_opt();
+    let room = usize::from(Term::stdout().size().1).saturating_sub(4);
+    let items: Vec<_> = items.iter().map(|item| console::truncate_str(item, room, "…")).collect();
+    let answer = Select::with_theme(theme).with_prompt(prompt).items(&items).default(default).interact_opt();
     answer.map_err(|dialoguer::Error::IO(e)| Fault::output(e))
 }
 

@@ -21,9 +21,10 @@ use crate::course::words::{Failure, Words};
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
-use crate::kernel::cgroup::Limits;
+use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::ledger;
 use crate::kernel::signals::Signals;
+use crate::kernel::systemd;
 use crate::lab::Lab;
 use crate::render::{Json, Renderer, Style, Tally, Text};
 
@@ -101,6 +102,11 @@ impl Output {
         self.show.note(text).map_err(Fault::output)
     }
 
+    /// Thinking time doesn't count.
+    pub fn restart_clock(&mut self) {
+        self.began = std::time::Instant::now();
+    }
+
     /// The last line, and the exit status that goes with it.
     pub fn done(&mut self) -> Result<i32, Fault> {
         self.tally.seconds = self.began.elapsed().as_secs_f64();
@@ -141,12 +147,20 @@ fn find_step(name: &str) -> Result<&'static Step, Fault> {
     })
 }
 
-/// What every command that builds something does first: clean up after the dead, then move into a lab.
-pub fn enter_lab() -> Result<Lab, Fault> {
+/// What every command that builds something does first: clean up after the dead, get a place for limits
+/// if they are `limited`, and move into a lab.
+pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
     let folders = Folders::find()?;
     for leftover in ledger::leftovers(&folders.ledger()) {
         // What can't be undone now is tried again next time, and named by `clean`.
         let _ = leftover.undo();
+    }
+    // An ordinary user's login has no group to make others in; systemd may have one for us.
+    let undelegated =
+        |fault: &Fault| matches!(fault, Fault::Unable { key, .. } if key == "cgroup-v2-not-delegated");
+    if limited && cgroup::places().is_err_and(|fault| undelegated(&fault)) {
+        // If not, the step that needs it says so.
+        systemd::scope_of_our_own();
     }
     Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)
 }

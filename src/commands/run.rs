@@ -21,7 +21,7 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
     let steps = STEPS.iter().map(|s| s.slug).filter(|slug| !leave_out(slug)).collect();
-    let lab = enter_lab()?;
+    let lab = enter_lab(limits.is_some())?;
     let rootfs = options.rootfs.as_deref();
     let mut recipe = Recipe::new(&lab, steps, limits.unwrap_or(LIMITS), || files(&lab, rootfs))?;
     recipe.hostname = options.hostname;

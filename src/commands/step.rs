@@ -27,12 +27,13 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
     out.passes_status = !options.program.is_empty();
+    let lab = enter_lab(step.number >= 4)?;
     let lesson = Lesson::load(step, out.lang);
+    let ground = ground(step)?;
+    begin(out, step, &lesson, &ground)?;
     let asks = out.terminal && options.program.is_empty();
-    out.show.step(step, &lesson, &step.builds_on()).map_err(Fault::output)?;
-    let guess = if asks { super::menu::predict(&lesson)? } else { None };
-    let lab = enter_lab()?;
-    let exit = tell(out, &lab, step, &lesson, options)?;
+    let guess = if asks { super::menu::predict(out, &lesson)? } else { None };
+    let exit = tell(out, &lab, step, &lesson, &ground, options)?;
     if let Some(guess) = guess {
         super::menu::settle(out, &lesson, guess)?;
     }
@@ -57,11 +58,12 @@ pub fn tell(
     lab: &Lab,
     step: &'static Step,
     lesson: &Lesson,
+    ground: &Ground,
     options: &StepOptions,
 ) -> Result<Option<Exit>, Fault> {
     let before = LabState::read()?;
     let failed = out.tally.failed;
-    let steps = possible_steps(out, step)?;
+    let steps = ground.steps.iter().chain([&step]).map(|s| s.slug).collect();
     let recipe = Recipe::new(lab, steps, LIMITS, || files(lab, options.rootfs.as_deref()))?;
     let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
     let (mut container, _held) = build(&recipe, options, &mut narrator)?;
@@ -97,26 +99,41 @@ pub fn tell(
     Ok(exit)
 }
 
-/// The steps whose layers can be built here: all up to this one, but for limits that this host won't
-/// give to an ordinary user. That is said aloud, unless limits are what the step is about.
-fn possible_steps(out: &mut Output, step: &Step) -> Result<Vec<&'static str>, Fault> {
-    let mut steps: Vec<&'static str> =
-        STEPS.iter().filter(|s| s.number <= step.number).map(|s| s.slug).collect();
-    if !steps.contains(&"cgroup-limit") {
-        return Ok(steps);
+/// What a step can stand on, on this host.
+pub struct Ground {
+    /// The steps before it whose layers can be built.
+    steps: Vec<&'static Step>,
+    /// Why there are no limits among them.
+    without: Option<Fault>,
+}
+
+/// All steps before this one, but for limits that this host won't give to an ordinary user. Where limits are
+/// what the step is about, that is its fault.
+pub fn ground(step: &'static Step) -> Result<Ground, Fault> {
+    const LIMITS: &str = "cgroup-limit";
+    let mut steps = step.builds_on();
+    if step.slug == LIMITS {
+        cgroup::places()?;
     }
-    match cgroup::places() {
-        Ok(_) => {}
-        Err(fault) if step.slug == "cgroup-limit" => return Err(fault),
-        Err(fault) => {
-            let reason = out.words.failure(&fault).map(|f| f.message).unwrap_or_default();
-            let text =
-                out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason)]);
-            out.note(&text)?;
-            steps.retain(|slug| *slug != "cgroup-limit");
-        }
+    let without = match steps.iter().any(|s| s.slug == LIMITS) {
+        true => cgroup::places().err(),
+        false => None,
+    };
+    if without.is_some() {
+        steps.retain(|s| s.slug != LIMITS);
     }
-    Ok(steps)
+    Ok(Ground { steps, without })
+}
+
+/// The step's heading, and what had to be left out.
+pub fn begin(out: &mut Output, step: &'static Step, lesson: &Lesson, ground: &Ground) -> Result<(), Fault> {
+    out.show.step(step, lesson, &ground.steps).map_err(Fault::output)?;
+    let Some(reason) = ground.without.as_ref().and_then(|fault| out.words.failure(fault)) else {
+        return Ok(());
+    };
+    out.note(
+        &out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason.message)]),
+    )
 }
 
 /// The container: with a program that just waits, or with the learner's, held back one execve(2)

@@ -135,6 +135,9 @@ pub struct Place {
     pub step_aside: bool,
 }
 
+/// How the name of the group ends that we step aside into.
+pub const LEAF: &str = "-self";
+
 /// A place for each hierarchy that the three controllers are on: one in v2, up to three in v1.
 pub fn places() -> Result<Vec<Place>, Fault> {
     let mut found: Vec<Place> = Vec::new();
@@ -180,6 +183,10 @@ impl Place {
     /// the root, or the process is us alone and can step aside.
     fn settle_v2(&mut self) -> Result<(), Fault> {
         let mut dir = self.hierarchy.own.clone();
+        // Where we have stepped aside already, ours is a leaf that was made for that.
+        if dir.file_name().is_some_and(|name| name.to_string_lossy().ends_with(LEAF)) {
+            dir.pop();
+        }
         loop {
             if !writable(&dir) || !writable(&dir.join("cgroup.subtree_control")) {
                 let path = self.hierarchy.own.to_string_lossy().into_owned();

@@ -11,5 +11,6 @@ pub mod netlink;
 pub mod process;
 pub mod signals;
 pub mod strace;
+pub mod systemd;
 pub mod told;
 pub mod visit;

@@ -164,7 +164,7 @@ fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
 /// v2: we are the only process of a group that was delegated to us. It can't have both processes and
 /// controlled children, so we go into a child of it that holds nothing else.
 fn step_aside(host: &mut Host, parent: &Path) -> Result<(), Fault> {
-    let leaf = parent.join(format!("{GROUP_PREFIX}{}-self", std::process::id()));
+    let leaf = parent.join(format!("{GROUP_PREFIX}{}{}", std::process::id(), cgroup::LEAF));
     host.undo.before(Reversal::Outside(Undo::RemoveGroup { path: leaf.clone() }))?;
     host.calls.mkdir("group", &leaf, 0o755)?;
     host.undo.before(Reversal::MoveBack { group: parent.into() })?;

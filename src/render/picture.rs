@@ -7,8 +7,8 @@ use super::style::{Lines, Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
 
-/// The picture after the step with this number, line by line, all of one width.
-pub fn lines(style: &Style, step: u32) -> Vec<String> {
+/// The picture of a container with the layers of these steps, line by line, all of one width.
+pub fn lines(style: &Style, built: &[u32]) -> Vec<String> {
     let words = Words::of(style.lang);
     let signs = style.signs();
     let picture = Picture {
@@ -25,7 +25,7 @@ pub fn lines(style: &Style, step: u32) -> Vec<String> {
     let top = picture.edge(Role::Container, thick.top_left, thick, words.container, inside, true);
     lines.push(picture.in_host(&format!("{before}{top}")));
     for ((host, own), number) in words.hosts.iter().zip(words.owns).zip(1..) {
-        lines.push(picture.in_host(&picture.row(host, own, number <= step)));
+        lines.push(picture.in_host(&picture.row(host, own, built.contains(&number))));
     }
     let bottom = picture.edge(Role::Container, thick.bottom_left, thick, "", inside, false);
     lines.push(picture.in_host(&format!("{before}{bottom}")));
@@ -81,6 +81,10 @@ impl Picture<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn upto(step: u32) -> Vec<u32> {
+        (1..=step).collect()
+    }
     use crate::course::STEPS;
     use crate::course::language::Lang;
 
@@ -91,7 +95,7 @@ mod tests {
         {
             let style = Style { lang, unicode, colour, ..Style::default() };
             for step in 0..=6 {
-                let widths: Vec<_> = lines(&style, step).iter().map(|line| width(line)).collect();
+                let widths: Vec<_> = lines(&style, &upto(step)).iter().map(|line| width(line)).collect();
                 assert!(widths.iter().all(|width| *width == widths[0] && *width <= 42), "{widths:?}");
             }
         }
@@ -105,13 +109,13 @@ mod tests {
     #[test]
     fn it_grows() {
         let style = Style::default();
-        insta::assert_snapshot!([1, 4, 6].map(|step| lines(&style, step).join("\n")).join("\n\n"));
+        insta::assert_snapshot!([1, 4, 6].map(|step| lines(&style, &upto(step)).join("\n")).join("\n\n"));
     }
 
     #[test]
     fn it_is_aligned_in_korean_and_in_ascii() {
         let korean = Style { lang: Lang::Ko, ..Style::default() };
         let ascii = Style { unicode: false, ..Style::default() };
-        insta::assert_snapshot!([korean, ascii].map(|style| lines(&style, 3).join("\n")).join("\n\n"));
+        insta::assert_snapshot!([korean, ascii].map(|style| lines(&style, &upto(3)).join("\n")).join("\n\n"));
     }
 }

@@ -23,6 +23,8 @@ pub struct Text<W: Write> {
     last: Option<Part>,
     /// Slug of the step whose calls are being told.
     step: String,
+    /// Numbers of the steps whose layers it has.
+    built: Vec<u32>,
     /// Who made the last call.
     actor: Option<Actor>,
     /// Step and key of the last sentence that said why.
@@ -51,6 +53,7 @@ impl<W: Write> Text<W> {
             errors: style,
             last: None,
             step: String::new(),
+            built: Vec::new(),
             actor: None,
             why: Default::default(),
             shown: None,
@@ -141,11 +144,12 @@ impl<W: Write> Renderer for Text<W> {
         }
         self.begin(Part::Step)?;
         self.step = step.slug.to_string();
+        self.built = builds_on.iter().chain([&step]).map(|step| step.number).collect();
         self.why = Default::default();
 
         let title = format!("{} {} {}", words.step(step.number), signs.dot, lesson.title());
         let mut lines = prose::lines(&style, Role::Strong, &title, style.width.saturating_sub(2));
-        let marks = progress(&style, step.number);
+        let marks = progress(&style, &self.built);
         if let [line] = lines.as_mut_slice()
             && width(line) + width(&marks) + 4 <= style.width
         {
@@ -205,7 +209,8 @@ impl<W: Write> Renderer for Text<W> {
         let none = self.style.signs().none;
         let said = crate::course::words::Words::of(self.style.lang);
         let head = [(Role::Plain, ""), (Role::Host, words.outside), (Role::Container, words.inside)];
-        let value = |text: &str| (Role::Plain, if text.is_empty() { none } else { said.value(text) }.to_string());
+        let value =
+            |text: &str| (Role::Plain, if text.is_empty() { none } else { said.value(text) }.to_string());
         let rows = |same: &str| {
             let mut rows: Vec<Vec<Cell>> = vec![head.map(|(role, text)| (role, text.to_string())).to_vec()];
             rows.extend(facts.iter().map(|fact| {
@@ -252,7 +257,7 @@ impl<W: Write> Renderer for Text<W> {
 
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()> {
         self.begin(Part::Closing)?;
-        let mut lines = closing::picture(&self.style, step, lesson);
+        let mut lines = closing::picture(&self.style, &self.built, lesson);
         for part in
             [closing::by_hand(&self.style, lesson), closing::pointers(&self.style, step, lesson, next)]
         {
@@ -334,10 +339,12 @@ pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> 
     out.flush()
 }
 
-/// One mark for each step of the course, filled up to this one.
-fn progress(style: &Style, number: u32) -> String {
+/// One mark for each step of the course, filled where the container has its layer.
+fn progress(style: &Style, built: &[u32]) -> String {
     let signs = style.signs();
-    let (own, open): (Vec<_>, Vec<_>) = STEPS.iter().partition(|step| step.number <= number);
-    let own = style.paint(Role::Container, &signs.own.repeat(own.len()));
-    format!("{own}{}", style.paint(Role::Dim, &signs.open.repeat(open.len())))
+    let mark = |step: &Step| match built.contains(&step.number) {
+        true => style.paint(Role::Container, signs.own),
+        false => style.paint(Role::Dim, signs.open),
+    };
+    STEPS.iter().map(mark).collect()
 }
