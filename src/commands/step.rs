@@ -84,6 +84,9 @@ pub fn tell(
 
     let mut exit = None;
     if options.has_program() {
+        if options.shell {
+            out.note(out.words.say("shell-welcome"))?;
+        }
         let mut narrator = Narrator { out, step, lesson, options, seq: told, executed: false };
         container.start(&mut narrator)?;
         exit = Some(container.wait(&lab.signals)?);
@@ -143,7 +146,7 @@ fn build(
     options: &StepOptions,
     narrator: &mut Narrator,
 ) -> Result<(Container, Option<OwnedFd>), Fault> {
-    let program = if options.shell { shell() } else { options.program.clone() };
+    let program = if options.shell { shell(narrator.step) } else { options.program.clone() };
     if program.is_empty() {
         let (container, held) = recipe.resident(2, narrator)?;
         return Ok((container, Some(held)));
@@ -159,11 +162,15 @@ fn build(
     Ok((create(plan, recipe.lab, narrator)?, None))
 }
 
-/// A shell for a person: bash where there is one, since it has line editing.
-fn shell() -> Vec<String> {
-    ["sh", "-c", "if command -v bash >/dev/null; then exec bash -i; else exec sh -i; fi"]
-        .map(String::from)
-        .into()
+/// A shell for a person: bash where there is one, since it has line editing, without the startup files of a
+/// host that the first steps still see. The prompt says how far the container has come.
+fn shell(step: &Step) -> Vec<String> {
+    let start = format!(
+        "PS1='(step {}) # '; export PS1; \
+         if command -v bash >/dev/null; then exec bash --norc -i; else exec sh -i; fi",
+        step.number
+    );
+    ["sh", "-c", &start].map(String::from).into()
 }
 
 /// Runs checks and tells each; a signal that asks us to end is heeded between two of them.

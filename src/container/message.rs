@@ -3,10 +3,12 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Doing, Fault};
+use crate::kernel::signals::Signals;
 use crate::kernel::told::{Call, Listener};
 
 /// What the first process says.
@@ -59,6 +61,22 @@ impl Channel {
         send(self.0.as_raw_fd(), &text, MsgFlags::MSG_NOSIGNAL).doing("speak to the workshop").map(drop)
     }
 
+    /// Waits until there is something to receive, or a signal asks us to end.
+    pub fn ready(&self, signals: &Signals) -> Result<(), Fault> {
+        loop {
+            let mut ready = [
+                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut ready, PollTimeout::NONE) {
+                Ok(_) if ready[0].any() == Some(true) => return Ok(()),
+                Ok(_) => signals.end_asked().map_or(Ok(()), |signal| Err(Fault::Interrupted(signal)))?,
+                Err(Errno::EINTR) => {}
+                Err(e) => return Err(Fault::broken("wait for the container", e)),
+            }
+        }
+    }
+
     /// The next message, or `None` at the end.
     pub fn receive(&self) -> Result<Option<FromInside>, Fault> {
         let mut room = vec![0; LONGEST];
@@ -78,12 +96,6 @@ impl Channel {
                 Err(e) => return Err(Fault::broken("listen", e)),
             }
         }
-    }
-}
-
-impl AsFd for Channel {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 

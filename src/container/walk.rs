@@ -60,7 +60,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
             // From here on, dropping the container ends the process and undoes the rest.
             attach(&mut plan, lab, number, &mut container, listener)?;
             ours.go()?;
-            hear_until_ready(&ours, &mut container, listener)?;
+            hear_until_ready(&ours, lab, &mut container, listener)?;
             container.channel = Some(ours);
             Ok(container)
         }
@@ -124,10 +124,12 @@ fn attach(
 /// Passes on what the first process tells, until it is ready.
 fn hear_until_ready(
     wire: &Channel,
+    lab: &Lab,
     container: &mut Container,
     listener: &mut dyn Listener,
 ) -> Result<(), Fault> {
     loop {
+        wire.ready(&lab.signals)?;
         match wire.receive()? {
             Some(FromInside::About(call)) => {
                 listener.about(&call).map_err(Fault::output)?;

@@ -64,9 +64,12 @@ where
         }
         ForkResult::Parent { child } => {
             drop(writer);
-            let report = listen(reader, child);
+            let report = hear(reader);
+            if !matches!(report, Ok(Some(_))) {
+                let _ = kill(child, Signal::SIGKILL);
+            }
             let _ = waitpid(child, None);
-            let report = report?;
+            let report = report?.ok_or_else(|| Fault::broken("visit the container", "no answer"))?;
             serde_json::from_slice::<Result<T, String>>(&report)
                 .doing("understand a visitor's report")?
                 .map_err(|problem| Fault::broken("visit the container", problem))
@@ -124,8 +127,9 @@ pub fn guarded(part: impl FnOnce() -> i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// The visitor's report, or a fault when it takes too long.
-fn listen(reader: OwnedFd, visitor: Pid) -> Result<Vec<u8>, Fault> {
+/// Everything that a process of ours writes into a pipe until all ends of it are closed; `None` when that
+/// takes too long.
+pub fn hear(reader: OwnedFd) -> Result<Option<Vec<u8>>, Fault> {
     let until = Instant::now() + PATIENCE;
     let mut file = std::fs::File::from(reader);
     let (mut report, mut chunk) = (Vec::new(), [0; 4096]);
@@ -133,16 +137,13 @@ fn listen(reader: OwnedFd, visitor: Pid) -> Result<Vec<u8>, Fault> {
         let left = until.saturating_duration_since(Instant::now());
         let mut ready = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ready, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
-            Ok(0) => {
-                let _ = kill(visitor, Signal::SIGKILL);
-                return Err(Fault::broken("visit the container", "no answer"));
-            }
+            Ok(0) => return Ok(None),
             Ok(_) => {}
             Err(nix::errno::Errno::EINTR) => continue,
             Err(e) => return Err(Fault::broken("wait for a visitor", e)),
         }
         match file.read(&mut chunk).doing("read a visitor's report")? {
-            0 => return Ok(report),
+            0 => return Ok(Some(report)),
             n => report.extend_from_slice(&chunk[..n]),
         }
     }
