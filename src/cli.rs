@@ -1,11 +1,18 @@
 //! The command line: clap types and nothing else.
+//!
+//! Every step is a command too. Those are not listed here but made from the table of steps.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::course::STEPS;
 use crate::course::language::Lang;
+use crate::course::lesson;
 use crate::render::When;
+
+/// Where the steps' own commands stand in the help: after `list` and `step`, in the order of the course.
+const STEP_ORDER: usize = 2;
 
 /// Assemble a real Linux container in numbered steps, with the real system calls told as they are made.
 #[derive(Debug, Parser)]
@@ -16,6 +23,32 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// The definition of the command line: each step is a command of its own too, by its name.
+    pub fn definition() -> clap::Command {
+        STEPS.iter().fold(Cli::command(), |cli, step| {
+            let about = format!("Step {}: {}", step.number, lesson::adds(step, Lang::En));
+            let named = clap::Command::new(step.slug).about(about).display_order(STEP_ORDER + step.number as usize);
+            cli.subcommand(StepOptions::augment_args(named))
+        })
+    }
+
+    /// Parses the process's arguments; a step's own name stands for `step NAME`.
+    pub fn parse_arguments() -> Result<Cli, clap::Error> {
+        let matches = Cli::definition().try_get_matches()?;
+        match matches.subcommand() {
+            Some((name, options)) if STEPS.iter().any(|step| step.slug == name) => Ok(Cli {
+                global: Global::from_arg_matches(options)?,
+                command: Some(Command::Step {
+                    step: name.into(),
+                    options: StepOptions::from_arg_matches(options)?,
+                }),
+            }),
+            _ => Cli::from_arg_matches(&matches),
+        }
+    }
 }
 
 /// Options that every command takes.
@@ -41,8 +74,10 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the steps: what each adds, and which are done
+    #[command(display_order = 0)]
     List,
     /// Run a step, by number or name: build its container, tell each call, show it, check it
+    #[command(display_order = 1)]
     Step {
         /// Number or name of the step
         #[arg(value_name = "N|NAME")]
@@ -50,36 +85,30 @@ pub enum Command {
         #[command(flatten)]
         options: StepOptions,
     },
-    /// Step 1: a PID namespace, and the fork that enters it
-    UnsharePid(StepOptions),
-    /// Step 2: a mount namespace, private propagation, a new /proc
-    MountProc(StepOptions),
-    /// Step 3: an own root filesystem, /dev, /sys, host name and IPC
-    PivotRoot(StepOptions),
-    /// Step 4: limits on memory, processes and CPU time
-    CgroupLimit(StepOptions),
-    /// Step 5: read-only layers below, a writable one of its own above
-    Overlay(StepOptions),
-    /// Step 6: a network of its own, with a bridge, a route and NAT
-    VethBridge(StepOptions),
     /// Run every step in order, no questions asked
+    #[command(display_order = 20)]
     Tour(TourOptions),
     /// Run a program in the finished container, without a word
+    #[command(display_order = 21)]
     Run(RunOptions),
     /// Say what this host allows, and what mends what it doesn't
+    #[command(display_order = 22)]
     Doctor,
     /// Undo what a killed run left behind, and nothing else
+    #[command(display_order = 23)]
     Clean {
         /// Only say what would be undone
         #[arg(long)]
         dry_run: bool,
     },
     /// Print the completion script for a shell
+    #[command(display_order = 24)]
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a directory
+    #[command(display_order = 25)]
     Man {
         #[arg(value_name = "DIR")]
         dir: PathBuf,

@@ -17,10 +17,8 @@ mod render;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::Cli::parse_arguments() {
         Ok(cli) => cli,
         Err(words) => return usage(&words),
     };

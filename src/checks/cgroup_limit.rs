@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 
-use super::{Fact, Report, Scene};
+use super::{Fact, LabState, Memory, Report, Scene};
 use crate::container::recipe::{Experiment, Recipe};
 use crate::container::{Container, Exit, Program, create};
 use crate::fault::Fault;
@@ -41,7 +41,7 @@ fn name(group: &Group) -> String {
 /// A limit as its own file gives it: file name and first line.
 fn limit(scene: &Scene, controller: Controller, dir: &Path) -> String {
     let Some(group) = group(scene.container, controller) else { return "none".into() };
-    let settings = scene.recipe.limits.settings(controller, group.hierarchy.version);
+    let settings = scene.recipe.ingredients.limits.settings(controller, group.hierarchy.version);
     // The last file is the one that holds the figure; the swap limit is only there for some.
     let Some(setting) = settings.iter().rev().find(|s| !s.optional) else { return "none".into() };
     let value = fs::read_to_string(dir.join(setting.file)).unwrap_or_else(|e| format!("({})", e.kind()));
@@ -128,7 +128,9 @@ fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
         if !membership(&pid, group).ends_with(&name(group)) {
             late.push("membership".to_owned());
         }
-        for setting in group.wanted.iter().flat_map(|c| recipe.limits.settings(*c, group.hierarchy.version)) {
+        for setting in
+            group.wanted.iter().flat_map(|c| recipe.ingredients.limits.settings(*c, group.hierarchy.version))
+        {
             let file = group.dir.join(setting.file);
             let value = fs::read_to_string(&file).unwrap_or_default();
             if value.trim() != setting.value && (file.exists() || !setting.optional) {
@@ -146,7 +148,7 @@ fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
 
 /// Takes memory until it is killed.
 fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let pieces = 4 * recipe.limits.memory as usize / PIECE + 1;
+    let pieces = 4 * recipe.ingredients.limits.memory as usize / PIECE + 1;
     let taken: Experiment<()> = recipe.experiment(false, || {
         let mut held = Vec::new();
         for _ in 0..pieces {
@@ -163,7 +165,7 @@ fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
 
 /// Forks until it may not.
 fn pids(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let limit = recipe.limits.pids;
+    let limit = recipe.ingredients.limits.pids;
     let forks = recipe.experiment(false, || {
         let mut made = 0;
         while made < limit + 8 {
@@ -205,4 +207,9 @@ fn cpu(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
         "throttled at least once",
         if throttled > 0 { "throttled at least once" } else { "never throttled" },
     )
+}
+
+/// The groups that were there while it ran.
+pub fn after(memory: &Memory, _: &LabState, report: &mut Report) -> Result<(), Fault> {
+    report.equal("group-gone", 0, memory.groups.iter().filter(|dir| dir.exists()).count())
 }

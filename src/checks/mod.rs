@@ -1,20 +1,20 @@
 //! Claims about a container, and whether the kernel bears them out. Every claim is about kernel state
 //! (an inode, a line of mountinfo, a counter, a packet that arrives), never about printed words.
 
-mod cgroup_limit;
-mod mount_proc;
-mod overlay;
-mod pivot_root;
+pub mod cgroup_limit;
+pub mod mount_proc;
+pub mod overlay;
+pub mod pivot_root;
 mod scene;
 mod summary;
-mod unshare_pid;
-mod veth_bridge;
+pub mod unshare_pid;
+pub mod veth_bridge;
 
-pub use scene::{LabState, Scene};
+pub use scene::{LabState, Memory, Scene};
 pub use summary::summary;
 
 use crate::fault::Fault;
-use crate::lab::Lab;
+use crate::lab::{Host, Lab};
 
 /// The same question, answered on both sides of the container's wall.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,53 +78,15 @@ impl<'r> Report<'r> {
     }
 }
 
-/// What the step's container looks like from both sides.
-pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
-    match scene.step {
-        "unshare-pid" => unshare_pid::facts(scene),
-        "mount-proc" => mount_proc::facts(scene),
-        "pivot-root" => pivot_root::facts(scene),
-        "cgroup-limit" => cgroup_limit::facts(scene),
-        "overlay" => overlay::facts(scene),
-        "veth-bridge" => veth_bridge::facts(scene),
-        _ => Ok(Vec::new()),
-    }
+/// For a step that claims nothing of its own about what is left.
+pub fn nothing_after(_: &Memory, _: &LabState, _: &mut Report) -> Result<(), Fault> {
+    Ok(())
 }
 
-/// The step's claims, while its container is there.
-pub fn during(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
-    match scene.step {
-        "unshare-pid" => unshare_pid::checks(scene, report),
-        "mount-proc" => mount_proc::checks(scene, report),
-        "pivot-root" => pivot_root::checks(scene, report),
-        "cgroup-limit" => cgroup_limit::checks(scene, report),
-        "overlay" => overlay::checks(scene, report),
-        "veth-bridge" => veth_bridge::checks(scene, report),
-        _ => Ok(()),
-    }
-}
-
-/// Claims about what is left when the container is gone.
-pub fn after(step: &str, lab: &Lab, memory: &scene::Memory, report: &mut Report) -> Result<(), Fault> {
-    let now = LabState::read()?;
-    let steady = memory.before.mounts == memory.during.mounts && memory.before.mounts == now.mounts;
-    match step {
-        "mount-proc" | "pivot-root" => {
-            let counts =
-                [&memory.before, &memory.during, &now].map(|s| s.mounts.len().to_string()).join(", ");
-            let expected = [&memory.before; 3].map(|s| s.mounts.len().to_string()).join(", ");
-            report.tell("host-table", steady, expected, counts)?;
-        }
-        "cgroup-limit" => {
-            let left: Vec<_> = memory.groups.iter().filter(|dir| dir.exists()).collect();
-            report.equal("group-gone", 0, left.len())?;
-        }
-        "veth-bridge" => report.equal("lab-clean", memory.before.network(), now.network())?,
-        _ => {}
-    }
+/// Every step's last claim: the real host is as it was before the lab.
+pub fn host_same(lab: &Lab, report: &mut Report) -> Result<(), Fault> {
     let (before, now) = lab.witness.borrow_mut().compare()?;
-    let count = |h: &crate::lab::Host| {
-        format!("{} mounts, {} links, {} routes", h.mounts.len(), h.links.len(), h.routes.len())
-    };
+    let count =
+        |h: &Host| format!("{} mounts, {} links, {} routes", h.mounts.len(), h.links.len(), h.routes.len());
     report.tell("host-same", before == now, count(&before), count(&now))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
-use super::{Fact, Report, Scene};
+use super::{Fact, LabState, Memory, Report, Scene};
 use crate::fault::{Doing, Fault};
 use crate::kernel::{mounts, process};
 
@@ -67,4 +67,12 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     })?;
     let expected = format!("1 inside, {before} outside as before");
     report.equal("mount-stays", expected, format!("{made} inside, {} outside as before", outside()?))
+}
+
+/// The lab's mount table before the container, while it ran, and now.
+pub fn after(memory: &Memory, now: &LabState, report: &mut Report) -> Result<(), Fault> {
+    let steady = memory.before.mounts == memory.during.mounts && memory.before.mounts == now.mounts;
+    let counts = |states: [&LabState; 3]| states.map(|s| s.mounts.len().to_string()).join(", ");
+    let before = &memory.before;
+    report.tell("host-table", steady, counts([before; 3]), counts([before, &memory.during, now]))
 }

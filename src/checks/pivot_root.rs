@@ -160,8 +160,13 @@ fn own_names(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let leaked = find();
     let (uts_out, uts_in) = scene.namespaces("uts");
     let actual = format!("{name}, queue {}", if leaked { "seen outside" } else { "not seen outside" });
-    let passed = made && !leaked && uts_out != uts_in && name == scene.recipe.hostname;
-    report.tell("own-names", passed, format!("{}, queue not seen outside", scene.recipe.hostname), actual)
+    let passed = made && !leaked && uts_out != uts_in && name == scene.recipe.ingredients.hostname;
+    report.tell(
+        "own-names",
+        passed,
+        format!("{}, queue not seen outside", scene.recipe.ingredients.hostname),
+        actual,
+    )
 }
 
 /// Descriptors above standard error that the program has or would get by execve(2).

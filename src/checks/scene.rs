@@ -11,7 +11,6 @@ use crate::lab::Lab;
 
 /// One step's container, held still.
 pub struct Scene<'s> {
-    pub step: &'static str,
     pub lab: &'s Lab,
     /// How to make more of it.
     pub recipe: &'s Recipe<'s>,

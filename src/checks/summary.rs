@@ -1,7 +1,6 @@
 //! The whole container at a glance: what is its own, what it shares with the host, by which step.
 
 use super::Scene;
-use crate::course::Step;
 
 /// One line of the summary.
 pub struct Part {
@@ -24,9 +23,8 @@ const KINDS: [(&str, &str, &str); 8] = [
     ("time", "part-clock", ""),
 ];
 
-/// Compares the two sides, kind by kind.
-pub fn summary(scene: &Scene) -> Vec<Part> {
-    let number = |slug: &str| Step::find(slug).map(|s| s.number);
+/// Compares the two sides, kind by kind. `number` gives the number of the step with a slug.
+pub fn summary(scene: &Scene, number: impl Fn(&str) -> Option<u32>) -> Vec<Part> {
     let layer = |key, slug: &str| {
         let own = scene.recipe.has(slug);
         Part { key, own, step: number(slug).filter(|_| own) }

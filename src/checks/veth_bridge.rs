@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Report, Scene};
+use super::{Fact, LabState, Memory, Report, Scene};
 use crate::container::{Container, Plan, Program, Stdio, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::icmp::ping;
@@ -242,4 +242,9 @@ fn plug(name: &Name, address: Ipv4Addr) -> Result<(), crate::kernel::netlink::Ne
     let up = LinkChange { up: Some(true), ..LinkChange::default() };
     let request = link_set(&mut socket.sequence, &device, &up);
     socket.send(&request).map(drop)
+}
+
+/// The lab's links, routes and tables.
+pub fn after(memory: &Memory, now: &LabState, report: &mut Report) -> Result<(), Fault> {
+    report.equal("lab-clean", memory.before.network(), now.network())
 }

@@ -2,7 +2,7 @@
 //! really made, in a lab, and taken back.
 
 use crate::checks::Check;
-use crate::container::recipe::Recipe;
+use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Program, create};
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
@@ -55,9 +55,9 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
 /// Makes the step's container and lets it go again. Limits are tried by the step that is about them.
 fn attempt(lab: &Lab, step: &Step) -> Result<(), Fault> {
     let wanted = |s: &&Step| s.number <= step.number && (s.slug != "cgroup-limit" || step.slug == s.slug);
-    let steps = STEPS.iter().filter(wanted).map(|s| s.slug).collect();
-    let recipe = Recipe::new(lab, steps, LIMITS, || files(lab, None))?;
-    let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), 2), lab, &mut Silence)?;
+    let layers = STEPS.iter().filter(wanted).map(|s| (s.slug, s.layer)).collect();
+    let recipe = Recipe::new(lab, layers, LIMITS, || files(lab, None))?;
+    let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), FIRST_SEAT), lab, &mut Silence)?;
     container.start(&mut Silence)?;
     container.end()
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
@@ -15,7 +14,7 @@ use super::Output;
 /// Prints a completion script on standard output.
 pub fn completions(shell: Shell) -> Result<i32, Fault> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "workshop", &mut script);
+    clap_complete::generate(shell, &mut Cli::definition(), "workshop", &mut script);
     io::Write::write_all(&mut io::stdout(), &script).map_err(Fault::output)?;
     Ok(0)
 }
@@ -23,7 +22,7 @@ pub fn completions(shell: Shell) -> Result<i32, Fault> {
 /// Writes `workshop.1` and a page for each subcommand.
 pub fn pages(out: &mut Output, dir: &Path) -> Result<i32, Fault> {
     fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
-    clap_mangen::generate_to(Cli::command(), dir)
+    clap_mangen::generate_to(Cli::definition(), dir)
         .doing(format!("write manual pages to {}", dir.display()))?;
     let count = fs::read_dir(dir).map(|entries| entries.count()).unwrap_or(0).to_string();
     out.note(&out.words.fill("man-written", &[("count", &count), ("dir", &dir.display().to_string())]))?;

@@ -12,7 +12,7 @@ mod tour;
 use std::io::{self, IsTerminal, Stdout};
 
 use crate::checks::Check;
-use crate::cli::{Cli, Command, Format, Global, StepOptions};
+use crate::cli::{Cli, Command, Format, Global};
 use crate::container::recipe::Files;
 use crate::course::Step;
 use crate::course::language::Lang;
@@ -117,19 +117,10 @@ impl Output {
 
 /// Runs the command and returns the exit status.
 pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
-    let named = |number: usize, options: StepOptions, out: &mut Output| {
-        step::run(out, &crate::course::STEPS[number - 1], &options)
-    };
     match cli.command {
         None if out.terminal => menu::run(out),
         None | Some(Command::List) => list::run(out),
         Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
-        Some(Command::UnsharePid(options)) => named(1, options, out),
-        Some(Command::MountProc(options)) => named(2, options, out),
-        Some(Command::PivotRoot(options)) => named(3, options, out),
-        Some(Command::CgroupLimit(options)) => named(4, options, out),
-        Some(Command::Overlay(options)) => named(5, options, out),
-        Some(Command::VethBridge(options)) => named(6, options, out),
         Some(Command::Tour(options)) => tour::run(out, &options),
         Some(Command::Run(options)) => run::run(out, options),
         Some(Command::Doctor) => doctor::run(out),

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use crate::cli::RunOptions;
 use crate::container::create;
-use crate::container::recipe::Recipe;
+use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::course::STEPS;
 use crate::fault::Fault;
 use crate::kernel::cgroup::Limits;
@@ -20,12 +20,12 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     let leave_out = |slug: &str| {
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
-    let steps = STEPS.iter().map(|s| s.slug).filter(|slug| !leave_out(slug)).collect();
+    let layers = STEPS.iter().filter(|s| !leave_out(s.slug)).map(|s| (s.slug, s.layer)).collect();
     let lab = enter_lab(limits.is_some())?;
     let rootfs = options.rootfs.as_deref();
-    let mut recipe = Recipe::new(&lab, steps, limits.unwrap_or(LIMITS), || files(&lab, rootfs))?;
-    recipe.hostname = options.hostname;
-    let mut plan = recipe.plan(recipe.exec(options.program), 2);
+    let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab, rootfs))?;
+    recipe.ingredients.hostname = options.hostname;
+    let mut plan = recipe.plan(recipe.exec(options.program), FIRST_SEAT);
     plan.init = options.init;
     plan.terminal = out.terminal && std::io::stderr().is_terminal();
     let mut container = create(plan, &lab, &mut Silence)?;

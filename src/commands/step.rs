@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use crate::checks::{self, Check, LabState, Report, Scene};
 use crate::cli::StepOptions;
-use crate::container::recipe::Recipe;
+use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Container, Exit, create};
 use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
@@ -63,20 +63,20 @@ pub fn tell(
 ) -> Result<Option<Exit>, Fault> {
     let before = LabState::read()?;
     let failed = out.tally.failed;
-    let steps = ground.steps.iter().chain([&step]).map(|s| s.slug).collect();
-    let recipe = Recipe::new(lab, steps, LIMITS, || files(lab, options.rootfs.as_deref()))?;
+    let layers = ground.steps.iter().chain([&step]).map(|s| (s.slug, s.layer)).collect();
+    let recipe = Recipe::new(lab, layers, LIMITS, || files(lab, options.rootfs.as_deref()))?;
     let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
     let (mut container, _held) = build(&recipe, options, &mut narrator)?;
     let told = narrator.seq;
     stop_if_asked(lab)?;
 
-    let scene = Scene { step: step.slug, lab, recipe: &recipe, container: &container, before: &before };
-    out.show.facts(&checks::facts(&scene)?, lesson).map_err(Fault::output)?;
+    let scene = Scene { lab, recipe: &recipe, container: &container, before: &before };
+    out.show.facts(&(step.facts)(&scene)?, lesson).map_err(Fault::output)?;
     if let Some(table) = lesson.table("files") {
         let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
         out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
     }
-    report(out, lab, step, lesson, |r| checks::during(&scene, r))?;
+    report(out, lab, step, lesson, |r| (step.checks)(&scene, r))?;
     if let Some(title) = lesson.heading("whole") {
         whole(out, title, &scene)?;
     }
@@ -95,7 +95,10 @@ pub fn tell(
     drop(container);
     // After a program's own output only what went wrong is worth a word.
     out.only_failures = options.has_program() && !options.shell;
-    report(out, lab, step, lesson, |r| checks::after(step.slug, lab, &memory, r))?;
+    report(out, lab, step, lesson, |r| {
+        (step.after)(&memory, &LabState::read()?, r)?;
+        checks::host_same(lab, r)
+    })?;
     if out.tally.failed == failed {
         Progress::read(&lab.folders.state).note(step.slug)?;
     }
@@ -148,10 +151,10 @@ fn build(
 ) -> Result<(Container, Option<OwnedFd>), Fault> {
     let program = if options.shell { shell(narrator.step) } else { options.program.clone() };
     if program.is_empty() {
-        let (container, held) = recipe.resident(2, narrator)?;
+        let (container, held) = recipe.resident(FIRST_SEAT, narrator)?;
         return Ok((container, Some(held)));
     }
-    let mut plan = recipe.plan(recipe.exec(program), 2);
+    let mut plan = recipe.plan(recipe.exec(program), FIRST_SEAT);
     plan.init = options.init;
     plan.terminal = narrator.out.terminal;
     if narrator.out.json {
@@ -195,7 +198,7 @@ fn stop_if_asked(lab: &Lab) -> Result<(), Fault> {
 /// Step 6's last word: the whole container, part by part.
 fn whole(out: &mut Output, title: &str, scene: &Scene) -> Result<(), Fault> {
     let words = out.words;
-    let rows: Vec<Vec<String>> = checks::summary(scene)
+    let rows: Vec<Vec<String>> = checks::summary(scene, |slug| Step::find(slug).map(|step| step.number))
         .iter()
         .map(|part| {
             let whose = if part.own { words.say("whole-own") } else { words.say("whole-shared") };

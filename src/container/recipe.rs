@@ -16,7 +16,7 @@ use crate::kernel::cgroup::Limits;
 use crate::kernel::told::{Listener, Silence};
 use crate::kernel::visit::hear;
 use crate::lab::Lab;
-use crate::layers::{CgroupLimit, Layer, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge};
+use crate::layers::{Ingredients, Maker};
 
 /// Where the container's files come from.
 pub enum Files {
@@ -36,63 +36,50 @@ impl Files {
     }
 }
 
+/// The seat of the container that is shown; 1 is the bridge's.
+pub const FIRST_SEAT: u8 = 2;
+
 /// How to make the containers of one step, as many as are needed.
 pub struct Recipe<'l> {
     pub lab: &'l Lab,
-    /// The steps whose layers it has, in order.
-    pub steps: Vec<&'static str>,
+    /// What layers it has, in order: the slugs of their steps, and how each is made.
+    layers: Vec<(&'static str, Maker)>,
     /// `None` before step 3, where the container still has the host's files.
     pub files: Option<Files>,
-    /// Steps 3 and 4 have no overlay yet: a copy of the files that may be written to.
-    pub copy: Option<PathBuf>,
-    pub limits: Limits,
-    pub hostname: String,
+    pub ingredients: Ingredients,
 }
 
 impl<'l> Recipe<'l> {
-    /// A recipe for the given steps. `files` is only asked for where a step needs them.
+    /// A recipe for the given layers. `files` is only asked for where one of them needs them.
     pub fn new(
         lab: &'l Lab,
-        steps: Vec<&'static str>,
+        layers: Vec<(&'static str, Maker)>,
         limits: Limits,
         files: impl FnOnce() -> Result<Files, Fault>,
     ) -> Result<Recipe<'l>, Fault> {
-        let has = |slug: &str| steps.contains(&slug);
+        let has = |slug: &str| layers.iter().any(|(layer, _)| *layer == slug);
         let files = if has("pivot-root") { Some(files()?) } else { None };
-        let copy = match &files {
-            Some(files) if !has("overlay") => Some(writable_copy(lab, files)?),
-            _ => None,
+        // Without an overlay it gets a copy of the files that may be written to.
+        let root = match &files {
+            Some(files) if !has("overlay") => writable_copy(lab, files)?,
+            _ => PathBuf::from("/"),
         };
-        Ok(Recipe { lab, steps, files, copy, limits, hostname: "box".into() })
+        let lowers = files.as_ref().map(Files::layers).unwrap_or_default();
+        let (hostname, rootless) = ("box".to_owned(), lab.rootless);
+        let ingredients = Ingredients { root, lowers, hostname, limits, rootless, seat: FIRST_SEAT };
+        Ok(Recipe { lab, layers, files, ingredients })
     }
 
     /// Whether the container has this step's layer.
     pub fn has(&self, slug: &str) -> bool {
-        self.steps.contains(&slug)
-    }
-
-    /// Fresh layers, in the order of their steps. This is the one place where a step's slug meets
-    /// its layer.
-    fn layers(&self, seat: u8) -> Vec<Box<dyn Layer>> {
-        let lowers = self.files.as_ref().map(Files::layers).unwrap_or_default();
-        let root = self.copy.clone().unwrap_or_default();
-        let make = |slug: &str| -> Option<Box<dyn Layer>> {
-            Some(match slug {
-                "unshare-pid" => Box::new(UnsharePid),
-                "mount-proc" => Box::new(MountProc),
-                "pivot-root" => Box::new(PivotRoot::new(root.clone(), &self.hostname)),
-                "cgroup-limit" => Box::new(CgroupLimit::new(self.limits)),
-                "overlay" => Box::new(Overlay::new(lowers.clone(), self.lab.rootless)),
-                "veth-bridge" => Box::new(VethBridge::new(Network::default(), seat)),
-                _ => return None,
-            })
-        };
-        self.steps.iter().filter_map(|slug| make(slug)).collect()
+        self.layers.iter().any(|(layer, _)| *layer == slug)
     }
 
     /// A plan for a container with these layers. `seat` tells containers on one network apart.
     pub fn plan<'p>(&self, program: Program<'p>, seat: u8) -> Plan<'p> {
-        Plan { layers: self.layers(seat), program, init: false, stdio: Stdio::default(), terminal: false }
+        let ingredients = Ingredients { seat, ..self.ingredients.clone() };
+        let layers = self.layers.iter().map(|(_, make)| make(&ingredients)).collect();
+        Plan { layers, program, init: false, stdio: Stdio::default(), terminal: false }
     }
 
     /// A program to run: the container's own environment comes with its own files.

@@ -149,6 +149,11 @@ impl Lesson {
     }
 }
 
+/// The line that says what a step adds, without reading the rest of its lesson: the paragraph below the title.
+pub fn adds(step: &Step, lang: Lang) -> &'static str {
+    text_of(step, lang).and_then(|text| text.split("\n\n").nth(1)).unwrap_or_default().trim()
+}
+
 fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
     LESSONS.get_file(format!("{}/{}.md", step.folder(), lang.code()))?.contents_utf8()
 }

@@ -6,24 +6,78 @@ pub mod markdown;
 pub mod progress;
 pub mod words;
 
+use crate::checks::{self, Fact, LabState, Memory, Report, Scene};
+use crate::fault::Fault;
+use crate::layers::{CgroupLimit, Maker, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge};
+
 #[cfg(test)]
 mod format;
 
 /// One step of the course. Number and slug never change once released.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Step {
     pub number: u32,
     pub slug: &'static str,
+    /// The layer that it adds.
+    pub layer: Maker,
+    /// What its container looks like from both sides.
+    pub facts: fn(&Scene) -> Result<Vec<Fact>, Fault>,
+    /// What it claims while its container is there.
+    pub checks: fn(&Scene, &mut Report) -> Result<(), Fault>,
+    /// What it claims when the container is gone.
+    pub after: fn(&Memory, &LabState, &mut Report) -> Result<(), Fault>,
 }
 
-/// Every step in order. A later step is added at the end, here and nowhere else.
+/// Every step in order. This is where a step is registered: a later one is added at the end, and the command
+/// line, the list, the menu, the tour and `doctor` know it.
 pub const STEPS: [Step; 6] = [
-    Step { number: 1, slug: "unshare-pid" },
-    Step { number: 2, slug: "mount-proc" },
-    Step { number: 3, slug: "pivot-root" },
-    Step { number: 4, slug: "cgroup-limit" },
-    Step { number: 5, slug: "overlay" },
-    Step { number: 6, slug: "veth-bridge" },
+    Step {
+        number: 1,
+        slug: "unshare-pid",
+        layer: |_| Box::new(UnsharePid),
+        facts: checks::unshare_pid::facts,
+        checks: checks::unshare_pid::checks,
+        after: checks::nothing_after,
+    },
+    Step {
+        number: 2,
+        slug: "mount-proc",
+        layer: |_| Box::new(MountProc),
+        facts: checks::mount_proc::facts,
+        checks: checks::mount_proc::checks,
+        after: checks::mount_proc::after,
+    },
+    Step {
+        number: 3,
+        slug: "pivot-root",
+        layer: |i| Box::new(PivotRoot::new(i.root.clone(), &i.hostname)),
+        facts: checks::pivot_root::facts,
+        checks: checks::pivot_root::checks,
+        after: checks::mount_proc::after,
+    },
+    Step {
+        number: 4,
+        slug: "cgroup-limit",
+        layer: |i| Box::new(CgroupLimit::new(i.limits)),
+        facts: checks::cgroup_limit::facts,
+        checks: checks::cgroup_limit::checks,
+        after: checks::cgroup_limit::after,
+    },
+    Step {
+        number: 5,
+        slug: "overlay",
+        layer: |i| Box::new(Overlay::new(i.lowers.clone(), i.rootless)),
+        facts: checks::overlay::facts,
+        checks: checks::overlay::checks,
+        after: checks::nothing_after,
+    },
+    Step {
+        number: 6,
+        slug: "veth-bridge",
+        layer: |i| Box::new(VethBridge::new(Network::default(), i.seat)),
+        facts: checks::veth_bridge::facts,
+        checks: checks::veth_bridge::checks,
+        after: checks::veth_bridge::after,
+    },
 ];
 
 impl Step {

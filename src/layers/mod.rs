@@ -24,7 +24,7 @@ pub use veth_bridge::{Network, VethBridge};
 use crate::container::undo::Undos;
 use crate::fault::Fault;
 use crate::kernel::caller::Caller;
-use crate::kernel::cgroup::Group;
+use crate::kernel::cgroup::{Group, Limits};
 use crate::lab::Lab;
 
 /// One part of a container: what one step of the course adds.
@@ -62,6 +62,24 @@ pub trait Layer {
         Ok(())
     }
 }
+
+/// What layers are made of.
+#[derive(Clone, Debug)]
+pub struct Ingredients {
+    /// The directory that becomes `/`, where no overlay does.
+    pub root: PathBuf,
+    /// The image's layers, lowest first.
+    pub lowers: Vec<PathBuf>,
+    pub hostname: String,
+    pub limits: Limits,
+    /// Whether all of it happens in a user namespace.
+    pub rootless: bool,
+    /// The container's number on its network, which gives it an address: 2 to 254.
+    pub seat: u8,
+}
+
+/// Makes one step's layer.
+pub type Maker = fn(&Ingredients) -> Box<dyn Layer>;
 
 /// The order in which a container is set up from inside, whichever layers it has.
 ///
