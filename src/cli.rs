@@ -30,7 +30,8 @@ impl Cli {
     pub fn definition() -> clap::Command {
         STEPS.iter().fold(Cli::command(), |cli, step| {
             let about = format!("Step {}: {}", step.number, lesson::adds(step, Lang::En));
-            let named = clap::Command::new(step.slug).about(about).display_order(STEP_ORDER + step.number as usize);
+            let named =
+                clap::Command::new(step.slug).about(about).display_order(STEP_ORDER + step.number as usize);
             cli.subcommand(StepOptions::augment_args(named))
         })
     }

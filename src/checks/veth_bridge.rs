@@ -9,6 +9,7 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, LabState, Memory, Report, Scene};
+use crate::container::undo::Reversal;
 use crate::container::{Container, Plan, Program, Stdio, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::icmp::ping;
@@ -20,6 +21,9 @@ use crate::layers::{Layer, Link, UnsharePid};
 
 /// The port that two containers listen on at once.
 const PORT: u16 = 8080;
+
+/// The lab's end of the cable to the third network.
+const TO_WORLD: &str = "to-world";
 
 /// How long a packet may take on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -158,6 +162,15 @@ struct World {
     _held: OwnedFd,
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // The kernel takes a namespace and its links apart some time after its last process.
+        // What could not be removed shows in the check on what is left in the lab.
+        let _ = self.container.end();
+        let _ = Reversal::Link(TO_WORLD.into()).carry_out();
+    }
+}
+
 impl World {
     fn make(scene: &Scene, lab: Ipv4Addr, world: Ipv4Addr) -> Result<World, Fault> {
         let (stdio, held) = Stdio::quiet()?;
@@ -175,7 +188,7 @@ impl World {
         let path = format!("/proc/{}/ns/net", container.pid);
         let netns = std::fs::File::open(&path).doing(format!("open {path}"))?;
         let cable = || {
-            let (near, far) = (Name::new("to-world")?, Name::new("world")?);
+            let (near, far) = (Name::new(TO_WORLD)?, Name::new("world")?);
             let mut socket = NetlinkSocket::open(Family::Route)?;
             let peer = Peer { name: &far, netns: Some(NetNs::Fd(netns.as_fd())) };
             let request = route::veth(&mut socket.sequence, &near, &peer);

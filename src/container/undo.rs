@@ -65,7 +65,8 @@ impl Undos {
 }
 
 impl Reversal {
-    fn carry_out(&self) -> Result<(), Fault> {
+    /// Takes the thing back. What is already gone is fine.
+    pub fn carry_out(&self) -> Result<(), Fault> {
         match self {
             Reversal::Outside(undo) => undo.carry_out(),
             Reversal::Tree(dir) => match fs::remove_dir_all(dir) {

@@ -77,7 +77,8 @@ pub struct Place {
 pub fn place() -> &'static Place {
     static PLACE: OnceLock<Place> = OnceLock::new();
     PLACE.get_or_init(|| {
-        let dir = tempfile::Builder::new().prefix("workshop-test-").tempdir().expect("a directory in /tmp").keep();
+        let dir =
+            tempfile::Builder::new().prefix("workshop-test-").tempdir().expect("a directory in /tmp").keep();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("open it to others");
         let program = dir.join("workshop");
         fs::copy(env!("CARGO_BIN_EXE_workshop"), &program).expect("copy the program");
