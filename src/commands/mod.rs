@@ -10,6 +10,7 @@ mod step;
 mod tour;
 
 use std::io::{self, IsTerminal, Stdout};
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::checks::Check;
 use crate::cli::{Cli, Command, Format, Global};
@@ -96,6 +97,12 @@ impl Output {
             return Ok(());
         }
         self.show.check(check, lesson).map_err(Fault::output)
+    }
+
+    /// In place of a program's standard output: JSON has ours to itself, so it gets standard error.
+    pub fn program_stdout(&self) -> Result<Option<OwnedFd>, Fault> {
+        let errors = || io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error");
+        self.json.then(errors).transpose()
     }
 
     pub fn note(&mut self, text: &str) -> Result<(), Fault> {

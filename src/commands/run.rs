@@ -27,6 +27,7 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     recipe.ingredients.hostname = options.hostname;
     let mut plan = recipe.plan(recipe.exec(options.program), FIRST_SEAT);
     plan.init = options.init;
+    plan.stdio.stdout = out.program_stdout()?;
     plan.terminal = out.terminal && std::io::stderr().is_terminal();
     let mut container = create(plan, &lab, &mut Silence)?;
     container.start(&mut Silence)?;
@@ -47,9 +48,9 @@ fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {
         pids: pids
             .as_deref()
             .map_or(Ok(1 << 20), |v| v.parse().ok().filter(|n| *n >= 1).ok_or_else(|| bad("bad-pids", v)))?,
-        cpus: cpus
-            .as_deref()
-            .map_or(Ok(all), |v| v.parse().ok().filter(|n| *n >= 0.01).ok_or_else(|| bad("bad-cpus", v)))?,
+        cpus: cpus.as_deref().map_or(Ok(all), |v| {
+            v.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.01).ok_or_else(|| bad("bad-cpus", v))
+        })?,
     }))
 }
 

@@ -2,7 +2,7 @@
 //! shown from both sides, and checked.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use crate::checks::{self, Check, LabState, Report, Scene};
 use crate::cli::StepOptions;
@@ -11,7 +11,7 @@ use crate::container::{Container, Exit, create};
 use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
 use crate::course::{STEPS, Step};
-use crate::fault::{Doing, Fault};
+use crate::fault::Fault;
 use crate::kernel::cgroup;
 use crate::kernel::told::{Call, Listener};
 use crate::lab::Lab;
@@ -157,11 +157,7 @@ fn build(
     let mut plan = recipe.plan(recipe.exec(program), FIRST_SEAT);
     plan.init = options.init;
     plan.terminal = narrator.out.terminal;
-    if narrator.out.json {
-        // JSON has standard output to itself.
-        plan.stdio.stdout =
-            Some(io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error")?);
-    }
+    plan.stdio.stdout = narrator.out.program_stdout()?;
     Ok((create(plan, recipe.lab, narrator)?, None))
 }
 
