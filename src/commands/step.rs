@@ -61,10 +61,11 @@ pub fn tell(
     ground: &Ground,
     options: &StepOptions,
 ) -> Result<Option<Exit>, Fault> {
-    let before = LabState::read()?;
     let failed = out.tally.failed;
     let layers = ground.steps.iter().chain([&step]).map(|s| (s.slug, s.layer)).collect();
     let recipe = Recipe::new(lab, layers, LIMITS, || files(lab, options.rootfs.as_deref()))?;
+    // Only now: the learner's own root filesystem is lent to the container by a mount of the lab's.
+    let before = LabState::read()?;
     let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
     let (mut container, _held) = build(&recipe, options, &mut narrator)?;
     let told = narrator.seq;
