@@ -141,7 +141,8 @@ impl CgroupLimit {
             inside.calls.mount("view", Some(Path::new(fstype)), &dir, Some(fstype), sealed, data)?;
         }
         let seal = MsFlags::MS_REMOUNT | sealed;
-        inside.calls.mount("view-dir", tmpfs, &top, Some("tmpfs"), seal, None)
+        // The kernel looks at neither source nor type then (mount(2), "Remounting an existing mount").
+        inside.calls.mount("view-dir", None, &top, None, seal, None)
     }
 }
 
