@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, LabState, Memory, Report, Scene};
 use crate::container::undo::Reversal;
-use crate::container::{Container, Plan, Program, Stdio, create};
+use crate::container::{Container, Plan, Program, Stdio, Tty, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::icmp::ping;
 use crate::kernel::netlink::facts as net;
@@ -181,7 +181,7 @@ impl World {
             0
         };
         let plan =
-            Plan { layers, program: Program::Call(Box::new(wait)), init: false, stdio, terminal: false };
+            Plan { layers, program: Program::Call(Box::new(wait)), init: false, stdio, tty: Tty::Unused };
         let mut container = create(plan, scene.lab, &mut Silence)?;
         container.start(&mut Silence)?;
         // By an open file: whatever becomes of the PID, this is the namespace that is meant.

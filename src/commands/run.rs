@@ -1,10 +1,8 @@
 //! `workshop run`: the finished container as a tool. The same walk as the steps', with nobody listening.
 
-use std::io::IsTerminal;
-
 use crate::cli::RunOptions;
-use crate::container::create;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
+use crate::container::{Tty, create};
 use crate::course::STEPS;
 use crate::fault::Fault;
 use crate::kernel::cgroup::Limits;
@@ -25,10 +23,11 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     let rootfs = options.rootfs.as_deref();
     let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab, rootfs))?;
     recipe.ingredients.hostname = options.hostname;
+    let tty = Tty::of(&options.program);
     let mut plan = recipe.plan(recipe.exec(options.program), FIRST_SEAT);
     plan.init = options.init;
     plan.stdio.stdout = out.program_stdout()?;
-    plan.terminal = out.terminal && std::io::stderr().is_terminal();
+    plan.tty = tty;
     let mut container = create(plan, &lab, &mut Silence)?;
     container.start(&mut Silence)?;
     let exit = container.wait(&lab.signals)?;

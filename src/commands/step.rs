@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use crate::checks::{self, Check, LabState, Report, Scene};
 use crate::cli::StepOptions;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Container, Exit, create};
+use crate::container::{Container, Exit, Tty, create};
 use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
 use crate::course::{STEPS, Step};
@@ -39,7 +39,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     }
     match exit {
         // The program's own words come last, and so does its status.
-        Some(exit) if !options.shell => {
+        Some(exit) if !options.shell || matches!(exit, Exit::Signal(_)) => {
             if out.json {
                 out.done()?;
             }
@@ -155,9 +155,10 @@ fn build(
         let (container, held) = recipe.resident(FIRST_SEAT, narrator)?;
         return Ok((container, Some(held)));
     }
+    let tty = if options.shell { Tty::OwnJob } else { Tty::of(&program) };
     let mut plan = recipe.plan(recipe.exec(program), FIRST_SEAT);
     plan.init = options.init;
-    plan.terminal = narrator.out.terminal;
+    plan.tty = tty;
     plan.stdio.stdout = narrator.out.program_stdout()?;
     Ok((create(plan, recipe.lab, narrator)?, None))
 }

@@ -3,7 +3,7 @@
 
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, Pid, fork, getpgid, getpgrp};
 
 use super::Plan;
 use super::message::{Channel, FromInside};
@@ -38,17 +38,28 @@ pub fn run(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
 /// PID 1's two duties, until the program is done.
 fn serve(program: Pid, all: &SigSet) -> i32 {
     loop {
-        match all.wait() {
-            Ok(Signal::SIGCHLD) => {
+        match wait_for_signal(all) {
+            Some((Signal::SIGCHLD, _)) => {
                 if let Some(status) = reap(program) {
                     return status;
                 }
             }
+            // A key on the terminal has reached the program already, unless it left our process group.
+            Some((_, true)) if getpgid(Some(program)) == Ok(getpgrp()) => {}
             // The program may be gone by now; its end is in the next SIGCHLD.
-            Ok(signal) => drop(kill(program, signal)),
-            Err(_) => {}
+            Some((signal, _)) => drop(kill(program, signal)),
+            None => {}
         }
     }
+}
+
+/// sigwaitinfo(2): the next signal, and whether a key on the terminal sent it.
+fn wait_for_signal(all: &SigSet) -> Option<(Signal, bool)> {
+    // SAFETY: a structure of integers, which the call fills.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of the right types.
+    let number = unsafe { libc::sigwaitinfo(all.as_ref(), &mut info) };
+    Signal::try_from(number).ok().map(|signal| (signal, info.si_code == libc::SI_KERNEL))
 }
 
 /// Reaps every child that has ended, ours and adopted; the program's status if it is among them.

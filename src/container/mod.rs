@@ -4,6 +4,7 @@ mod init;
 mod message;
 mod program;
 pub mod recipe;
+mod terminal;
 pub mod undo;
 mod walk;
 
@@ -14,16 +15,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid, getpgrp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use program::{Program, Stdio};
+pub use terminal::Tty;
 pub use walk::create;
 
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
-use crate::kernel::signals::{ENDING, Signals};
+use crate::kernel::signals::{self, ENDING, Sent, Signals};
 use crate::kernel::told::{Call, Listener};
 use crate::kernel::visit::{settle, visit};
 use crate::layers::{Layer, Made};
@@ -36,8 +38,7 @@ pub struct Plan<'p> {
     /// Run the program under a small init, as `docker run --init` does.
     pub init: bool,
     pub stdio: Stdio,
-    /// Make the program the terminal's foreground job.
-    pub terminal: bool,
+    pub tty: Tty,
 }
 
 /// How a container ended.
@@ -71,7 +72,8 @@ pub struct Container {
     becoming: Option<Call>,
     undo: undo::Undos,
     exit: Option<Exit>,
-    terminal: bool,
+    /// Ours, if it was lent to the program.
+    terminal: Option<terminal::Terminal>,
 }
 
 impl Container {
@@ -116,17 +118,8 @@ impl Container {
     pub fn wait(&mut self, signals: &Signals) -> Result<Exit, Fault> {
         let mut ended_by = None;
         while !self.over(None, Some(signals))? {
-            while let Some(signal) = signals.next() {
-                let ending = ENDING.contains(&signal);
-                if ending && (ended_by.is_some() || !process::takes_signal(self.pid, signal)) {
-                    ended_by = Some(signal);
-                    self.signal(libc::SIGKILL)?;
-                } else {
-                    self.signal(signal)?;
-                    if signal == libc::SIGTERM {
-                        ended_by = Some(signal);
-                    }
-                }
+            while let Some(sent) = signals.next() {
+                self.pass_on(sent, &mut ended_by)?;
             }
         }
         let exit = self.reap()?;
@@ -134,6 +127,35 @@ impl Container {
             (Exit::Signal(libc::SIGKILL), Some(signal)) => Exit::Signal(signal),
             (exit, _) => exit,
         })
+    }
+
+    /// Passes one signal on. `ended_by` is the one that ends the container, once there is one.
+    fn pass_on(&self, sent: Sent, ended_by: &mut Option<i32>) -> Result<(), Fault> {
+        let Sent { signal, by_terminal } = sent;
+        if signal == libc::SIGTSTP {
+            return self.stop_with_us();
+        }
+        // A key reached the program too, unless that left our process group.
+        let by_key = by_terminal && getpgid(Some(self.pid)) == Ok(getpgrp());
+        if by_key && process::ignores_signal(self.pid, signal) {
+            return Ok(());
+        }
+        if ENDING.contains(&signal) && (ended_by.is_some() || !process::takes_signal(self.pid, signal)) {
+            *ended_by = Some(signal);
+            return self.signal(libc::SIGKILL);
+        }
+        if signal == libc::SIGTERM {
+            *ended_by = Some(signal);
+        }
+        if by_key { Ok(()) } else { self.signal(signal) }
+    }
+
+    /// Ctrl-Z stops our job. PID 1 of a namespace ignores that signal as it does others, so it is stopped
+    /// with one that it can't ignore, and goes on when we do.
+    fn stop_with_us(&self) -> Result<(), Fault> {
+        self.signal(libc::SIGSTOP)?;
+        signals::stop();
+        self.signal(libc::SIGCONT)
     }
 
     /// Waits for the end without passing signals on; `None` if it does not come in time.
@@ -168,8 +190,8 @@ impl Container {
             self.signal(libc::SIGKILL)?;
             self.reap()?;
         }
-        if std::mem::take(&mut self.terminal) {
-            take_terminal_back();
+        if let Some(terminal) = self.terminal.take() {
+            terminal.take_back();
         }
         self.undo.carry_out()
     }
@@ -211,9 +233,4 @@ impl Drop for Container {
         // On the way out after another fault: that one is told, and the ledger still knows.
         let _ = self.end();
     }
-}
-
-/// Makes our own process group the terminal's foreground job again.
-fn take_terminal_back() {
-    let _ = nix::unistd::tcsetpgrp(std::io::stdin(), nix::unistd::getpgrp());
 }

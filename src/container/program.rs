@@ -2,14 +2,13 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
 
-use super::Plan;
 use super::message::{Channel, FromInside, Upward};
+use super::{Plan, Tty};
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, Unresolved, explain_exec};
 use crate::kernel::caller::Caller;
@@ -65,12 +64,11 @@ pub fn become_it(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i
     status
 }
 
-/// Standard streams, terminal, signals and descriptors as a program expects them.
+/// Standard streams, terminal and signals as a program expects them.
 fn settle(plan: &mut Plan) -> Result<(), Fault> {
-    if plan.terminal {
-        // A job of its own, in the foreground: Ctrl-C and Ctrl-Z are for it alone.
+    if plan.tty == Tty::OwnJob {
         setpgid(getpid(), getpid()).doing("setpgid")?;
-        tcsetpgrp(io::stdin(), getpid()).doing("tcsetpgrp")?;
+        tcsetpgrp(std::io::stdin(), getpid()).doing("tcsetpgrp")?;
     }
     if let Some(fd) = &plan.stdio.stdin {
         nix::unistd::dup2_stdin(fd.as_fd()).doing("dup2")?;

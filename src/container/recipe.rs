@@ -9,7 +9,7 @@ use nix::mount::{MsFlags, mount};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Container, Exit, Plan, Program, Stdio, create};
+use super::{Container, Exit, Plan, Program, Stdio, Tty, create};
 use crate::fault::{Doing, Fault};
 use crate::image::Image;
 use crate::kernel::cgroup::Limits;
@@ -79,7 +79,7 @@ impl<'l> Recipe<'l> {
     pub fn plan<'p>(&self, program: Program<'p>, seat: u8) -> Plan<'p> {
         let ingredients = Ingredients { seat, ..self.ingredients.clone() };
         let layers = self.layers.iter().map(|(_, make)| make(&ingredients)).collect();
-        Plan { layers, program, init: false, stdio: Stdio::default(), terminal: false }
+        Plan { layers, program, init: false, stdio: Stdio::default(), tty: Tty::Unused }
     }
 
     /// A program to run: the container's own environment comes with its own files.

@@ -20,6 +20,7 @@ use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
 use super::message::{Channel, FromInside, Upward};
+use super::terminal::{Terminal, Tty};
 use super::undo::Undos;
 use super::{Container, Plan, init, program};
 use crate::fault::{Doing, Fault};
@@ -40,12 +41,15 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
     let (ours, theirs) = Channel::pair()?;
     let later: CloneFlags = plan.layers.iter().map(|l| l.later_namespaces()).collect();
     let namespaces = namespaces(&plan) | later;
+    let terminal = Terminal::lend(plan.tty);
+    if terminal.is_none() {
+        plan.tty = Tty::Unused;
+    }
 
     match prepare_and_clone(&mut plan, lab, number, &mut undo, &mut made, listener) {
         Ok(Some(pid)) => {
             drop(theirs);
             let pidfd = pidfd_open(pid)?;
-            let terminal = plan.terminal;
             let mut container = Container {
                 pid,
                 pidfd,

@@ -64,14 +64,20 @@ pub fn pids(proc: &Path) -> Vec<i32> {
 /// Whether a signal would do anything to a namespace's PID 1: it gets only what it has a handler for,
 /// or waits for while it is blocked (pid_namespaces(7)).
 pub fn takes_signal(pid: Pid, signal: i32) -> bool {
-    let bit = 1u64 << (signal - 1);
     let pid = pid.to_string();
-    let masked = ["SigCgt", "SigBlk"].iter().any(|mask| {
-        status(Path::new("/proc"), &pid, mask)
-            .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
-            .is_some_and(|mask| mask & bit != 0)
-    });
-    masked || waits_for_signals(&pid)
+    ["SigCgt", "SigBlk"].iter().any(|mask| in_mask(&pid, mask, signal)) || waits_for_signals(&pid)
+}
+
+/// Whether a process chose to ignore a signal.
+pub fn ignores_signal(pid: Pid, signal: i32) -> bool {
+    in_mask(&pid.to_string(), "SigIgn", signal)
+}
+
+/// Whether a signal is in one of the masks of `/proc/PID/status` (proc_pid_status(5)).
+fn in_mask(pid: &str, mask: &str, signal: i32) -> bool {
+    status(Path::new("/proc"), pid, mask)
+        .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
+        .is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
 /// Whether a thread is in sigwait(3) or its kin. While it is, the kernel takes the awaited signals out of

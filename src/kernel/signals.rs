@@ -3,11 +3,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, raise, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// The signals that are passed on to the container's program.
-const PASSED_ON: [Signal; 7] = [
+/// The signals that we take: those that are passed on to the container's program, and Ctrl-Z's.
+const TAKEN: [Signal; 8] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -15,10 +15,19 @@ const PASSED_ON: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGWINCH,
+    Signal::SIGTSTP,
 ];
 
 /// The signals that ask a program to end.
 pub const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// A signal that has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    pub signal: i32,
+    /// A key on the terminal sent it (`SI_KERNEL`, sigaction(2)), to every process of the foreground job.
+    pub by_terminal: bool,
+}
 
 /// The workshop's inbox.
 pub struct Signals(SignalFd);
@@ -27,22 +36,30 @@ impl Signals {
     /// Blocks the signals and opens the inbox.
     pub fn take() -> nix::Result<Signals> {
         let mut set = SigSet::empty();
-        PASSED_ON.iter().for_each(|s| set.add(*s));
+        TAKEN.iter().for_each(|s| set.add(*s));
         set.thread_block()?;
-        // Giving the terminal to a container puts us in the background. Taking it back from there
-        // would stop us (SIGTTOU, credentials of tcsetpgrp(3)).
+        // A shell in the container that takes the terminal puts us in the background. Taking it back
+        // from there would stop us (SIGTTOU, tcsetpgrp(3)).
         SigSet::from(Signal::SIGTTOU).thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
     }
 
     /// The next signal that has come, if any.
-    pub fn next(&self) -> Option<i32> {
-        self.0.read_signal().ok().flatten().map(|info| info.ssi_signo as i32)
+    pub fn next(&self) -> Option<Sent> {
+        let info = self.0.read_signal().ok().flatten()?;
+        Some(Sent { signal: info.ssi_signo as i32, by_terminal: info.ssi_code == libc::SI_KERNEL })
     }
 
-    /// The next signal that asks us to end, if any has come.
+    /// The next signal that asks us to end, if any has come. Ctrl-Z is heeded on the way.
     pub fn end_asked(&self) -> Option<i32> {
-        std::iter::from_fn(|| self.next()).find(|s| ENDING.contains(s))
+        std::iter::from_fn(|| self.next())
+            .map(|sent| sent.signal)
+            .inspect(|signal| {
+                if *signal == libc::SIGTSTP {
+                    stop();
+                }
+            })
+            .find(|signal| ENDING.contains(signal))
     }
 }
 
@@ -50,6 +67,15 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Stops us as Ctrl-Z does, and returns when we are continued. The signal's own action is used, since
+/// the kernel leaves it out where no shell could continue us (an orphaned process group, setpgid(2)).
+pub fn stop() {
+    let set = SigSet::from(Signal::SIGTSTP);
+    let _ = raise(Signal::SIGTSTP);
+    let _ = set.thread_unblock();
+    let _ = set.thread_block();
 }
 
 /// Puts signals back to how a program expects them: nothing blocked, nothing ignored. (The Rust
