@@ -14,10 +14,9 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let mut rows = Vec::new();
     for step in &STEPS {
         let lesson = Lesson::load(step, out.lang);
-        if out.json {
-            out.show.step(step, &lesson, &step.builds_on()).map_err(Fault::output)?;
-        }
-        let done = if progress.is_done(step.slug) { out.words.say("menu-done") } else { "" };
+        let is_done = progress.is_done(step.slug);
+        out.show.listed(step, &lesson, is_done).map_err(Fault::output)?;
+        let done = if is_done { out.words.say("menu-done") } else { "" };
         rows.push(vec![step.number.to_string(), step.slug.into(), lesson.adds().into(), done.into()]);
     }
     let words = out.words;

@@ -14,6 +14,13 @@ pub struct Json<W: Write> {
     out: W,
 }
 
+/// What `workshop list` says of a step beyond its name.
+#[derive(Serialize)]
+struct Listed<'a> {
+    adds: &'a str,
+    done: bool,
+}
+
 /// An event as it is written. The field `event` comes first and has the name of the variant.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -23,6 +30,9 @@ enum Event<'a> {
         slug: &'a str,
         title: &'a str,
         builds_on: Vec<&'a str>,
+        /// What a listed step adds, and whether it is done.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        listed: Option<Listed<'a>>,
     },
     Call {
         seq: u32,
@@ -73,10 +83,27 @@ impl<W: Write> Json<W> {
     }
 }
 
+impl<W: Write> Json<W> {
+    fn write_step(
+        &mut self,
+        step: &Step,
+        lesson: &Lesson,
+        builds_on: &[&Step],
+        listed: Option<Listed>,
+    ) -> io::Result<()> {
+        let builds_on = builds_on.iter().map(|step| step.slug).collect();
+        let (number, slug, title) = (step.number, step.slug, lesson.title());
+        self.write(&Event::Step { number, slug, title, builds_on, listed })
+    }
+}
+
 impl<W: Write> Renderer for Json<W> {
     fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()> {
-        let builds_on = builds_on.iter().map(|step| step.slug).collect();
-        self.write(&Event::Step { number: step.number, slug: step.slug, title: lesson.title(), builds_on })
+        self.write_step(step, lesson, builds_on, None)
+    }
+
+    fn listed(&mut self, step: &Step, lesson: &Lesson, done: bool) -> io::Result<()> {
+        self.write_step(step, lesson, &step.builds_on(), Some(Listed { adds: lesson.adds(), done }))
     }
 
     fn about(&mut self, _: &Call, _: &Lesson) -> io::Result<()> {

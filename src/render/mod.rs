@@ -43,6 +43,8 @@ pub struct Tally {
 pub trait Renderer {
     /// A step begins.
     fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()>;
+    /// A step in the list of all. People see it in a table instead.
+    fn listed(&mut self, step: &Step, lesson: &Lesson, done: bool) -> io::Result<()>;
     /// A call is about to be made and waits for the reader. Prints the invitation to go on, but does not wait.
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()>;
     /// A call was made, the `seq`th of the run. `lesson` is that of the call's step.

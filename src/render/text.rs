@@ -171,6 +171,10 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&lines)
     }
 
+    fn listed(&mut self, _: &Step, _: &Lesson, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()> {
         let style = self.style;
         let layout = Layout { style: &style };
