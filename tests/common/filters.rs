@@ -1,0 +1,105 @@
+//! What differs from host to host and from run to run, so that two runs can be compared.
+
+use std::sync::OnceLock;
+
+use regex::Regex;
+
+/// Patterns and what takes their place, in the order in which they are applied.
+const PATTERNS: [(&str, &str); 40] = [
+    // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
+    (r#"/[^\s"=,:]*/\.cache/workshop/images/layers/sha256-[0-9a-f]{64}"#, "[layer]"),
+    (r"…[0-9a-f]{20,},", "…[layer],"),
+    (r#"/[^\s"=,:]*/\.cache/workshop"#, "[cache]"),
+    (r"\b(rootfs|box|upper|work)-\d+", "$1-[n]"),
+    (r#"/sys/fs/cgroup/(memory|pids|cpu)?[^\s"]*workshop-\d+-\d+"#, "/sys/fs/cgroup/$1/[group]"),
+    (r#"[…/][^\s"]*workshop-\d+-\d+|…[^\s"]*\d-\d+"#, "…/[group]"),
+    (r"cpu,cpuacct", "cpu"),
+    // Where an ordinary user could not make a group. How long that is decides where the lines break.
+    (r#"in /sys/fs/cgroup/[^\s"]*\.","#, r#"in [group].","#),
+    (
+        r"(?s)( Built without step 4, cgroup-limit:| 4단계\(cgroup-limit\) 없이 만들었습니다:).*?\n\n",
+        "$1 [reason]\n\n",
+    ),
+    (r"(?s)\s+/sys/fs/cgroup/[^\[\s]*(?:\.|\s아래에.{0,30}?)\n (The|여기서는)", " [group]\n $1"),
+    // Calls: PIDs, descriptors, the environment. Where limits are v2, the group is an argument of clone3.
+    (r#"("name":"(?:clone3|socket)".*?"result":")\d+"#, "$1[n]"),
+    (r"((?:clone3|socket) .* = )\d+", "$1[n]"),
+    (r#"("name":"(?:write|sendto)","args":\[")\d+"#, "$1[fd]"),
+    (r"(\|(?:\n +[│┃] +)?CLONE_INTO_CGROUP)", ""),
+    (r", cgroup=\d+\}", "}"),
+    (r#""\\"(?:/usr)?/bin/sh\\"""#, r#""\"/bin/sh\"""#),
+    (r"0x[0-9a-f]+ /\* \d+ vars \*/", "0x[pointer] /* [n] vars */"),
+    (r"netns \d+", "netns [pid]"),
+    (r"(IFLA_MASTER\}, )\d+", "$1[index]"),
+    (r"(IFLA_NET_NS_PID\}, )\d+", "$1[pid]"),
+    (r"(\[(?:n|pid|group)\]\S*(?: \d+| addrgenmode)?) +(= )", "$1  $2"),
+    // Whether these fit on one line is a matter of how long a PID is.
+    (r"(\[group\]/\S+)  (= \d+)\n +[│┃] +(\d+)\n", "$1 $3  $2\n"),
+    (r"(netns \[pid\])(?: addrgenmode)?  (= \d+)\n +[│┃] +(?:addrgenmode )?none", "$1 addrgenmode none  $2"),
+    // Facts and what checks saw.
+    (r"([a-z]+):\[\d+\]", "$1:[inode]"),
+    (r"inode \d+ on [^\s\x22]+(  |\x22,\x22inside)", "inode [n] on [type]$1"),
+    (r"\bdevice \d+:\d+", "device [device]"),
+    (r"\d+ outside as before", "[n] outside as before"),
+    (r#""\d+ 2 1""#, r#""[pid] 2 1""#),
+    (r"\b\d+ mounts, \d+ links, \d+ routes", "[n] mounts, [n] links, [n] routes"),
+    (r#""\d+, \d+, \d+""#, r#""[n], [n], [n]""#),
+    (r"\b[0-9a-f]{12}\b", "[digest]"),
+    (r"\d+\.\d MB", "[size]"),
+    (r"\d+ bytes in", "[size] in"),
+    // Rows of facts in JSON: those that are counts, and those whose outside is the host's own word.
+    (r#"("name":"(?:nspid|pid|mounts|processes|home|devices)","outside":")\d+"#, "$1[n]"),
+    (r#"("name":"(?:mounts|processes)","outside":"\[n\]","inside":")(?:[013-9]|\d\d+)""#, r#"$1[n]""#),
+    (r#"("outside":"\[n\]","inside":")\d+ 1""#, r#"$1[pid] 1""#),
+    (r#"("name":"(?:first|hostname|proc|root)","outside":")[^"\[]+""#, r#"$1[host's]""#),
+    (r#"("name":"proc","outside":"\[host's\]","inside":")[\d:]+"#, "$1[device]"),
+    (r#""seconds":[0-9.e-]+"#, r#""seconds":[s]"#),
+    (r" \d+\.\d ?(s|초)\n", " [s] $1\n"),
+];
+
+/// The same for rows of the text's table of facts, once its columns are two spaces apart.
+const ROWS: [(&str, &str); 8] = [
+    (r"(?m)^( (?:/home|/dev|ps ax|echo \$\$))  \d+  (0|1|2|13)$", "$1  [n]  $2"),
+    (r"(?m)^( NSpid)  \d+  \d+ 1$", "$1  [n]  [n] 1"),
+    // Two counts of one thing at two moments: whether they are the same is no matter.
+    (r"(?m)^(.+)  \d+  \d+(  .+)?$", "$1  [n]  [n]"),
+    (r"(?m)^(.+)  \d+:\d+  \d+:\d+$", "$1  [device]  [device]"),
+    (r"(?m)^(.+)  \S+  box(?:  .+)?$", "$1  [host's]  box"),
+    (r"(?m)^(.+?)  .+?  sh(?:  .+)?$", "$1  [host's]  sh"),
+    (r"(?m)^(.+)  \S+  overlay(?:  .+)?$", "$1  [host's]  overlay"),
+    (r"(?m)^(.+\S)  +(\S)", "$1  $2"),
+];
+
+/// All patterns: those above and the kernel's release.
+pub fn filters() -> &'static [(Regex, String)] {
+    static FILTERS: OnceLock<Vec<(Regex, String)>> = OnceLock::new();
+    FILTERS.get_or_init(|| {
+        let uname = nix::sys::utsname::uname().expect("uname");
+        let release = regex::escape(&uname.release().to_string_lossy());
+        let all = PATTERNS.into_iter().chain([(release.as_str(), "[release]")]);
+        all.map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with.to_string())).collect()
+    })
+}
+
+/// What a run said, without what differs.
+pub fn masked(text: &str) -> String {
+    let apply = |text: String, (pattern, with): &(Regex, String)| {
+        pattern.replace_all(&text, with.as_str()).into_owned()
+    };
+    filters().iter().fold(text.to_string(), apply)
+}
+
+/// The table of facts with its columns two spaces apart, since their widths are those of the values.
+pub fn even_columns(text: &str) -> String {
+    let wide = Regex::new(r"(\S) {2,}").expect("a pattern");
+    let paragraphs = text.split("\n\n").map(|paragraph| {
+        let head = paragraph.trim_start();
+        if !head.starts_with("outside ") && !head.starts_with("밖 ") {
+            return paragraph.to_string();
+        }
+        let even = wide.replace_all(paragraph, "$1  ").into_owned();
+        let rows = ROWS.iter().map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with));
+        rows.fold(even, |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+    });
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}

@@ -1,0 +1,103 @@
+//! Each step as its user sees it, in both languages and as JSON, against a snapshot of it.
+//!
+//! After a change that is meant, `INSTA_UPDATE=always cargo test --test steps` writes the snapshots anew.
+
+mod common;
+#[path = "common/filters.rs"]
+mod filters;
+
+use std::path::Path;
+
+use common::{Ran, Who, run, skip, who, workshop};
+
+/// The steps' number for limits, whose calls depend on the version of cgroups.
+const LIMITS: u32 = 4;
+
+/// A run of a step, which must have worked: but for limits, which not every host gives an ordinary user.
+fn step(who: Who, number: u32, options: &[&str]) -> Ran {
+    let ran = run(workshop(who).args(["step", &number.to_string()]).args(options));
+    let refused = ran.status == 3 && who == Who::User && number == LIMITS;
+    assert!(ran.status == 0 || refused, "step {number} as {who:?}: {}\n{}", ran.status, ran.stderr);
+    assert_eq!(ran.stderr.is_empty(), ran.status == 0 || options.contains(&"json"), "{}", ran.stderr);
+    ran
+}
+
+/// Which version has the controllers: `v1`, `v2`, or `mixed`.
+fn cgroup_version() -> &'static str {
+    let ran = run(workshop(Who::User).args(["doctor", "--lang", "en"]));
+    let line = ran.stdout.lines().find(|line| line.trim_start().starts_with("cgroups")).unwrap_or_default();
+    match (line.contains(" v1"), line.contains(" v2")) {
+        (true, false) => "v1",
+        (false, true) => "v2",
+        _ => "mixed",
+    }
+}
+
+/// What the names of a step's snapshots end with, where they depend on the host.
+fn variant(who: Who, number: u32) -> String {
+    match number {
+        LIMITS => format!("_{}", cgroup_version()),
+        // An ordinary user's containers have limits where a group was delegated to them.
+        5.. if who == Who::User && step(who, LIMITS, &[]).status == 0 => "_limited".into(),
+        _ => String::new(),
+    }
+}
+
+fn compare(name: &str, text: &str) {
+    let file = format!("{}/tests/snapshots/{name}.snap", env!("CARGO_MANIFEST_DIR"));
+    if !Path::new(&file).exists() && std::env::var_os("INSTA_UPDATE").is_none() {
+        let make = "Make it: INSTA_UPDATE=always cargo test --test steps";
+        return skip(&format!("no snapshot {name}: the others are of another kind of host"), make);
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for (pattern, with) in filters::filters() {
+        settings.add_filter(pattern.as_str(), with.as_str());
+    }
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// The step's text in English and Korean, and its JSON in English, for everybody whom this host can play.
+fn is_as_in_its_snapshots(number: u32) {
+    for who in who() {
+        let (variant, who_name) = (variant(who, number), who.name());
+        for lang in ["en", "ko"] {
+            let ran = step(who, number, &["--lang", lang]);
+            let text = filters::even_columns(&format!("{}{}", ran.stdout, ran.stderr));
+            compare(&format!("step_{number}_{lang}_{who_name}{variant}"), &text);
+        }
+        let ran = step(who, number, &["--format", "json", "--lang", "en"]);
+        compare(&format!("step_{number}_json_{who_name}{variant}"), &ran.stdout);
+    }
+}
+
+#[test]
+fn step_1_is_told_as_in_its_snapshots() {
+    is_as_in_its_snapshots(1);
+}
+
+#[test]
+fn step_2_is_told_as_in_its_snapshots() {
+    is_as_in_its_snapshots(2);
+}
+
+#[test]
+fn step_3_is_told_as_in_its_snapshots() {
+    is_as_in_its_snapshots(3);
+}
+
+#[test]
+fn step_4_is_told_as_in_its_snapshots() {
+    is_as_in_its_snapshots(4);
+}
+
+#[test]
+fn step_5_is_told_as_in_its_snapshots() {
+    is_as_in_its_snapshots(5);
+}
+
+#[test]
+fn step_6_is_told_as_in_its_snapshots() {
+    is_as_in_its_snapshots(6);
+}
