@@ -1,0 +1,224 @@
+//! What a program that reads `--format json` may rely on: events, their fields, their order, and that the
+//! language changes nothing but words.
+
+mod common;
+#[path = "common/filters.rs"]
+mod filters;
+#[path = "common/lesson.rs"]
+mod lesson;
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use common::{Who, events, run, who, workshop};
+use lesson::STEPS;
+use serde_json::Value;
+
+/// The events of the contract and the fields of each, besides `event`.
+const CONTRACT: [(&str, &[&str]); 6] = [
+    ("step", &["number", "slug", "title", "builds_on"]),
+    ("call", &["seq", "step", "actor", "name", "args", "result", "ok", "why"]),
+    ("fact", &["name", "outside", "inside"]),
+    ("check", &["step", "name", "passed", "expected", "actual", "help"]),
+    ("done", &["passed", "failed", "skipped", "seconds"]),
+    ("error", &["code", "message", "hint"]),
+];
+
+/// One run of a step.
+struct Story {
+    who: Who,
+    number: u32,
+    lang: &'static str,
+    status: i32,
+    stdout: String,
+    events: Vec<Value>,
+}
+
+impl Story {
+    fn of(&self, event: &str) -> impl Iterator<Item = &Value> {
+        self.events.iter().filter(move |e| e["event"] == event)
+    }
+
+    fn name(&self) -> String {
+        format!("step {} as {:?} in {}", self.number, self.who, self.lang)
+    }
+}
+
+fn tell(who: Who, number: u32, lang: &'static str, more: &[&str]) -> Story {
+    let number_text = number.to_string();
+    let ran = run(workshop(who).args(["step", &number_text, "--format", "json", "--lang", lang]).args(more));
+    let events = events(&ran.stdout);
+    Story { who, number, lang, status: ran.status, stdout: ran.stdout, events }
+}
+
+/// Every step in both languages, for everybody: told once for all tests.
+fn stories() -> &'static [Story] {
+    static STORIES: OnceLock<Vec<Story>> = OnceLock::new();
+    STORIES.get_or_init(|| {
+        let runs = who().into_iter().flat_map(|who| STEPS.map(|(number, _)| (who, number)));
+        runs.flat_map(|(who, number)| ["en", "ko"].map(|lang| tell(who, number, lang, &[]))).collect()
+    })
+}
+
+/// Those that could be told to the end: limits are refused to an ordinary user on many hosts.
+fn whole_stories() -> impl Iterator<Item = &'static Story> {
+    stories().iter().filter(|story| {
+        let refused = story.status == 3 && story.who == Who::User && story.number == 4;
+        assert!(story.status == 0 || refused, "{}: {}\n{}", story.name(), story.status, story.stdout);
+        !refused
+    })
+}
+
+fn text<'a>(event: &'a Value, field: &str) -> &'a str {
+    event[field].as_str().unwrap_or_else(|| panic!("{field} is a string in {event}"))
+}
+
+#[test]
+fn every_line_is_an_event_with_exactly_the_fields_of_the_contract() {
+    for event in stories().iter().flat_map(|story| &story.events) {
+        let name = text(event, "event");
+        let (_, fields) = CONTRACT.iter().find(|(known, _)| *known == name).expect(name);
+        let wanted: BTreeSet<&str> = fields.iter().copied().chain(["event"]).collect();
+        let has: BTreeSet<&str> = event.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(has, wanted, "{event}");
+    }
+}
+
+#[test]
+fn fields_are_of_the_types_of_the_contract() {
+    for event in stories().iter().flat_map(|story| &story.events) {
+        for (field, value) in event.as_object().expect("an object") {
+            let right = match field.as_str() {
+                "number" | "seq" | "failed" | "skipped" | "code" => value.is_u64(),
+                "passed" if event["event"] == "done" => value.is_u64(),
+                "passed" | "ok" => value.is_boolean(),
+                "seconds" => value.as_f64().is_some_and(|seconds| (0.0..600.0).contains(&seconds)),
+                "args" | "builds_on" => {
+                    value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
+                }
+                "actor" => value == "host" || value == "container",
+                _ => value.is_string(),
+            };
+            assert!(right, "{field} in {event}");
+        }
+    }
+}
+
+#[test]
+fn a_story_begins_with_its_step_and_ends_with_done_or_an_error() {
+    for story in stories() {
+        let (number, slug) = STEPS[story.number as usize - 1];
+        let below: Vec<&str> = STEPS.iter().take_while(|(n, _)| *n < number).map(|(_, slug)| *slug).collect();
+        let first = &story.events[0];
+        assert_eq!((&first["number"], &first["slug"]), (&number.into(), &slug.into()), "{}", story.name());
+        assert_eq!(first["builds_on"], Value::from(below), "{}", story.name());
+        let end = if story.status == 0 { "done" } else { "error" };
+        assert_eq!(story.events[story.events.len() - 1]["event"], end, "{}", story.name());
+        let ends = story.events.iter().filter(|e| e["event"] == "done" || e["event"] == "error").count();
+        assert_eq!(ends, 1, "{}", story.name());
+        if end == "error" {
+            assert_eq!(story.events[story.events.len() - 1]["code"], story.status, "{}", story.name());
+        }
+    }
+}
+
+#[test]
+fn calls_are_counted_from_one_without_gaps() {
+    for story in whole_stories() {
+        let told: Vec<u64> = story.of("call").filter_map(|call| call["seq"].as_u64()).collect();
+        assert!(!told.is_empty(), "{}", story.name());
+        assert_eq!(told, (1..=told.len() as u64).collect::<Vec<_>>(), "{}", story.name());
+        for call in story.of("call") {
+            assert_eq!((&call["step"], &call["ok"]), (&story.events[0]["slug"], &true.into()), "{call}");
+        }
+    }
+}
+
+#[test]
+fn calls_of_a_program_of_ones_own_are_counted_on() {
+    for who in who() {
+        let story = tell(who, 1, "en", &["--", "true"]);
+        let told: Vec<(u64, &str)> = story
+            .of("call")
+            .map(|call| (call["seq"].as_u64().expect("a number"), text(call, "name")))
+            .collect();
+        assert_eq!(told, [(1, "clone3"), (2, "prctl"), (3, "execve")], "{}", story.name());
+    }
+}
+
+#[test]
+fn every_check_passes_and_done_counts_them() {
+    for story in whole_stories() {
+        let checks: Vec<&Value> = story.of("check").collect();
+        assert!(!checks.is_empty(), "{}", story.name());
+        for check in &checks {
+            assert_eq!(
+                (&check["passed"], &check["step"]),
+                (&true.into(), &story.events[0]["slug"]),
+                "{check}"
+            );
+        }
+        let names: BTreeSet<&str> = checks.iter().map(|check| text(check, "name")).collect();
+        assert_eq!(names.len(), checks.len(), "no check is made twice: {}", story.name());
+        let done = story.of("done").next().expect("done");
+        let counts = ["passed", "failed", "skipped"].map(|field| done[field].as_u64());
+        assert_eq!(counts, [Some(checks.len() as u64), Some(0), Some(0)], "{}", story.name());
+    }
+}
+
+#[test]
+fn every_call_and_check_comes_with_words_in_the_language_asked_for() {
+    for story in whole_stories() {
+        let whys = story.of("call").map(|call| text(call, "why"));
+        let helps = story.of("check").map(|check| text(check, "help"));
+        for words in whys.chain(helps) {
+            assert!(words.contains(' ') && words.ends_with('.'), "no sentence: {words}");
+            let hangul = words.chars().any(|c| ('가'..='힣').contains(&c));
+            assert_eq!(hangul, story.lang == "ko", "{}: {words}", story.name());
+        }
+    }
+}
+
+/// The events of a story without its words and without what differs between any two runs.
+fn facts_only(story: &Story) -> Vec<Value> {
+    let lines = filters::masked(&story.stdout).lines().map(String::from).collect::<Vec<_>>();
+    let mut events: Vec<Value> = lines.iter().map(|line| parse_masked(line)).collect();
+    for event in &mut events {
+        let fields = event.as_object_mut().expect("an object");
+        for words in ["why", "title", "help", "message", "hint", "seconds"] {
+            fields.remove(words);
+        }
+    }
+    events
+}
+
+/// A line in which the number of seconds is masked is no JSON any more.
+fn parse_masked(line: &str) -> Value {
+    let line = line.replace(r#""seconds":[s]"#, r#""seconds":0"#);
+    serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+}
+
+#[test]
+fn both_languages_tell_the_same_story() {
+    for pair in stories().chunks(2) {
+        let [english, korean] = pair else { panic!("every story is told in both languages") };
+        assert_eq!((english.lang, korean.lang), ("en", "ko"));
+        let (english_facts, korean_facts) = (facts_only(english), facts_only(korean));
+        for (one, other) in english_facts.iter().zip(&korean_facts) {
+            assert_eq!(one, other, "{}", english.name());
+        }
+        assert_eq!(english_facts.len(), korean_facts.len(), "{}", english.name());
+        assert_ne!(english.events[0]["title"], korean.events[0]["title"]);
+    }
+}
+
+#[test]
+fn verbose_tells_the_earlier_steps_calls_too() {
+    for who in who() {
+        let story = tell(who, 3, "en", &["--verbose"]);
+        let steps: BTreeSet<&str> = story.of("call").map(|call| text(call, "step")).collect();
+        assert_eq!(steps, BTreeSet::from(["unshare-pid", "mount-proc", "pivot-root"]), "{}", story.name());
+        let told: Vec<u64> = story.of("call").filter_map(|call| call["seq"].as_u64()).collect();
+        assert_eq!(told, (1..=told.len() as u64).collect::<Vec<_>>(), "{}", story.name());
+    }
+}
