@@ -1,15 +1,15 @@
 //! The lessons against each other, language by language, and against what the program really tells.
 
 mod common;
-#[path = "common/lesson.rs"]
-mod lesson;
+#[path = "lessons/reader.rs"]
+mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use common::{Who, events, run, who, workshop};
-use lesson::{Lesson, STEPS, lesson};
+use common::{STEPS, Who, events, run, who, workshop};
+use reader::{Lesson, lesson};
 use serde_json::Value;
 
 /// Keys of step 4 that need a cgroup v2 hierarchy with the controllers in it. v1 has no

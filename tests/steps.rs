@@ -3,7 +3,9 @@
 //! After a change that is meant, `INSTA_UPDATE=always cargo test --test steps` writes the snapshots anew.
 
 mod common;
-#[path = "common/filters.rs"]
+#[path = "steps/events.rs"]
+mod events;
+#[path = "steps/filters.rs"]
 mod filters;
 
 use std::path::Path;
@@ -17,7 +19,7 @@ const LIMITS: u32 = 4;
 fn step(who: Who, number: u32, options: &[&str]) -> Ran {
     let ran = run(workshop(who).args(["step", &number.to_string()]).args(options));
     let refused = ran.status == 3 && who == Who::User && number == LIMITS;
-    assert!(ran.status == 0 || refused, "step {number} as {who:?}: {}\n{}", ran.status, ran.stderr);
+    assert!(ran.status == 0 || refused, "step {number} as {who:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
     assert_eq!(ran.stderr.is_empty(), ran.status == 0 || options.contains(&"json"), "{}", ran.stderr);
     ran
 }

@@ -151,3 +151,13 @@ impl From<Output> for Ran {
 pub fn events(stdout: &str) -> Vec<serde_json::Value> {
     stdout.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
 }
+
+/// The steps: number and slug. They never change once released.
+pub const STEPS: [(u32, &str); 6] = [
+    (1, "unshare-pid"),
+    (2, "mount-proc"),
+    (3, "pivot-root"),
+    (4, "cgroup-limit"),
+    (5, "overlay"),
+    (6, "veth-bridge"),
+];

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 /// Patterns and what takes their place, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 40] = [
+const PATTERNS: [(&str, &str); 39] = [
     // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
     (r#"/[^\s"=,:]*/\.cache/workshop/images/layers/sha256-[0-9a-f]{64}"#, "[layer]"),
     (r"…[0-9a-f]{20,},", "…[layer],"),
@@ -45,8 +45,7 @@ const PATTERNS: [(&str, &str); 40] = [
     (r"\b\d+ mounts, \d+ links, \d+ routes", "[n] mounts, [n] links, [n] routes"),
     (r#""\d+, \d+, \d+""#, r#""[n], [n], [n]""#),
     (r"\b[0-9a-f]{12}\b", "[digest]"),
-    (r"\d+\.\d MB", "[size]"),
-    (r"\d+ bytes in", "[size] in"),
+    (r"\b\d+(?:\.\d)? (?:B|kB|MB|GB)\b", "[size]"),
     // Rows of facts in JSON: those that are counts, and those whose outside is the host's own word.
     (r#"("name":"(?:nspid|pid|mounts|processes|home|devices)","outside":")\d+"#, "$1[n]"),
     (r#"("name":"(?:mounts|processes)","outside":"\[n\]","inside":")(?:[013-9]|\d\d+)""#, r#"$1[n]""#),

@@ -2,17 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::common::STEPS;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
-
-/// The steps: number and slug. A test holds the program's own list against it.
-pub const STEPS: [(u32, &str); 6] = [
-    (1, "unshare-pid"),
-    (2, "mount-proc"),
-    (3, "pivot-root"),
-    (4, "cgroup-limit"),
-    (5, "overlay"),
-    (6, "veth-bridge"),
-];
 
 /// A heading, and what stands below it up to the next one.
 #[derive(Debug, Default)]
