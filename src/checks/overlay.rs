@@ -31,13 +31,15 @@ impl Victims {
         for layer in layers {
             list_files(layer, Path::new(""), &mut files);
         }
-        files.sort_by_key(|file| (file != Path::new(DELETED) && file != Path::new(CHANGED), file.clone()));
+        // The program that runs next needs the rest: settings in etc are missed least.
+        let usual = |file: &Path| file == Path::new(DELETED) || file == Path::new(CHANGED);
+        files.sort_by_key(|file: &PathBuf| (!usual(file), !file.starts_with("etc"), file.clone()));
         files.dedup();
         let wanted =
             |name: &str| files.iter().find(|file| *file == Path::new(name)).or(files.first()).cloned();
         let changed = wanted(CHANGED);
         let deleted = wanted(DELETED).filter(|d| Some(d) != changed.as_ref());
-        let deleted = deleted.or_else(|| files.iter().rev().find(|d| Some(*d) != changed.as_ref()).cloned());
+        let deleted = deleted.or_else(|| files.iter().find(|d| Some(*d) != changed.as_ref()).cloned());
         match (deleted, changed) {
             (Some(deleted), Some(changed)) => Ok(Victims { deleted, changed }),
             _ => Err(Fault::unable("rootfs-empty", &[])),
