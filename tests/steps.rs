@@ -19,7 +19,13 @@ const LIMITS: u32 = 4;
 fn step(who: Who, number: u32, options: &[&str]) -> Ran {
     let ran = run(workshop(who).args(["step", &number.to_string()]).args(options));
     let refused = ran.status == 3 && who == Who::User && number == LIMITS;
-    assert!(ran.status == 0 || refused, "step {number} as {who:?}: {}\n{}{}", ran.status, ran.stdout, ran.stderr);
+    assert!(
+        ran.status == 0 || refused,
+        "step {number} as {who:?}: {}\n{}{}",
+        ran.status,
+        ran.stdout,
+        ran.stderr
+    );
     assert_eq!(ran.stderr.is_empty(), ran.status == 0 || options.contains(&"json"), "{}", ran.stderr);
     ran
 }
