@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use common::{STEPS, Who, events, run, who, workshop};
+use common::{STEPS, Who, am_root, events, run, who, workshop};
 use reader::{Lesson, lesson};
 use serde_json::Value;
 
@@ -128,7 +128,8 @@ fn calls(lesson: &Lesson) -> BTreeMap<&str, &str> {
 #[test]
 fn whatever_the_program_tells_is_in_the_lesson() {
     each_step(|slug, english, _| {
-        let told = &told()[slug];
+        // An ordinary user may be refused step 4; the next test says so.
+        let Some(told) = told().get(slug) else { return };
         let calls = calls(english);
         assert_eq!(calls.len(), english.keys("call").len(), "{slug}: two calls with one sentence");
         for why in &told.whys {
@@ -177,14 +178,10 @@ fn whatever_is_in_the_lesson_the_program_tells() {
 fn the_text_has_the_lessons_labels_and_claims_and_never_a_bare_key() {
     for (number, slug) in STEPS {
         let Some(told) = told().get(slug).filter(|told| !told.checks.is_empty()) else { continue };
+        let who = if am_root() { Who::Root } else { Who::User };
         for lang in ["en", "ko"] {
             let lesson = lesson(slug, lang);
-            let ran = run(workshop(*who().first().expect("somebody")).args([
-                "step",
-                &number.to_string(),
-                "--lang",
-                lang,
-            ]));
+            let ran = run(workshop(who).args(["step", &number.to_string(), "--lang", lang]));
             let lines: Vec<&str> = ran.stdout.lines().collect();
             let plain = |text: &str| text.replace('`', "");
             let heading =
