@@ -29,7 +29,20 @@ fn main() -> ExitCode {
 
 /// Help and version are answers (0), anything else is wrong usage (2).
 fn usage(words: &clap::Error) -> ExitCode {
-    // A closed pipe is no fault of the user's.
-    let _ = words.print();
+    if words.use_stderr() && asks_for_json() {
+        let (message, hint) = (words.to_string(), "workshop --help".to_owned());
+        let failure = render::Failure { code: 2, message, cause: String::new(), hint };
+        // A closed pipe is no fault of the user's.
+        let _ = render::Renderer::failure(&mut render::Json::new(std::io::stdout()), &failure);
+    } else {
+        let _ = words.print();
+    }
     ExitCode::from(if words.use_stderr() { 2 } else { 0 })
+}
+
+/// Whether JSON was asked for in a command line that can't be parsed.
+fn asks_for_json() -> bool {
+    let args: Vec<_> = std::env::args_os().collect();
+    args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+        || args.iter().any(|arg| arg == "--format=json")
 }

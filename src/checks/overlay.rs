@@ -26,7 +26,12 @@ struct Victims {
 
 impl Victims {
     /// Picks from the image's layers: the usual files, or in a learner's own root the first others.
-    fn pick(layers: &[PathBuf]) -> Result<Victims, Fault> {
+    fn pick(layers: &[PathBuf], rootless: bool) -> Result<Victims, Fault> {
+        // A user namespace maps one user. What belongs to another can be read, but not copied up.
+        let foreign = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|m| rootless && m.uid() != 0);
+        if let Some(dir) = layers.iter().find(|dir| foreign(dir)) {
+            return Err(Fault::unable("rootfs-not-yours", &[("path", &dir.display().to_string())]));
+        }
         let mut files = Vec::new();
         for layer in layers {
             list_files(layer, Path::new(""), &mut files);
@@ -105,7 +110,7 @@ fn size(bytes: u64) -> String {
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let layers = layers(scene);
     let before = digest(&layers)?;
-    let victims = Victims::pick(&layers)?;
+    let victims = Victims::pick(&layers, scene.lab.rootless)?;
     scene.container.look(|| victims.write())?;
     let root = || {
         mounts::mine().ok().and_then(|t| mounts::at(&t, "/").map(|m| m.fstype.clone())).unwrap_or_default()
@@ -132,7 +137,7 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let before = digest(&layers)?;
     let upper = scene.container.made.upper.clone().unwrap_or_default();
     // Once more, so that the checks do not lean on what the facts did before.
-    let victims = Victims::pick(&layers)?;
+    let victims = Victims::pick(&layers, scene.lab.rootless)?;
     scene.container.look(|| victims.write())?;
 
     let written = fs::read_to_string(upper.join(ADDED)).unwrap_or_else(|e| e.kind().to_string());

@@ -31,6 +31,9 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     let mut container = create(plan, &lab, &mut Silence)?;
     container.start(&mut Silence)?;
     let exit = container.wait(&lab.signals)?;
+    if let Some(fault) = container.explain(exit) {
+        out.fault(&fault);
+    }
     container.end()?;
     Ok(exit.status())
 }

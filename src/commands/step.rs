@@ -90,7 +90,11 @@ pub fn tell(
         }
         let mut narrator = Narrator { out, step, lesson, options, seq: told, executed: false };
         container.start(&mut narrator)?;
-        exit = Some(container.wait(&lab.signals)?);
+        let ended = container.wait(&lab.signals)?;
+        if let Some(fault) = container.explain(ended) {
+            out.fault(&fault);
+        }
+        exit = Some(ended);
     }
     container.end()?;
     drop(container);

@@ -20,6 +20,8 @@ pub enum FromInside {
     Told(Call),
     /// It is set up, and waits for the word to become the program.
     Ready,
+    /// It is about to become a program that will not get far: what to tell if it ends with status 127.
+    Suspect(Fault),
     /// It could not go on.
     Failed(Fault),
 }

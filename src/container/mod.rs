@@ -70,6 +70,9 @@ pub struct Container {
     channel: Option<message::Channel>,
     /// execve(2), told before and not yet known to have worked.
     becoming: Option<Call>,
+    /// What would explain a status of 127: execve(2) works for a program whose libraries are missing, and it
+    /// is the loader that gives up.
+    suspicion: Option<Fault>,
     undo: undo::Undos,
     exit: Option<Exit>,
     /// Ours, if it was lent to the program.
@@ -88,6 +91,7 @@ impl Container {
                     self.becoming = Some(call);
                     channel.go()?;
                 }
+                Some(message::FromInside::Suspect(fault)) => self.suspicion = Some(fault),
                 Some(message::FromInside::Failed(fault)) => return Err(fault),
                 Some(_) => {}
                 // The other end was closed by execve(2) itself: the program runs.
@@ -156,6 +160,11 @@ impl Container {
         self.signal(libc::SIGSTOP)?;
         signals::stop();
         self.signal(libc::SIGCONT)
+    }
+
+    /// What is to be said of the program's end beyond its own words.
+    pub fn explain(&mut self, exit: Exit) -> Option<Fault> {
+        self.suspicion.take().filter(|_| exit == Exit::Code(127))
     }
 
     /// Waits for the end without passing signals on; `None` if it does not come in time.

@@ -97,6 +97,10 @@ fn exec(argv: &[String], own: bool, step: &'static str, wire: &Channel, wanted: 
     else {
         return Fault::usage("nul-in-argument", &[]);
     };
+    if let Some(problem @ ExecProblem::MissingLibraries { .. }) = explain_exec(Path::new("/"), &path) {
+        // Perhaps the loader knows better where to look: let it try, and explain if it gives up.
+        let _ = wire.say(&FromInside::Suspect(in_words(&path.display().to_string(), problem)));
+    }
     let mut upward = Upward { channel: wire, wanted };
     let mut calls = Caller::new(Actor::Container, &mut upward);
     calls.speak_for(step);

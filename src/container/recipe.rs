@@ -94,7 +94,10 @@ impl<'l> Recipe<'l> {
         let (stdio, hold) = Stdio::quiet()?;
         plan.stdio = stdio;
         let mut container = create(plan, self.lab, listener)?;
-        container.start(listener)?;
+        container.start(listener).map_err(|fault| match fault {
+            Fault::Program { .. } => Fault::unable("rootfs-no-shell", &[]),
+            fault => fault,
+        })?;
         Ok((container, hold))
     }
 

@@ -57,6 +57,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
                 made,
                 channel: None,
                 becoming: None,
+                suspicion: None,
                 undo,
                 exit: None,
                 terminal,
@@ -142,6 +143,7 @@ fn hear_until_ready(
             Some(FromInside::Told(call)) => listener.told(call).map_err(Fault::output)?,
             Some(FromInside::Ready) => return Ok(()),
             Some(FromInside::Failed(fault)) => return Err(fault),
+            Some(FromInside::Suspect(_)) => {}
             None => {
                 let exit = container.reap()?;
                 return Err(Fault::broken(
