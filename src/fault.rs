@@ -77,8 +77,11 @@ impl Fault {
         Fault::Broken { doing: doing.into(), problem: problem.to_string() }
     }
 
-    /// An error of writing our own output: a closed pipe is nobody's fault.
+    /// An error of our own input or output: a closed pipe is nobody's fault.
     pub fn output(error: std::io::Error) -> Fault {
+        if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
+            return fault.clone();
+        }
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Fault::ClosedPipe,
             std::io::ErrorKind::Interrupted => Fault::Interrupted(libc::SIGINT),

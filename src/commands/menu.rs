@@ -12,6 +12,7 @@ use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
 use crate::fault::Fault;
 use crate::folders::Folders;
+use crate::kernel::signals::breakable;
 
 use super::Output;
 
@@ -19,7 +20,7 @@ use super::Output;
 pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let progress = Progress::read(&Folders::find()?.state);
     let mut items: Vec<String> = STEPS.iter().map(|step| item(out, step, &progress)).collect();
-    items.push(out.words.say("menu-quit").into());
+    items.push(format!("  {}", out.words.say("menu-quit")));
     let first_open = STEPS.iter().position(|s| !progress.is_done(s.slug)).unwrap_or(0);
     let chosen = ask(out.words.say("choose-step"), &items, first_open)?;
     match chosen.and_then(|index| STEPS.get(index)) {
@@ -28,17 +29,17 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     }
 }
 
-/// `3  pivot-root     A root of its own   ✓ done`.
+/// Whether questions can be asked: they are redrawn at every key, which a dumb terminal can't do.
+pub fn can_ask(out: &Output) -> bool {
+    out.terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// `✓ 3  pivot-root     A root of its own`: the mark comes first, so that no narrow terminal cuts it off.
 fn item(out: &Output, step: &crate::course::Step, progress: &Progress) -> String {
     let lesson = Lesson::load(step, out.lang);
     let slug = console::pad_str(step.slug, 13, console::Alignment::Left, None);
-    let title = console::pad_str(lesson.title(), 36, console::Alignment::Left, None);
-    let done = if progress.is_done(step.slug) {
-        format!("✓ {}", out.words.say("menu-done"))
-    } else {
-        String::new()
-    };
-    format!("{}  {slug}  {title}  {done}", step.number).trim_end().to_owned()
+    let done = if progress.is_done(step.slug) { '✓' } else { ' ' };
+    format!("{done} {}  {slug}  {}", step.number, lesson.title())
 }
 
 /// Asks for a guess before the run. `None` when the learner would rather not.
@@ -65,19 +66,29 @@ fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, 
     let plain = SimpleTheme;
     let colourful = ColorfulTheme::default();
     let theme: &dyn Theme = if console::colors_enabled() { &colourful } else { &plain };
-    let room = usize::from(Term::stdout().size().1).saturating_sub(4);
+    let term = Term::stdout();
+    let room = usize::from(term.size().1).saturating_sub(4);
     let items: Vec<_> = items.iter().map(|item| console::truncate_str(item, room, "…")).collect();
-    let answer = Select::with_theme(theme).with_prompt(prompt).items(&items).default(default).interact_opt();
-    answer.map_err(|dialoguer::Error::IO(e)| Fault::output(e))
+    let question = Select::with_theme(theme).with_prompt(prompt).items(&items).default(default);
+    let answer = breakable(|| question.interact_on_opt(&term)).map_err(Fault::Interrupted);
+    let answer = answer.and_then(|answer| answer.map_err(|dialoguer::Error::IO(e)| Fault::output(e)));
+    // A question that was broken off leaves the cursor hidden.
+    let _ = term.show_cursor();
+    answer
 }
 
 /// `--pause`: goes on at Enter or Space; `q`, Escape or Ctrl-C end the run.
 pub fn wait_for_enter() -> io::Result<()> {
     loop {
-        match Term::stdout().read_key()? {
-            Key::Enter | Key::Char(' ') => return Ok(()),
-            Key::Char('q') | Key::Escape | Key::CtrlC => return Err(io::ErrorKind::Interrupted.into()),
-            _ => {}
-        }
+        let signal = match breakable(|| Term::stdout().read_key()) {
+            Ok(Ok(Key::Enter | Key::Char(' '))) => return Ok(()),
+            Ok(Ok(Key::Char('q') | Key::Escape)) => libc::SIGINT,
+            Ok(Ok(_)) => continue,
+            Ok(Err(e)) => return Err(e),
+            Err(signal) => signal,
+        };
+        // What is said next begins a line of its own.
+        Term::stdout().write_line("")?;
+        return Err(io::Error::other(Fault::Interrupted(signal)));
     }
 }

@@ -54,11 +54,15 @@ impl Output {
         let lang = Lang::choose(global.lang);
         let json = global.format == Format::Json;
         let style = |term: &console::Term| Style::detect(lang, global.color, term);
+        let out = style(&console::Term::stdout());
+        // The questions are painted by a crate that has its own idea of when to.
+        console::set_colors_enabled(out.colour);
+        console::set_colors_enabled_stderr(out.colour);
         let show: Box<dyn Renderer> = if json {
             Box::new(Json::<Stdout>::new(io::stdout()))
         } else {
             let errors = style(&console::Term::stderr());
-            Box::new(Text::<Stdout>::new(io::stdout(), style(&console::Term::stdout())).with_errors(errors))
+            Box::new(Text::<Stdout>::new(io::stdout(), out).with_errors(errors))
         };
         Output {
             show,
@@ -125,7 +129,7 @@ impl Output {
 /// Runs the command and returns the exit status.
 pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
     match cli.command {
-        None if out.terminal => menu::run(out),
+        None if menu::can_ask(out) => menu::run(out),
         None | Some(Command::List) => list::run(out),
         Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
         Some(Command::Tour(options)) => tour::run(out, &options),

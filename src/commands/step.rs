@@ -31,7 +31,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     let lesson = Lesson::load(step, out.lang);
     let ground = ground(step)?;
     begin(out, step, &lesson, &ground)?;
-    let asks = out.terminal && options.program.is_empty();
+    let asks = super::menu::can_ask(out) && options.program.is_empty();
     let guess = if asks { super::menu::predict(out, &lesson)? } else { None };
     let exit = tell(out, &lab, step, &lesson, &ground, options)?;
     if let Some(guess) = guess {

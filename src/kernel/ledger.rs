@@ -101,7 +101,11 @@ impl Leftover {
         for undo in self.undo.iter().rev() {
             undo.carry_out()?;
         }
-        fs::remove_file(&self.page).doing(format!("remove {}", self.page.display()))
+        match fs::remove_file(&self.page) {
+            // Another workshop was here at the same time.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.doing(format!("remove {}", self.page.display())),
+        }
     }
 }
 
@@ -145,7 +149,11 @@ fn is_group_of_ours(path: &Path) -> bool {
 /// its group only once it is gone altogether, so EBUSY is waited out, for 5 seconds at most.
 fn remove_group(path: &Path) -> io::Result<()> {
     let until = Instant::now() + Duration::from_secs(5);
-    for entry in fs::read_dir(path)?.flatten() {
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries.flatten() {
         if entry.file_type()?.is_dir() {
             remove_group(&entry.path())?;
         }

@@ -2,8 +2,11 @@
 //! read from a signalfd(2), so that nothing is ever interrupted half done.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use nix::sys::signal::{SigHandler, SigSet, Signal, raise, signal};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, raise, sigaction, signal,
+};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// The signals that we take: those that are passed on to the container's program, and Ctrl-Z's.
@@ -33,10 +36,11 @@ pub struct Sent {
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks the signals and opens the inbox.
+    /// Blocks the signals and opens the inbox. What we were told to ignore, as nohup(1) does with SIGHUP,
+    /// we go on ignoring; a blocked signal would come all the same.
     pub fn take() -> nix::Result<Signals> {
         let mut set = SigSet::empty();
-        TAKEN.iter().for_each(|s| set.add(*s));
+        TAKEN.iter().filter(|s| !ignored(**s)).for_each(|s| set.add(*s));
         set.thread_block()?;
         // A shell in the container that takes the terminal puts us in the background. Taking it back
         // from there would stop us (SIGTTOU, tcsetpgrp(3)).
@@ -76,6 +80,47 @@ pub fn stop() {
     let _ = raise(Signal::SIGTSTP);
     let _ = set.thread_unblock();
     let _ = set.thread_block();
+}
+
+/// Whether a signal is ignored (sigaction(2)).
+fn ignored(signal: Signal) -> bool {
+    // SAFETY: a plain structure, for which all zeros is a value.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is changed; the present action is written to a live structure.
+    unsafe { libc::sigaction(signal as i32, std::ptr::null(), &mut now) };
+    now.sa_sigaction == libc::SIG_IGN
+}
+
+/// The first signal that came during [`breakable`]; 0 for none.
+static CAME: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note(signal: i32) {
+    let _ = CAME.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+}
+
+/// Waits for a key by means that know nothing of our inbox. A signal that asks us to end breaks the wait
+/// off (`EINTR`, signal(7)) instead of ending us there and then, with the terminal in raw mode.
+pub fn breakable<T>(wait: impl FnOnce() -> T) -> Result<T, i32> {
+    let signals: SigSet =
+        TAKEN.into_iter().filter(|s| ENDING.contains(&(*s as i32)) && !ignored(*s)).collect();
+    CAME.store(0, Ordering::SeqCst);
+    let handler = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
+    for signal in signals.iter() {
+        // SAFETY: the handler does nothing but set an atomic number.
+        let _ = unsafe { sigaction(signal, &handler) };
+    }
+    let mask = signals.thread_swap_mask(SigmaskHow::SIG_UNBLOCK);
+    // One that was waiting has come by now.
+    let outcome = if CAME.load(Ordering::SeqCst) == 0 { Some(wait()) } else { None };
+    let _ = mask.map(|mask| mask.thread_set_mask());
+    for number in signals.iter() {
+        // SAFETY: SIG_DFL is no handler of ours.
+        let _ = unsafe { signal(number, SigHandler::SigDfl) };
+    }
+    match (CAME.load(Ordering::SeqCst), outcome) {
+        (0, Some(outcome)) => Ok(outcome),
+        (signal, _) => Err(signal),
+    }
 }
 
 /// Puts signals back to how a program expects them: nothing blocked, nothing ignored. (The Rust
