@@ -30,7 +30,11 @@ fn main() -> ExitCode {
 /// Help and version are answers (0), anything else is wrong usage (2).
 fn usage(words: &clap::Error) -> ExitCode {
     if words.use_stderr() && asks_for_json() {
-        let (message, hint) = (words.to_string(), "workshop --help".to_owned());
+        // What was wrong comes in the first line, how it is meant below.
+        let text = words.to_string();
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let message = first.trim_start_matches("error: ").to_owned();
+        let hint = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let failure = render::Failure { code: 2, message, cause: String::new(), hint };
         // A closed pipe is no fault of the user's.
         let _ = render::Renderer::failure(&mut render::Json::new(std::io::stdout()), &failure);
