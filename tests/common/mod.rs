@@ -2,6 +2,10 @@
 //! to skip aloud.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
 
+pub mod held;
+pub mod netlink;
+pub mod strace;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
