@@ -195,14 +195,16 @@ impl Container {
 
     /// Ends it, if it has not ended, and takes back what it changed.
     pub fn end(&mut self) -> Result<(), Fault> {
-        if self.exit.is_none() {
-            self.signal(libc::SIGKILL)?;
-            self.reap()?;
-        }
+        let ended = match self.exit {
+            Some(_) => Ok(()),
+            None => self.signal(libc::SIGKILL).and_then(|()| self.reap().map(drop)),
+        };
         if let Some(terminal) = self.terminal.take() {
             terminal.take_back();
         }
-        self.undo.carry_out()
+        // Even if it could not be waited for: what is left then is left to the kernel alone.
+        let undone = self.undo.carry_out();
+        ended.and(undone)
     }
 
     /// Whether the first process has ended, by `until` or (with signals) before the next one comes.

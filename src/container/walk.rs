@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::message::{Channel, FromInside, Upward};
@@ -49,7 +50,17 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
     match prepare_and_clone(&mut plan, lab, number, &mut undo, &mut made, listener) {
         Ok(Some(pid)) => {
             drop(theirs);
-            let pidfd = pidfd_open(pid)?;
+            let pidfd = match pidfd_open(pid) {
+                Ok(pidfd) => pidfd,
+                Err(fault) => {
+                    // The process is not a container yet, which would take care of it. It waits for a word,
+                    // and ends when it hears that none will come.
+                    drop(ours);
+                    let _ = waitpid(pid, None);
+                    let _ = undo.carry_out();
+                    return Err(fault);
+                }
+            };
             let mut container = Container {
                 pid,
                 pidfd,
