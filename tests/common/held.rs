@@ -96,6 +96,11 @@ pub fn same(told: &Told, seen: &Seen, links: &mut BTreeMap<String, u32>) -> Resu
     Ok(())
 }
 
+/// How many calls of that name the same process had made by then, this one included.
+pub fn nth(at: usize, seen: &[Seen]) -> usize {
+    seen[..=at].iter().filter(|call| call.pid == seen[at].pid && call.name == seen[at].name).count()
+}
+
 /// A process and its children. A PID that strace translates stands in a comment behind the number that
 /// the caller got in its own PID namespace.
 fn family(first: i32, seen: &[Seen]) -> Vec<i32> {

@@ -4,6 +4,7 @@
 
 pub mod held;
 pub mod netlink;
+pub mod refuse;
 pub mod strace;
 
 use std::fs;
