@@ -48,15 +48,19 @@ impl Undos {
         Ok(())
     }
 
-    /// Takes everything back. Goes on after a failure, and returns the first.
+    /// Takes everything back. Goes on after a failure, and returns the first. What failed stays on the list,
+    /// and in the ledger: it may be tried again, and must not be forgotten.
     pub fn carry_out(&mut self) -> Result<(), Fault> {
         let mut first = Ok(());
+        let mut failed = Vec::new();
         while let Some(reversal) = self.list.pop() {
-            let outcome = reversal.carry_out();
-            if first.is_ok() {
-                first = outcome;
+            if let Err(fault) = reversal.carry_out() {
+                failed.push(reversal);
+                first = first.and(Err(fault));
             }
         }
+        failed.reverse();
+        self.list = failed;
         if first.is_ok() {
             self.ledger.close();
         }
