@@ -70,6 +70,9 @@ where
             }
             let _ = waitpid(child, None);
             let report = report?.ok_or_else(|| Fault::broken("visit the container", "no answer"))?;
+            if report.is_empty() {
+                return Err(Fault::broken("visit the container", "the visitor ended without a word"));
+            }
             serde_json::from_slice::<Result<T, String>>(&report)
                 .doing("understand a visitor's report")?
                 .map_err(|problem| Fault::broken("visit the container", problem))
@@ -84,13 +87,14 @@ fn travel<T: Serialize, F: FnOnce() -> T>(
     parent: Pid,
 ) -> i32 {
     die_with(parent);
+    let sorry = |mut report, words: String| {
+        let words: Result<T, String> = Err(words);
+        let _ = serde_json::to_writer(&mut report, &words);
+        1
+    };
     let look = match way_in() {
         Ok(look) => look,
-        Err(e) => {
-            let words: Result<T, String> = Err(format!("setns: {e}"));
-            let _ = serde_json::to_writer(&mut report, &words);
-            return 1;
-        }
+        Err(e) => return sorry(report, format!("setns: {e}")),
     };
     let before = getpid();
     // SAFETY: still one thread.
@@ -106,7 +110,7 @@ fn travel<T: Serialize, F: FnOnce() -> T>(
             drop(report);
             i32::from(waitpid(child, None).is_err())
         }
-        Err(_) => 1,
+        Err(e) => sorry(report, format!("fork: {e}")),
     }
 }
 
