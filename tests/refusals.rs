@@ -111,7 +111,7 @@ fn named(dir: &Path, prefix: &str) -> Vec<PathBuf> {
 /// The refusal of a told call.
 fn refusal(call: &Told, at: usize, seen: &[Seen]) -> Refusal {
     let side = if call.actor == "host" { Side::Host } else { Side::Container };
-    Refusal { side, name: call.name.clone(), nth: nth(at, seen), errno: Errno::EPERM }
+    Refusal { side, name: call.name.clone(), nth: nth(at, seen), lasting: false, errno: Errno::EPERM }
 }
 
 /// How the message must begin: the call as it was told in the recorded run, with this run's PIDs.
@@ -239,8 +239,10 @@ fn likely(name: &str) -> Errno {
 
 /// Refuses the first, the middle and the last call of each of these names that one side makes.
 fn refuse_some(who: Who, side: Side, names: &[&str]) {
-    let Some(bench) = Bench::new(who, &format!("refuse-{side:?}-{}-{}", who.name(), names.len())) else { return };
-    let args = ["step", "6", "--format", "json"];
+    let Some(bench) = Bench::new(who, &format!("refuse-{side:?}-{}-{}", who.name(), names.len())) else {
+        return;
+    };
+    let args = ["step", "6", "--verbose", "--format", "json"];
     let (_, seen, _) = bench.record(&args).expect("step 6 works");
     let host = seen[0].pid;
     let container = seen.iter().find(|call| call.name == "clone3" && call.args[0].contains("CLONE_NEWPID"));
@@ -262,7 +264,7 @@ fn refuse_some(who: Who, side: Side, names: &[&str]) {
         let mut nths = vec![early + 1, (early + made.len()).div_ceil(2), made.len()];
         nths.dedup();
         for nth in nths.into_iter().filter(|nth| *nth > early) {
-            let refusal = Refusal { side, name: name.to_string(), nth, errno: likely(name) };
+            let refusal = Refusal { side, name: name.to_string(), nth, lasting: false, errno: likely(name) };
             let refused = bench.refuse(&args, &refusal);
             let events = events(&refused.ran.stdout);
             let last = events.last().unwrap_or_else(|| panic!("{refusal:?}: nothing was said"));
@@ -281,8 +283,27 @@ fn refuse_some(who: Who, side: Side, names: &[&str]) {
 #[test]
 fn what_the_workshop_does_untold_may_fail_too() {
     let names = [
-        "mkdir", "openat", "read", "write", "unshare", "mount", "signalfd4", "socketpair", "pipe2", "clone", "clone3",
-        "pidfd_open", "pidfd_send_signal", "waitid", "wait4", "poll", "socket", "bind", "ioctl", "sendto", "recvfrom",
+        "mkdir",
+        "openat",
+        "read",
+        "write",
+        "unshare",
+        "mount",
+        "signalfd4",
+        "socketpair",
+        "pipe2",
+        "clone",
+        "clone3",
+        "pidfd_open",
+        "pidfd_send_signal",
+        "waitid",
+        "wait4",
+        "poll",
+        "socket",
+        "bind",
+        "ioctl",
+        "sendto",
+        "recvfrom",
     ];
     refuse_some(most_powerful(), Side::Host, &names);
     refuse_some(Who::User, Side::Host, &["unshare", "mount", "openat", "write", "clone"]);
@@ -290,7 +311,18 @@ fn what_the_workshop_does_untold_may_fail_too() {
 
 #[test]
 fn what_the_first_process_does_untold_may_fail_too() {
-    let names = ["close_range", "recvfrom", "sendto", "mkdir", "openat", "symlink", "socket", "bind", "ioctl", "read"];
+    let names = [
+        "close_range",
+        "recvfrom",
+        "sendto",
+        "mkdir",
+        "openat",
+        "symlink",
+        "socket",
+        "bind",
+        "ioctl",
+        "read",
+    ];
     refuse_some(most_powerful(), Side::Container, &names);
 }
 
@@ -303,17 +335,24 @@ fn what_visitors_and_later_containers_do_may_fail_too() {
 #[test]
 fn a_ledger_that_cannot_be_written_stops_a_run_before_it_changes_anything() {
     let Some(bench) = Bench::new(Who::Root, "refuse-ledger") else { return };
-    let args = ["step", "4", "--format", "json"];
+    let args = ["step", "4", "--verbose", "--format", "json"];
     let (_, seen, _) = bench.record(&args).expect("step 4 works");
     let page = |call: &&Seen| call.name == "openat" && call.args[1].ends_with(".jsonl\"");
     let opened = seen.iter().find(page).expect("a page");
     let begun = seen.iter().position(|call| call == opened).expect("it is there");
-    let written = (begun..seen.len()).find(|at| seen[*at].name == "write" && seen[*at].args[0] == opened.result);
+    let written =
+        (begun..seen.len()).find(|at| seen[*at].name == "write" && seen[*at].args[0] == opened.result);
     let folder = seen.iter().position(|call| call.name == "mkdir" && call.args[0].ends_with("/ledger\""));
     let folder = folder.expect("its folder");
     let reasons = [(begun, Errno::EACCES), (written.expect("a line"), Errno::ENOSPC), (folder, Errno::EROFS)];
     for (at, errno) in reasons {
-        let refusal = Refusal { side: Side::Host, name: seen[at].name.clone(), nth: nth(at, &seen), errno };
+        let refusal = Refusal {
+            side: Side::Host,
+            name: seen[at].name.clone(),
+            nth: nth(at, &seen),
+            lasting: false,
+            errno,
+        };
         // Where the folder is there already, mkdir(2) is only asked to make sure.
         let _ = fs::remove_dir(bench.state.join("workshop/ledger"));
         let refused = bench.refuse(&args, &refusal);
@@ -327,19 +366,30 @@ fn a_ledger_that_cannot_be_written_stops_a_run_before_it_changes_anything() {
 }
 
 #[test]
-fn a_group_that_cannot_be_removed_is_removed_by_the_next_run() {
+fn a_group_that_cannot_be_removed_is_tried_again_and_left_to_the_next_run() {
     let Some(bench) = Bench::new(Who::Root, "refuse-rmdir") else { return };
-    let args = ["step", "4", "--format", "json"];
-    let (_, seen, _) = bench.record(&args).expect("step 4 works");
-    let removed = seen.iter().position(|call| call.name == "rmdir" && call.args[0].contains("/sys/fs/cgroup/"));
-    let nth = nth(removed.expect("a group is removed"), &seen);
-    let refusal = Refusal { side: Side::Host, name: "rmdir".into(), nth, errno: Errno::EPERM };
-    let refused = run_refusing(&mut bench.command(&args), &refusal);
-    assert!(refused.hit && refused.ran.status != 0, "{}", refused.ran.stdout);
+    let args = ["step", "4", "--verbose", "--format", "json"];
+    let (told, seen, _) = bench.record(&args).expect("step 4 works");
+    let made = told.iter().find(|call| call.name == "mkdir").expect("a group is made");
+    let removed = seen.iter().position(|call| call.name == "rmdir" && call.args[0] == made.args[0]);
+    let nth = nth(removed.expect("it is removed"), &seen);
+    let refusal =
+        |lasting| Refusal { side: Side::Host, name: "rmdir".into(), nth, lasting, errno: Errno::EPERM };
+    let says = |refused: &Refused| {
+        let last = refused.ran.stdout.lines().last().unwrap_or_default();
+        assert!(refused.hit && refused.ran.status == 4 && last.contains("remove the cgroup"), "{last}");
+    };
+
+    // Once: it is removed after all, and that it was not so easy is said.
+    says(&bench.refuse(&args, &refusal(false)));
+
+    let refused = run_refusing(&mut bench.command(&args), &refusal(true));
+    says(&refused);
     let group = format!("workshop-{}-", refused.host);
+    let pages = bench.state.join("workshop/ledger");
     assert_eq!(named(Path::new("/sys/fs/cgroup"), &group).len(), 1, "one is left");
-    assert_eq!(named(&bench.state.join("workshop/ledger"), &refused.host.to_string()).len(), 1, "and written down");
+    assert_eq!(named(&pages, &format!("{}-", refused.host)).len(), 1, "and written down");
     bench.works(&args);
     assert_eq!(named(Path::new("/sys/fs/cgroup"), &group), [] as [PathBuf; 0]);
-    assert_eq!(named(&bench.state.join("workshop/ledger"), ""), [] as [PathBuf; 0]);
+    assert_eq!(named(&pages, ""), [] as [PathBuf; 0]);
 }

@@ -38,6 +38,8 @@ pub struct Refusal {
     pub name: String,
     /// 1 for the first call of that name on that side.
     pub nth: usize,
+    /// Whether all that follow fail too.
+    pub lasting: bool,
     pub errno: Errno,
 }
 
@@ -70,7 +72,7 @@ pub fn run_refusing(command: &mut Command, refusal: &Refusal) -> Refused {
     let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
     command.stdout(out.try_clone().expect("dup")).stderr(err.try_clone().expect("dup"));
     // SAFETY: ptrace(2) alone between fork and exec.
-    let child = unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) }.spawn().expect("run the program");
+    let mut child = unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) }.spawn().expect("run the program");
     let host = Pid::from_raw(child.id() as i32);
     let (done, guard) = mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
@@ -90,6 +92,8 @@ pub fn run_refusing(command: &mut Command, refusal: &Refusal) -> Refused {
         hit: false,
     };
     let status = tracer.run();
+    // It has been waited for by then.
+    let _ = child.wait();
     drop(done);
     let hung = watchdog.join().expect("the watchdog");
     let text = |mut file: std::fs::File| {
@@ -184,7 +188,8 @@ impl Tracer<'_> {
                 self.calls.insert(pid, number);
                 if number == self.number && self.sides.get(&pid) == Some(&self.refusal.side) {
                     self.count += 1;
-                    if self.count == self.refusal.nth {
+                    let Refusal { nth, lasting, .. } = self.refusal;
+                    if self.count == *nth || (*lasting && self.count > *nth) {
                         set_number(pid);
                         self.pending = Some(pid);
                     }
