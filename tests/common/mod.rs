@@ -166,3 +166,5 @@ pub const STEPS: [(u32, &str); 6] = [
     (5, "overlay"),
     (6, "veth-bridge"),
 ];
+
+pub mod watch;
