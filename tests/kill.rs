@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// The moments are the same in every run, as far as a scheduler lets them be.
-const SEED: u64 = 0x5eed_0f_c0_17a1;
+const SEED: u64 = 0x5eed_0fc0_17a1;
 
 /// Kills for each command: four commands make 64.
 const KILLS: usize = 16;
