@@ -2,6 +2,7 @@
 //!
 //! Every step is a command too. Those are not listed here but made from the table of steps.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -135,7 +136,7 @@ pub struct StepOptions {
     pub init: bool,
     /// The program to run in the container, and its arguments
     #[arg(last = true, value_name = "CMD")]
-    pub program: Vec<String>,
+    pub program: Vec<OsString>,
 }
 
 impl StepOptions {
@@ -180,5 +181,5 @@ pub struct RunOptions {
     pub init: bool,
     /// The program to run in the container, and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
-    pub program: Vec<String>,
+    pub program: Vec<OsString>,
 }

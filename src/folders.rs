@@ -20,9 +20,20 @@ impl Folders {
     /// The XDG base directories, or a private folder in /tmp for a user whose home can't be written.
     pub fn find() -> Result<Folders, Fault> {
         let xdg = etcetera::base_strategy::Xdg::new().ok();
+        // Someone else's home (`sudo` keeps HOME on some systems) must not get folders that its owner can't use.
+        let at_home = xdg.as_ref().is_some_and(|x| is_ours(fs::metadata(x.home_dir())));
+        let named =
+            |variable: &str| std::env::var_os(variable).is_some_and(|value| Path::new(&value).is_absolute());
         let fallback = std::env::temp_dir().join(format!("workshop-{}", nix::unistd::geteuid()));
-        let cache = xdg.as_ref().map(|x| x.cache_dir().join("workshop"));
-        let state = xdg.as_ref().and_then(|x| x.state_dir()).map(|d| d.join("workshop"));
+        let cache = xdg
+            .as_ref()
+            .map(|x| x.cache_dir().join("workshop"))
+            .filter(|_| at_home || named("XDG_CACHE_HOME"));
+        let state = xdg
+            .as_ref()
+            .and_then(|x| x.state_dir())
+            .map(|d| d.join("workshop"))
+            .filter(|_| at_home || named("XDG_STATE_HOME"));
         Ok(Folders { cache: usable(cache, &fallback, "cache")?, state: usable(state, &fallback, "state")? })
     }
 
@@ -48,6 +59,11 @@ fn usable(wanted: Option<PathBuf>, fallback: &Path, name: &str) -> Result<PathBu
 /// Makes a directory (mode 0700) or finds one that belongs to us and can be written.
 fn private_dir(dir: &Path) -> bool {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir).is_ok();
-    made && fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir() && m.uid() == nix::unistd::geteuid().as_raw())
+    made && is_ours(fs::symlink_metadata(dir))
         && nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK).is_ok()
+}
+
+/// Whether it is a directory, and belongs to us.
+fn is_ours(found: std::io::Result<fs::Metadata>) -> bool {
+    found.is_ok_and(|m| m.is_dir() && m.uid() == nix::unistd::geteuid().as_raw())
 }

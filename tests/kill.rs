@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::watch::{Desk, Process, Session, give_to, groups_of, pages, recorded, wait_until};
-use common::{Who, place, run, skip, who};
+use common::{Who, place, run, who};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -122,18 +122,9 @@ fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story:
     (session.pid(), hit)
 }
 
-/// Whether this user gets limits here; skips aloud if not.
-fn has_limits(who: Who) -> bool {
-    let able = run(&mut Desk::new(who, "limits").workshop(&["step", "4"])).status != 3;
-    if !able {
-        skip(&format!("{who:?} gets no limits on this host"), "Run as root, or with a delegated cgroup v2");
-    }
-    able
-}
-
 #[test]
 fn step_4_may_be_killed_at_any_moment() {
-    let whos: Vec<Who> = who().into_iter().filter(|w| has_limits(*w)).collect();
+    let whos: Vec<Who> = who().into_iter().filter(|w| common::has_limits(*w)).collect();
     kill_at_random("step-4", &["step", "4"], &whos);
 }
 
@@ -174,7 +165,7 @@ fn a_killed_image_build_leaves_no_half_image() {
 
 #[test]
 fn clean_removes_what_the_dead_left_and_nothing_else() {
-    for who in who().into_iter().filter(|w| has_limits(*w)) {
+    for who in who().into_iter().filter(|w| common::has_limits(*w)) {
         let desk = Desk::new(who, "clean");
         let foreign = Foreign::new();
         let mut living = desk.held(&["step", "4"]);

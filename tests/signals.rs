@@ -49,11 +49,10 @@ fn a_signal_in_the_middle_of_a_step_ends_it_with_128_plus_n_and_all_undone() {
 #[test]
 fn a_signal_in_the_middle_of_limits_takes_the_groups_back() {
     for who in who() {
-        let desk = Desk::new(who, "limits");
-        if common::run(&mut desk.workshop(&["step", "4"])).status == 3 {
-            common::skip(&format!("{who:?} gets no limits on this host"), "Run as root");
+        if !common::has_limits(who) {
             continue;
         }
+        let desk = Desk::new(who, "limits");
         for signal in ENDING {
             let mut session = Session::start(&mut desk.workshop(&["step", "4"]));
             wait_until("groups", || !groups_of(session.pid()).is_empty());

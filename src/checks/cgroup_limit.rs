@@ -8,15 +8,13 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 
 use super::{Fact, LabState, Memory, Report, Scene};
-use crate::container::recipe::{Experiment, Recipe};
+use crate::container::recipe::{EXPERIMENT_SEAT, Experiment, Recipe};
 use crate::container::{Container, Exit, Program, Stdio, create};
 use crate::fault::Fault;
-use crate::kernel::cgroup::{Controller, Group};
+use crate::kernel::cgroup::{Controller, Group, Limits};
 use crate::kernel::told::Silence;
 use crate::kernel::visit::guarded;
-
-/// How often the processor experiment doubles itself: 8 processes.
-const SPINNERS: u32 = 3;
+use crate::layers::Ingredients;
 
 /// Size of the pieces in which the memory experiment takes what it can get, in bytes.
 const PIECE: usize = 1 << 20;
@@ -124,7 +122,8 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
 /// A container that is not started yet: its first process is one execve(2) away from the program, so
 /// what holds for it now held before the program's first instruction.
 fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let container = create(recipe.plan(Program::Call(Box::new(|| 0)), 9), recipe.lab, &mut Silence)?;
+    let container =
+        create(recipe.plan(Program::Call(Box::new(|| 0)), EXPERIMENT_SEAT), recipe.lab, &mut Silence)?;
     let pid = container.pid.to_string();
     let mut late = Vec::new();
     for group in &container.made.groups {
@@ -195,19 +194,18 @@ fn pids(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
     )
 }
 
-/// Computes without end, in more processes than there are likely to be others that want the CPU: on a busy
-/// host one alone might not get enough of it to reach the limit. Ends when the kernel has counted.
+/// A small fraction of one CPU, which a loop gets to even on a host where many others want the CPU too.
+const SCARCE: f64 = 0.02;
+
+/// Computes without end, until the kernel has counted. CPU time is shared out among groups before it is among
+/// processes, so on a busy host the step's own limit might never be reached: this container gets less.
 fn cpu(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let spin = || {
-        for _ in 0..SPINNERS {
-            // SAFETY: one thread. Parent and child spin alike.
-            let _ = unsafe { fork() };
-        }
-        loop {
-            std::hint::spin_loop();
-        }
+    let spin = || loop {
+        std::hint::spin_loop();
     };
-    let mut plan = recipe.plan(Program::Call(Box::new(spin)), 9);
+    let limits = Limits { cpus: SCARCE, ..recipe.ingredients.limits };
+    let ingredients = Ingredients { limits, seat: EXPERIMENT_SEAT, ..recipe.ingredients.clone() };
+    let mut plan = recipe.plan_from(Program::Call(Box::new(spin)), &ingredients);
     plan.stdio = Stdio::quiet()?.0;
     let mut container = create(plan, recipe.lab, &mut Silence)?;
     container.start(&mut Silence)?;

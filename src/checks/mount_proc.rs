@@ -5,7 +5,9 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 
 use super::{Fact, LabState, Memory, Report, Scene};
+use crate::container::recipe::SECOND_SEAT;
 use crate::fault::{Doing, Fault};
+use crate::kernel::told::Silence;
 use crate::kernel::{mounts, process};
 
 const PROC: &str = "/proc";
@@ -60,7 +62,9 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
 
     let outside = || mounts::mine().map(|table| table.len()).doing("read the lab's mount table");
     let before = outside()?;
-    let made = scene.container.look(|| {
+    // In a container of its own: the learner's program would find the mount.
+    let (other, _held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
+    let made = other.look(|| {
         let none: Option<&str> = None;
         let _ = mount(Some("visit"), "/tmp", Some("tmpfs"), MsFlags::empty(), none);
         mounts::mine().unwrap_or_default().iter().filter(|m| m.source == "visit").count()

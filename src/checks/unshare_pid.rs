@@ -11,7 +11,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 
 use super::{Fact, Report, Scene};
-use crate::container::recipe::Recipe;
+use crate::container::recipe::{EXPERIMENT_SEAT, Recipe};
 use crate::container::{Exit, Program, Stdio, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
@@ -26,16 +26,22 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let nspid = process::status(Path::new(PROC), &pid, "NSpid").unwrap_or_default();
     let own = nspid.split(' ').next_back().unwrap_or_default().to_owned();
     let listed = process::pids(Path::new(PROC)).len();
-    let seen = scene.container.look(|| process::pids(Path::new(PROC)).len())?;
+    let seen = scene.container.look(others)?;
     let by_pid = scene.container.look(|| process::namespace("self", "pid"))?;
     Ok(vec![
         Fact::new("pid", &pid, &own),
         Fact::new("nspid", nspid.split(' ').next().unwrap_or_default(), &nspid),
         Fact::new("namespace", outside, &inside),
         Fact::new("by-pid", inside, by_pid),
-        // Both count one visitor more or less; what matters is that both see the same host.
-        Fact::new("processes", listed, seen.min(listed)),
+        Fact::new("processes", listed, seen),
     ])
+}
+
+/// How many processes a visitor sees besides itself and the one of ours that brought it, by the host's /proc.
+fn others() -> usize {
+    let me = fs::read_link("/proc/self").ok().and_then(|link| link.to_str()?.parse::<i32>().ok());
+    let parent = process::status(Path::new(PROC), "self", "PPid").and_then(|pid| pid.parse().ok());
+    process::pids(Path::new(PROC)).into_iter().filter(|pid| Some(*pid) != me && Some(*pid) != parent).count()
 }
 
 pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
@@ -140,7 +146,7 @@ fn passed_on(recipe: &Recipe) -> Result<String, Fault> {
         let _ = File::from(writer).write_all(b"r");
         if set.wait() == Ok(Signal::SIGTERM) { 42 } else { 1 }
     };
-    let mut plan = recipe.plan(Program::Call(Box::new(program)), 9);
+    let mut plan = recipe.plan(Program::Call(Box::new(program)), EXPERIMENT_SEAT);
     plan.stdio = Stdio::quiet()?.0;
     let mut container = create(plan, recipe.lab, &mut Silence)?;
     container.start(&mut Silence)?;

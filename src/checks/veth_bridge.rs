@@ -9,7 +9,7 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, LabState, Memory, Report, Scene};
-use crate::container::undo::Reversal;
+use crate::container::recipe::SECOND_SEAT;
 use crate::container::{Container, Plan, Program, Stdio, Tty, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::icmp::ping;
@@ -17,6 +17,7 @@ use crate::kernel::netlink::facts as net;
 use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
 use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
 use crate::kernel::told::Silence;
+use crate::kernel::undo::Reversal;
 use crate::layers::{Layer, Link, UnsharePid};
 
 /// The port that two containers listen on at once.
@@ -77,7 +78,7 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
 }
 
 pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
-    let (other, _held) = scene.recipe.resident(3, &mut Silence)?;
+    let (other, _held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
     let (one, two) = (link(scene.container)?, link(&other)?);
 
     let first = scene.container.look(|| reached(ping(one.gateway, PATIENCE)))?;

@@ -5,7 +5,7 @@ use crate::course::Step;
 use crate::course::lesson::Lesson;
 use crate::fault::Fault;
 use crate::folders::Folders;
-use crate::kernel::ledger::{Undo, leftovers};
+use crate::kernel::ledger::{Undo, elsewhere, leftovers};
 
 use super::Output;
 
@@ -18,6 +18,9 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
     let words = out.words;
     if found.is_empty() {
         out.note(words.say("clean-nothing"))?;
+    }
+    for owner in elsewhere(&Folders::find()?.ledger()) {
+        out.note(&words.fill("clean-elsewhere", &[("pid", &owner.pid.to_string())]))?;
     }
     for leftover in found {
         let pid = leftover.owner.pid.to_string();
@@ -40,6 +43,7 @@ fn tell(out: &mut Output, thing: &Undo, pid: &str, dry_run: bool) -> Result<(), 
         _ if dry_run => ("clean-would", "still there"),
         Undo::RemoveGroup { .. } => ("clean-removed", "removed"),
         Undo::Disable { .. } => ("clean-restored", "restored"),
+        Undo::Retract => return Ok(()),
     };
     if !out.json {
         return out.note(&out.words.fill(key, &[("path", &path)]));

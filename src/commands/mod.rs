@@ -10,6 +10,9 @@ mod step;
 mod tour;
 
 use std::io::{self, IsTerminal, Stdout};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::checks::Check;
@@ -24,6 +27,7 @@ use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::ledger;
+use crate::kernel::process::proc_is_ours;
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
@@ -152,6 +156,9 @@ fn find_step(name: &str) -> Result<&'static Step, Fault> {
 /// What every command that builds something does first: clean up after the dead, get a place for limits
 /// if they are `limited`, and move into a lab.
 pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
+    if !proc_is_ours() {
+        return Err(Fault::unable("proc-of-another-namespace", &[]));
+    }
     let folders = Folders::find()?;
     for leftover in ledger::leftovers(&folders.ledger()) {
         // What can't be undone now is tried again next time, and named by `clean`.
@@ -168,16 +175,28 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
 }
 
 /// The container's files: the learner's directory, or the image of the host's programs.
-pub fn files(lab: &Lab, rootfs: Option<&std::path::Path>) -> Result<Files, Fault> {
+pub fn files(lab: &Lab, rootfs: Option<&Path>) -> Result<Files, Fault> {
     if let Some(dir) = rootfs {
-        let path = dir.display().to_string();
-        let missing = || Fault::usage("rootfs-not-found", &[("path", &path)]);
-        let dir = dir.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(missing)?;
-        return Ok(Files::Directory(dir));
+        return directory(lab, dir).map(Files::Directory);
     }
     let store = Store::new(lab.folders.cache.join("images"));
     store
         .host_image(&host_search_path())
         .map(Files::Image)
         .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+}
+
+/// A directory of the learner's that can be a root filesystem.
+pub fn directory(lab: &Lab, dir: &Path) -> Result<PathBuf, Fault> {
+    let path = dir.display().to_string();
+    let wrong =
+        |key| Fault::usage(key, &[("path", &path), ("cache", &lab.folders.cache.display().to_string())]);
+    let dir = dir.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(|| wrong("rootfs-not-found"))?;
+    if access(&dir, AccessFlags::R_OK | AccessFlags::X_OK).is_err() {
+        return Err(wrong("rootfs-not-readable"));
+    }
+    if lab.folders.cache.starts_with(&dir) {
+        return Err(wrong("rootfs-holds-cache"));
+    }
+    Ok(dir)
 }

@@ -1,5 +1,7 @@
 //! `workshop run`: the finished container as a tool. The same walk as the steps', with nobody listening.
 
+use std::ops::RangeInclusive;
+
 use crate::cli::RunOptions;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Tty, create};
@@ -38,6 +40,13 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     Ok(exit.status())
 }
 
+/// Bytes that can be asked for: below a mebibyte not even a small program starts.
+const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 50;
+/// Processes: the kernel has no more PIDs than that (`PID_MAX_LIMIT`).
+const PIDS: RangeInclusive<u64> = 1..=1 << 22;
+/// CPUs: from the kernel's smallest slice, 1 ms in 100, to more than any machine has.
+const CPUS: RangeInclusive<f64> = 0.01..=8192.0;
+
 fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {
     let (memory, pids, cpus) = (&options.memory, &options.pids, &options.cpus);
     if memory.is_none() && pids.is_none() && cpus.is_none() {
@@ -45,14 +54,13 @@ fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {
     }
     let bad = |key: &'static str, value: &str| Fault::usage(key, &[("value", value)]);
     let all = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+    let memory_of = |v| bytes(v).filter(|n| MEMORY.contains(n)).ok_or_else(|| bad("bad-size", v));
+    let pids_of = |v: &str| v.parse().ok().filter(|n| PIDS.contains(n)).ok_or_else(|| bad("bad-pids", v));
+    let cpus_of = |v: &str| v.parse().ok().filter(|n| CPUS.contains(n)).ok_or_else(|| bad("bad-cpus", v));
     Ok(Some(Limits {
-        memory: memory.as_deref().map_or(Ok(1 << 50), |v| bytes(v).ok_or_else(|| bad("bad-size", v)))?,
-        pids: pids
-            .as_deref()
-            .map_or(Ok(1 << 20), |v| v.parse().ok().filter(|n| *n >= 1).ok_or_else(|| bad("bad-pids", v)))?,
-        cpus: cpus.as_deref().map_or(Ok(all), |v| {
-            v.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.01).ok_or_else(|| bad("bad-cpus", v))
-        })?,
+        memory: memory.as_deref().map_or(Ok(*MEMORY.end()), memory_of)?,
+        pids: pids.as_deref().map_or(Ok(*PIDS.end()), pids_of)?,
+        cpus: cpus.as_deref().map_or(Ok(all), cpus_of)?,
     }))
 }
 

@@ -1,6 +1,7 @@
 //! `workshop step N`: the container of steps 1..N is built, what step N adds is told call by call,
 //! shown from both sides, and checked.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -30,6 +31,9 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     let lab = enter_lab(step.number >= 4)?;
     let lesson = Lesson::load(step, out.lang);
     let ground = ground(step)?;
+    if let Some(dir) = &options.rootfs {
+        super::directory(&lab, dir)?;
+    }
     begin(out, step, &lesson, &ground)?;
     let asks = super::menu::can_ask(out) && options.program.is_empty();
     let guess = if asks { super::menu::predict(out, &lesson)? } else { None };
@@ -105,7 +109,10 @@ pub fn tell(
         checks::host_same(lab, r)
     })?;
     if out.tally.failed == failed {
-        Progress::read(&lab.folders.state).note(step.slug)?;
+        // The step is done, whether or not it can be written down.
+        if let Err(fault) = Progress::read(&lab.folders.state).note(step.slug) {
+            out.note(&out.words.fill("progress-not-noted", &[("problem", &fault.to_string())]))?;
+        }
     }
     Ok(exit)
 }
@@ -169,13 +176,13 @@ fn build(
 
 /// A shell for a person: bash where there is one, since it has line editing, without the startup files of a
 /// host that the first steps still see. The prompt says how far the container has come.
-fn shell(step: &Step) -> Vec<String> {
+fn shell(step: &Step) -> Vec<OsString> {
     let start = format!(
         "PS1='(step {}) # '; export PS1; \
          if command -v bash >/dev/null; then exec bash --norc -i; else exec sh -i; fi",
         step.number
     );
-    ["sh", "-c", &start].map(String::from).into()
+    ["sh", "-c", &start].map(OsString::from).into()
 }
 
 /// Runs checks and tells each; a signal that asks us to end is heeded between two of them.

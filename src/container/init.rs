@@ -1,6 +1,7 @@
 //! A small init, as `docker run --init` gives: PID 1 reaps what is orphaned and passes signals on, and
 //! the program runs as its child, with a PID that signals work on by default.
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpgid, getpgrp};
@@ -29,7 +30,11 @@ pub fn run(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
             })
         }
         Err(e) => {
-            let _ = wire.say(&FromInside::Failed(Fault::broken("fork the program from init", e)));
+            let fault = match e {
+                Errno::EAGAIN => Fault::unable("pids-too-few", &[]),
+                e => Fault::broken("fork the program from init", e),
+            };
+            let _ = wire.say(&FromInside::Failed(fault));
             1
         }
     }

@@ -5,7 +5,6 @@ mod message;
 mod program;
 pub mod recipe;
 mod terminal;
-pub mod undo;
 mod walk;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -27,6 +26,7 @@ use crate::fault::{Doing, Fault};
 use crate::kernel::process;
 use crate::kernel::signals::{self, ENDING, Sent, Signals};
 use crate::kernel::told::{Call, Listener};
+use crate::kernel::undo::Undos;
 use crate::kernel::visit::{settle, visit};
 use crate::layers::{Layer, Made};
 
@@ -70,10 +70,12 @@ pub struct Container {
     channel: Option<message::Channel>,
     /// execve(2), told before and not yet known to have worked.
     becoming: Option<Call>,
+    /// Whether the first process itself becomes the program.
+    executes: bool,
     /// What would explain a status of 127: execve(2) works for a program whose libraries are missing, and it
     /// is the loader that gives up.
     suspicion: Option<Fault>,
-    undo: undo::Undos,
+    undo: Undos,
     exit: Option<Exit>,
     /// Ours, if it was lent to the program.
     terminal: Option<terminal::Terminal>,
@@ -97,6 +99,10 @@ impl Container {
                 // The other end was closed by execve(2) itself: the program runs.
                 None => break,
             }
+        }
+        // Or by death. (An init never calls execve(2), and neither does a function of ours.)
+        if self.executes && process::never_executed(self.pid) {
+            return Err(Fault::unable("died-before-exec", &[]));
         }
         match self.becoming.take() {
             Some(call) => listener.told(Call { result: "0".into(), ..call }).map_err(Fault::output),

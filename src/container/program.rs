@@ -1,8 +1,9 @@
 //! The last stage: the first process becomes the program that it was made for.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
@@ -19,7 +20,7 @@ use crate::kernel::told::Actor;
 pub enum Program<'p> {
     /// A program from the container's own files. With `own_environment` it gets a fresh environment
     /// instead of the caller's.
-    Exec { argv: Vec<String>, own_environment: bool },
+    Exec { argv: Vec<OsString>, own_environment: bool },
     /// A function of ours, in the first process itself: for experiments that need nothing installed.
     Call(Box<dyn FnOnce() -> i32 + 'p>),
 }
@@ -84,16 +85,23 @@ fn settle(plan: &mut Plan) -> Result<(), Fault> {
 }
 
 /// Looks the program up as a shell would, and runs it. Returns what was wrong.
-fn exec(argv: &[String], own: bool, step: &'static str, wire: &Channel, wanted: Vec<&'static str>) -> Fault {
+fn exec(
+    argv: &[OsString],
+    own: bool,
+    step: &'static str,
+    wire: &Channel,
+    wanted: Vec<&'static str>,
+) -> Fault {
     let environment = environment(own);
-    let path = match find(&argv[0], &environment) {
-        Ok(path) => path,
-        Err(fault) => return fault,
+    let path = match argv.first().map(|name| find(name, &environment)) {
+        Some(Ok(path)) => path,
+        Some(Err(fault)) => return fault,
+        None => return Fault::program(127, "program-not-found", &[("program", ""), ("path", PATH)]),
     };
     let texts =
-        |list: &[String]| list.iter().map(|s| CString::new(s.as_str())).collect::<Result<Vec<_>, _>>();
+        |list: &[OsString]| list.iter().map(|s| CString::new(s.as_bytes())).collect::<Result<Vec<_>, _>>();
     let (Ok(name), Ok(args), Ok(envp)) =
-        (CString::new(path.to_string_lossy().as_bytes()), texts(argv), texts(&environment))
+        (CString::new(path.as_os_str().as_bytes()), texts(argv), texts(&environment))
     else {
         return Fault::usage("nul-in-argument", &[]);
     };
@@ -108,23 +116,30 @@ fn exec(argv: &[String], own: bool, step: &'static str, wire: &Channel, wanted: 
     explain(&path).unwrap_or(fault)
 }
 
-/// The environment: a small one of its own, or the caller's.
-fn environment(own: bool) -> Vec<String> {
-    let from_caller = |name: &str| std::env::var(name).ok().map(|value| format!("{name}={value}"));
+/// The environment: a small one of its own, or the caller's. It may hold any bytes, not only text.
+fn environment(own: bool) -> Vec<OsString> {
+    let pair = |name: &OsStr, value: &OsStr| {
+        let mut pair = name.to_owned();
+        pair.push("=");
+        pair.push(value);
+        pair
+    };
     if !own {
-        return std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+        return std::env::vars_os().map(|(name, value)| pair(&name, &value)).collect();
     }
-    let mut list = vec![format!("PATH={PATH}"), "HOME=/root".into()];
-    list.extend(["TERM", "COLORTERM"].iter().filter_map(|name| from_caller(name)));
+    let from_caller = |name: &&str| Some(pair(OsStr::new(name), &std::env::var_os(name)?));
+    let mut list: Vec<OsString> = vec![format!("PATH={PATH}").into(), "HOME=/root".into()];
+    list.extend(["TERM", "COLORTERM"].iter().filter_map(from_caller));
     list
 }
 
 /// The file that a command name stands for: as it is with a slash in it, else the first in PATH.
-fn find(name: &str, environment: &[String]) -> Result<PathBuf, Fault> {
-    if name.contains('/') {
+fn find(name: &OsStr, environment: &[OsString]) -> Result<PathBuf, Fault> {
+    if name.as_bytes().contains(&b'/') {
         return Ok(name.into());
     }
-    let path = environment.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(PATH);
+    let path = environment.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH="));
+    let path = path.map_or(PATH.into(), String::from_utf8_lossy);
     let candidates = path.split(':').map(|dir| Path::new(dir).join(name));
     let mut refused = None;
     for candidate in candidates {
@@ -136,9 +151,10 @@ fn find(name: &str, environment: &[String]) -> Result<PathBuf, Fault> {
         }
     }
     // A file that is there but may not be run is the better thing to complain about.
-    Err(refused
-        .and_then(|path| explain(&path))
-        .unwrap_or_else(|| Fault::program(127, "program-not-found", &[("program", name), ("path", path)])))
+    Err(refused.and_then(|path| explain(&path)).unwrap_or_else(|| {
+        let name = name.to_string_lossy();
+        Fault::program(127, "program-not-found", &[("program", &name), ("path", &path)])
+    }))
 }
 
 /// Why the kernel would not run a file, beyond its error number.

@@ -1,5 +1,6 @@
 //! Step N's container: the first N layers, with what each of them needs.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -38,6 +39,10 @@ impl Files {
 
 /// The seat of the container that is shown; 1 is the bridge's.
 pub const FIRST_SEAT: u8 = 2;
+/// The seat of a second one beside it.
+pub const SECOND_SEAT: u8 = 3;
+/// The seat of the containers that experiments are made in, one after the other.
+pub const EXPERIMENT_SEAT: u8 = 9;
 
 /// How to make the containers of one step, as many as are needed.
 pub struct Recipe<'l> {
@@ -77,20 +82,24 @@ impl<'l> Recipe<'l> {
 
     /// A plan for a container with these layers. `seat` tells containers on one network apart.
     pub fn plan<'p>(&self, program: Program<'p>, seat: u8) -> Plan<'p> {
-        let ingredients = Ingredients { seat, ..self.ingredients.clone() };
-        let layers = self.layers.iter().map(|(_, make)| make(&ingredients)).collect();
+        self.plan_from(program, &Ingredients { seat, ..self.ingredients.clone() })
+    }
+
+    /// A plan for a container with the same layers, made of other ingredients.
+    pub fn plan_from<'p>(&self, program: Program<'p>, ingredients: &Ingredients) -> Plan<'p> {
+        let layers = self.layers.iter().map(|(_, make)| make(ingredients)).collect();
         Plan { layers, program, init: false, stdio: Stdio::default(), tty: Tty::Unused }
     }
 
     /// A program to run: the container's own environment comes with its own files.
-    pub fn exec<'p>(&self, argv: Vec<String>) -> Program<'p> {
+    pub fn exec<'p>(&self, argv: Vec<OsString>) -> Program<'p> {
         Program::Exec { argv, own_environment: self.has("pivot-root") }
     }
 
     /// A container whose program does nothing but wait for its standard input to close, for looking
     /// at. The second value is what keeps it waiting.
     pub fn resident(&self, seat: u8, listener: &mut dyn Listener) -> Result<(Container, OwnedFd), Fault> {
-        let mut plan = self.plan(self.exec(["sh", "-c", "read _"].map(String::from).into()), seat);
+        let mut plan = self.plan(self.exec(["sh", "-c", "read _"].map(OsString::from).into()), seat);
         let (stdio, hold) = Stdio::quiet()?;
         plan.stdio = stdio;
         let mut container = create(plan, self.lab, listener)?;
@@ -114,7 +123,7 @@ impl<'l> Recipe<'l> {
             let text = serde_json::to_vec(&run()).unwrap_or_default();
             i32::from(writer.write_all(&text).is_err())
         };
-        let mut plan = self.plan(Program::Call(Box::new(report)), 9);
+        let mut plan = self.plan(Program::Call(Box::new(report)), EXPERIMENT_SEAT);
         plan.init = init;
         plan.stdio = Stdio::quiet()?.0;
         let mut container = create(plan, self.lab, &mut Silence)?;

@@ -6,6 +6,7 @@
 //! hands the terminal to one job after the other (tcsetpgrp(3)); when its container has ended, the last
 //! of its process groups is empty and nobody has given the terminal back.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -27,11 +28,12 @@ pub enum Tty {
 
 impl Tty {
     /// For a program on our standard streams. A shell with nothing to run is interactive.
-    pub fn of(argv: &[String]) -> Tty {
+    pub fn of(argv: &[OsString]) -> Tty {
         const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "zsh", "fish"];
         let [program, options @ ..] = argv else { return Tty::Shared };
         let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let interactive = options.iter().all(|option| ["-i", "-l", "--login"].contains(&option.as_str()));
+        let interactive =
+            options.iter().all(|option| ["-i", "-l", "--login"].iter().any(|known| option == known));
         if SHELLS.contains(&name) && interactive { Tty::OwnJob } else { Tty::Shared }
     }
 }
@@ -69,11 +71,11 @@ impl Terminal {
 
 #[cfg(test)]
 mod tests {
-    use super::Tty;
+    use super::{OsString, Tty};
 
     #[test]
     fn a_shell_without_a_script_is_a_job_of_its_own() {
-        let of = |line: &str| Tty::of(&line.split(' ').map(String::from).collect::<Vec<_>>());
+        let of = |line: &str| Tty::of(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         for shell in ["sh", "/bin/bash -i", "zsh -l", "bash --login -i"] {
             assert_eq!(of(shell), Tty::OwnJob, "{shell}");
         }

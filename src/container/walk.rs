@@ -22,13 +22,13 @@ use nix::unistd::Pid;
 
 use super::message::{Channel, FromInside, Upward};
 use super::terminal::{Terminal, Tty};
-use super::undo::Undos;
-use super::{Container, Plan, init, program};
+use super::{Container, Plan, Program, init, program};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
 use crate::kernel::clone3;
 use crate::kernel::ledger::Ledger;
 use crate::kernel::told::{Actor, Listener};
+use crate::kernel::undo::Undos;
 use crate::kernel::visit::guarded;
 use crate::lab::Lab;
 use crate::layers::{Host, Inside, Layer, Made, Stage};
@@ -68,6 +68,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
                 made,
                 channel: None,
                 becoming: None,
+                executes: !plan.init && matches!(plan.program, Program::Exec { .. }),
                 suspicion: None,
                 undo,
                 exit: None,

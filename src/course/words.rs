@@ -68,11 +68,12 @@ impl Words {
             Fault::Interrupted(signal) => {
                 self.known("interrupted", &vec![("signal".into(), signal.to_string())])
             }
-            Fault::Broken { doing, problem } => (
-                self.fill("broken", &[("doing", doing), ("problem", problem)]),
-                self.say("broken-cause").into(),
-                self.say("broken-hint").into(),
-            ),
+            Fault::Broken { doing, problem } => {
+                let message = self.fill("broken", &[("doing", doing), ("problem", problem)]);
+                let known = |part| errno_in(problem).and_then(|errno| self.get("errno", &errno, Some(part)));
+                let cause = known("cause").unwrap_or(self.say("broken-cause"));
+                (message, cause.into(), known("hint").unwrap_or(self.say("broken-hint")).into())
+            }
         };
         Some(Failure { code, message, cause, hint })
     }
@@ -98,6 +99,14 @@ impl Words {
         let said = refused.said.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
         (format!("{refused}{said}"), found("cause").into(), found("hint").into())
     }
+}
+
+/// The error's name in what the standard library or nix say of it: `… (os error 28)`, `ENOSPC: …`.
+fn errno_in(problem: &str) -> Option<String> {
+    if let Some((_, rest)) = problem.split_once("(os error ") {
+        return rest.split(')').next()?.parse().ok().map(|errno| errno_name(&errno));
+    }
+    problem.split([':', ' ']).find(|word| word.len() > 2 && word.starts_with('E')).map(String::from)
 }
 
 fn fill<'a>(text: &str, with: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -25,6 +25,8 @@ pub enum Undo {
     RemoveGroup { path: PathBuf },
     /// v2: hand controllers on no longer (`cgroup.subtree_control`), which we had enabled.
     Disable { path: PathBuf, controllers: Vec<String> },
+    /// The line above stands for something that was refused, and so is not ours to take back.
+    Retract,
 }
 
 /// The directory name that every cgroup of ours begins with; nothing else is ever removed.
@@ -41,7 +43,10 @@ impl Ledger {
     /// before the first line.
     pub fn open(dir: &Path, number: u32) -> Result<Ledger, Fault> {
         let me = Owner::me().doing("read /proc/self/stat")?;
-        Ok(Ledger { file: None, path: dir.join(format!("{}-{}-{number}.jsonl", me.pid, me.started)) })
+        Ok(Ledger {
+            file: None,
+            path: dir.join(format!("{}-{}-{}-{number}.jsonl", me.pid, me.started, me.namespace)),
+        })
     }
 
     /// Writes one line, which must reach the file before the thing itself is done.
@@ -83,15 +88,33 @@ pub fn leftovers(dir: &Path) -> Vec<Leftover> {
     entries.flatten().filter_map(|entry| leftover(entry.path())).collect()
 }
 
-fn leftover(page: PathBuf) -> Option<Leftover> {
+/// The owners of pages from other PID namespaces, such as a container's that shares our home. Whether they
+/// live can't be told from here, so what they left is left to a workshop over there.
+pub fn elsewhere(dir: &Path) -> Vec<Owner> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| owner(&entry.path())).filter(|owner| !owner.within_sight()).collect()
+}
+
+/// Whose page it is, by its name.
+fn owner(page: &Path) -> Option<Owner> {
     let mut name = page.file_name()?.to_str()?.strip_suffix(".jsonl")?.split('-');
-    let owner = Owner { pid: name.next()?.parse().ok()?, started: name.next()?.parse().ok()? };
-    if owner.alive() {
+    let (pid, mut number) = (name.next()?.parse().ok()?, || name.next()?.parse().ok());
+    Some(Owner { pid, started: number()?, namespace: number()? })
+}
+
+fn leftover(page: PathBuf) -> Option<Leftover> {
+    let owner = owner(&page)?;
+    if !owner.within_sight() || owner.alive() {
         return None;
     }
+    let mut undo = Vec::new();
     // A line cut short by the kill stands for something that was not done yet.
-    let text = fs::read_to_string(&page).ok()?;
-    let undo = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for line in fs::read_to_string(&page).ok()?.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+        match line {
+            Undo::Retract => drop(undo.pop()),
+            line => undo.push(line),
+        }
+    }
     Some(Leftover { owner, undo, page })
 }
 
@@ -126,7 +149,7 @@ impl Undo {
                 }
             }
             // A ledger that names anything else was not written by us.
-            Undo::RemoveGroup { .. } | Undo::Disable { .. } => Ok(()),
+            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::Retract => Ok(()),
         }
     }
 
@@ -134,6 +157,7 @@ impl Undo {
     pub fn path(&self) -> &Path {
         match self {
             Undo::RemoveGroup { path } | Undo::Disable { path, .. } => path,
+            Undo::Retract => Path::new(""),
         }
     }
 }
@@ -183,6 +207,11 @@ fn end_members(path: &Path) {
 mod tests {
     use super::*;
 
+    /// Of a process that has our PID namespace and can't be alive.
+    fn page_of_the_dead() -> String {
+        format!("1-1-{}-1.jsonl", Owner::me().unwrap().namespace)
+    }
+
     #[test]
     fn only_a_dead_owners_page_is_a_leftover() {
         let dir = tempfile::tempdir().unwrap();
@@ -191,7 +220,7 @@ mod tests {
         mine.record(&undo).unwrap();
         assert!(leftovers(dir.path()).is_empty(), "I am alive");
 
-        fs::copy(&mine.path, dir.path().join("1-1-1.jsonl")).unwrap();
+        fs::copy(&mine.path, dir.path().join(page_of_the_dead())).unwrap();
         let found = leftovers(dir.path());
         assert_eq!(found[0].undo, [undo]);
         found.into_iter().for_each(|l| l.undo().unwrap());
@@ -210,9 +239,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_is_not_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-not-ours".into() };
+        let lines = [&group, &Undo::Retract].map(|undo| serde_json::to_string(undo).unwrap()).join("\n");
+        fs::write(dir.path().join(page_of_the_dead()), lines).unwrap();
+        assert_eq!(leftovers(dir.path())[0].undo, []);
+    }
+
+    #[test]
+    fn a_page_from_another_pid_namespace_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("1-1-42-1.jsonl"), "").unwrap();
+        assert!(leftovers(dir.path()).is_empty());
+        assert_eq!(elsewhere(dir.path())[0].namespace, 42);
+    }
+
+    #[test]
     fn a_line_cut_short_is_left_out() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("1-1-1.jsonl"), "{\"undo\":\"remove-gr").unwrap();
+        fs::write(dir.path().join(page_of_the_dead()), "{\"undo\":\"remove-gr").unwrap();
         assert_eq!(leftovers(dir.path())[0].undo, []);
     }
 }

@@ -13,4 +13,5 @@ pub mod signals;
 pub mod strace;
 pub mod systemd;
 pub mod told;
+pub mod undo;
 pub mod visit;

@@ -2,15 +2,19 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-/// A process, told apart from a later one that got the same PID by the time it started.
+/// A process, told apart from a later one that got the same PID by the time it started, and from one in
+/// another container by its PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     pub pid: i32,
+    /// Inode of the PID namespace that `pid` is a number of.
+    pub namespace: u64,
     /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat` (proc_pid_stat(5)).
     pub started: u64,
 }
@@ -18,15 +22,15 @@ pub struct Owner {
 impl Owner {
     /// The calling process.
     pub fn me() -> io::Result<Owner> {
-        Owner::of(std::process::id() as i32)
+        let stat = fs::read_to_string("/proc/self/stat")?;
+        let (_, started) =
+            state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/self/stat"))?;
+        Ok(Owner { pid: std::process::id() as i32, namespace: my_pid_namespace()?, started })
     }
 
-    /// The process that has `pid` now.
-    pub fn of(pid: i32) -> io::Result<Owner> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, started) =
-            state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/PID/stat"))?;
-        Ok(Owner { pid, started })
+    /// Whether we can tell if it runs: its PID means something only in its own namespace.
+    pub fn within_sight(&self) -> bool {
+        my_pid_namespace().is_ok_and(|namespace| namespace == self.namespace)
     }
 
     /// Whether this very process still runs. A zombie doesn't: it can undo nothing any more.
@@ -36,6 +40,24 @@ impl Owner {
             .and_then(|stat| state_and_start(&stat))
             .is_some_and(|(state, started)| started == self.started && state != 'Z' && state != 'X')
     }
+}
+
+fn my_pid_namespace() -> io::Result<u64> {
+    fs::metadata("/proc/self/ns/pid").map(|ns| ns.ino())
+}
+
+/// Whether /proc is that of our own PID namespace, so that the PIDs in it are those that we know.
+pub fn proc_is_ours() -> bool {
+    fs::read_link("/proc/self").is_ok_and(|me| me.as_os_str() == std::process::id().to_string().as_str())
+}
+
+/// Whether a process has never called execve(2) since it was forked: `PF_FORKNOEXEC` in the flags of
+/// `/proc/PID/stat` (field 9), which outlives the process until it is waited for.
+pub fn never_executed(pid: Pid) -> bool {
+    const PF_FORKNOEXEC: u64 = 0x40;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let flags = stat.rfind(')').and_then(|end| stat.get(end + 2..)?.split(' ').nth(6)?.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & PF_FORKNOEXEC != 0)
 }
 
 /// State and start time out of a stat line. The name in parentheses may hold anything, so count
@@ -115,6 +137,7 @@ mod tests {
         let me = Owner::me().unwrap();
         assert!(me.alive());
         assert!(!Owner { started: me.started + 1, ..me }.alive());
+        assert!(me.within_sight() && !Owner { namespace: 1, ..me }.within_sight());
     }
 
     #[test]

@@ -12,11 +12,12 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use super::{Host, Inside, Layer, Stage};
-use crate::container::undo::Reversal;
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::open_for_writing;
 use crate::kernel::cgroup::{self, Group, Hierarchy, Limits, Place, Version};
 use crate::kernel::ledger::{GROUP_PREFIX, Undo};
+use crate::kernel::process::Owner;
+use crate::kernel::undo::Reversal;
 
 /// What it may use.
 pub struct CgroupLimit {
@@ -36,9 +37,10 @@ impl CgroupLimit {
 
     fn make_group(&mut self, host: &mut Host, place: &Place) -> Result<(), Fault> {
         enable_controllers(host, place)?;
-        let dir = place.parent.join(format!("{GROUP_PREFIX}{}-{}", std::process::id(), host.number));
-        host.undo.before(Reversal::Outside(Undo::RemoveGroup { path: dir.clone() }))?;
-        host.calls.mkdir("group", &dir, 0o755)?;
+        // PIDs are the same in different PID namespaces that share this tree; start times hardly ever.
+        let me = Owner::me().doing("read /proc/self/stat")?;
+        let dir = place.parent.join(format!("{GROUP_PREFIX}{}-{}-{}", me.pid, me.started, host.number));
+        make_recorded(host, &dir)?;
         for controller in &place.wanted {
             for setting in self.limits.settings(*controller, place.hierarchy.version) {
                 let file = dir.join(setting.file);
@@ -166,10 +168,19 @@ fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
 /// controlled children, so we go into a child of it that holds nothing else.
 fn step_aside(host: &mut Host, parent: &Path) -> Result<(), Fault> {
     let leaf = parent.join(format!("{GROUP_PREFIX}{}{}", std::process::id(), cgroup::LEAF));
-    host.undo.before(Reversal::Outside(Undo::RemoveGroup { path: leaf.clone() }))?;
-    host.calls.mkdir("group", &leaf, 0o755)?;
+    make_recorded(host, &leaf)?;
     host.undo.before(Reversal::MoveBack { group: parent.into() })?;
     write(host, "aside", &leaf.join("cgroup.procs"), "0")
+}
+
+/// Makes a group that is in the ledger before it is there, and is not if it was refused.
+fn make_recorded(host: &mut Host, dir: &Path) -> Result<(), Fault> {
+    host.undo.before(Reversal::Outside(Undo::RemoveGroup { path: dir.into() }))?;
+    let made = host.calls.mkdir("group", dir, 0o755);
+    if made.is_err() {
+        host.undo.retract()?;
+    }
+    made
 }
 
 fn write(host: &mut Host, why: &str, file: &Path, text: &str) -> Result<(), Fault> {

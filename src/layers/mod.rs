@@ -21,10 +21,10 @@ pub use pivot_root::{DEVICES, PivotRoot};
 pub use unshare_pid::UnsharePid;
 pub use veth_bridge::{Network, VethBridge};
 
-use crate::container::undo::Undos;
 use crate::fault::Fault;
 use crate::kernel::caller::Caller;
 use crate::kernel::cgroup::{Group, Limits};
+use crate::kernel::undo::Undos;
 use crate::lab::Lab;
 
 /// One part of a container: what one step of the course adds.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 
 use super::{Host, Inside, Layer, Stage};
-use crate::container::undo::Reversal;
 use crate::fault::Fault;
+use crate::kernel::undo::Reversal;
 
 /// A root that is read-only layers below and one writable layer above.
 pub struct Overlay {

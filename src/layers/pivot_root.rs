@@ -72,7 +72,7 @@ impl PivotRoot {
             inside.root_is_mount = true;
         }
         for dir in ["proc", "dev", "sys"] {
-            make_dir(&inside.root.join(dir))?;
+            make_mount_point(&inside.root.join(dir))?;
         }
         Ok(())
     }
@@ -128,6 +128,18 @@ fn switch(inside: &mut Inside) -> Result<(), Fault> {
     inside.calls.chdir("home", Path::new("/"))?;
     inside.root = "/".into();
     Ok(())
+}
+
+/// A directory to mount on. A link would lead the mount out of the root that is being made.
+fn make_mount_point(dir: &Path) -> Result<(), Fault> {
+    match fs::symlink_metadata(dir) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => {
+            let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Err(Fault::unable("rootfs-mount-point", &[("name", &name)]))
+        }
+        Err(_) => make_dir(dir),
+    }
 }
 
 fn make_dir(dir: &Path) -> Result<(), Fault> {

@@ -13,12 +13,12 @@ use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
 use super::{Host, Inside, Layer, Link, Stage};
-use crate::container::undo::Reversal;
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::open_for_writing;
 use crate::kernel::netlink::nft::nft_masquerade;
 use crate::kernel::netlink::route::{self, LinkChange, Peer, has_ipv6, link_set};
 use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
+use crate::kernel::undo::Reversal;
 
 /// The switch that packets between namespaces need; each network namespace has one of its own.
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use super::ledger::{Ledger, Undo};
+use super::netlink::nft::nft_delete_table;
+use super::netlink::route::delete_link;
+use super::netlink::{Device, Family, Name, NetlinkError, NetlinkSocket};
 use crate::fault::{Doing, Fault};
-use crate::kernel::ledger::{Ledger, Undo};
-use crate::kernel::netlink::nft::nft_delete_table;
-use crate::kernel::netlink::route::delete_link;
-use crate::kernel::netlink::{Device, Family, Name, NetlinkError, NetlinkSocket};
 
 /// One thing to take back.
 pub enum Reversal {
@@ -46,6 +46,14 @@ impl Undos {
         }
         self.list.push(reversal);
         Ok(())
+    }
+
+    /// The change that was noted last was refused: it is not ours to take back.
+    pub fn retract(&mut self) -> Result<(), Fault> {
+        match self.list.pop() {
+            Some(Reversal::Outside(_)) => self.ledger.record(&Undo::Retract),
+            _ => Ok(()),
+        }
     }
 
     /// Takes everything back. Goes on after a failure, and returns the first. What failed stays on the list,
