@@ -99,11 +99,11 @@ fn in_json_a_programs_output_goes_to_standard_error() {
 
 #[test]
 fn a_program_that_is_not_there_is_127() {
-    for (program, words) in [("nope", "not found in the container"), ("/bin/nope", "no such file")] {
+    for (program, words) in [("nope", "'nope' was not found"), ("/bin/nope", "/bin/nope: no such file")] {
         for args in [&["run", "--"][..], &["step", "3", "--"]] {
             let ran = run(workshop(Who::User).args(args).arg(program));
             assert_eq!(ran.status, 127, "{args:?} {program}");
-            assert!(ran.stderr.contains(&format!("{program}: {words}")), "{}", ran.stderr);
+            assert!(ran.stderr.contains(words), "{}", ran.stderr);
         }
     }
     let ran = run(workshop(Who::User).args(["run", "--format", "json", "--", "nope"]));

@@ -11,8 +11,8 @@ const PATTERNS: [(&str, &str); 39] = [
     (r"…[0-9a-f]{20,},", "…[layer],"),
     (r#"/[^\s"=,:]*/\.cache/workshop"#, "[cache]"),
     (r"\b(rootfs|box|upper|work)-\d+", "$1-[n]"),
-    (r#"/sys/fs/cgroup/(memory|pids|cpu)?[^\s"]*workshop-\d+-\d+"#, "/sys/fs/cgroup/$1/[group]"),
-    (r#"[…/][^\s"]*workshop-\d+-\d+|…[^\s"]*\d-\d+"#, "…/[group]"),
+    (r#"/sys/fs/cgroup/(memory|pids|cpu)?[^\s"]*workshop-\d+-\d+-\d+"#, "/sys/fs/cgroup/$1/[group]"),
+    (r#"[…/][^\s"]*workshop-\d+-\d+-\d+|…[^\s"]*\d-\d+"#, "…/[group]"),
     (r"cpu,cpuacct", "cpu"),
     // Where an ordinary user could not make a group. How long that is decides where the lines break.
     (r#"in /sys/fs/cgroup/[^\s"]*\.","#, r#"in [group].","#),
