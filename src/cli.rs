@@ -53,8 +53,14 @@ impl Cli {
     }
 }
 
+/// A step's number is plain digits: `+3`, which Rust would read as 3, names no step.
+fn step_name(given: &str) -> Result<String, &'static str> {
+    if given.starts_with('+') { Err("a step's number is plain digits") } else { Ok(given.into()) }
+}
+
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Language of all text [default: from LC_ALL, LC_MESSAGES, LANG]
     #[arg(long, value_enum, global = true, value_name = "LANG")]
@@ -81,8 +87,8 @@ pub enum Command {
     /// Run a step, by number or name: build its container, tell each call, show it, check it
     #[command(display_order = 1)]
     Step {
-        /// Number or name of the step
-        #[arg(value_name = "N|NAME")]
+        /// Number or name of the step, or its lesson's folder: 3, pivot-root or 03-pivot-root
+        #[arg(value_name = "N|NAME", value_parser = step_name)]
         step: String,
         #[command(flatten)]
         options: StepOptions,

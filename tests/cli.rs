@@ -21,9 +21,10 @@ fn unwrapped(text: &str) -> String {
 #[test]
 fn wrong_usage_is_2_and_says_what_is_right() {
     for (args, words) in [
-        (&["step", "0"][..], "There is no step 0. The steps are 1 to 6."),
-        (&["step", "99"], "There is no step 99. The steps are 1 to 6."),
-        (&["step", "pivotroot"], "There is no step pivotroot. Did you mean pivot-root?"),
+        (&["step", "0"][..], "There is no step '0'. The steps are 1 to 6."),
+        (&["step", "99"], "There is no step '99'. The steps are 1 to 6."),
+        (&["step", "+3"], "plain digits"),
+        (&["step", "pivotroot"], "There is no step 'pivotroot'. Did you mean pivot-root?"),
         (&["step", "cgroup"], "Did you mean cgroup-limit?"),
         (&["step", "1", "--shell"], "`--shell` needs a terminal"),
         (&["step", "1", "--pause"], "`--pause` needs a terminal"),
@@ -205,6 +206,8 @@ fn manual_pages_are_written_for_every_command() {
         let page =
             fs::read_to_string(dir.join(format!("{name}.1"))).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(page.contains(".TH ") && page.contains(".SH SYNOPSIS"), "{name}");
+        let takes_program = !matches!(name.as_str(), "workshop" | "workshop-tour");
+        assert_eq!(page.contains("<CMD>..."), takes_program, "{name}: {page}");
     }
     let count = fs::read_dir(&dir).expect("list it").count();
     assert!(ran.stdout.contains(&format!("{count} pages")), "{}", ran.stdout);
@@ -242,6 +245,12 @@ fn doctor_in_json_checks_every_step() {
         let cannot = checks.iter().filter(|e| e["passed"] == false).count();
         let errors = events.iter().filter(|e| e["event"] == "error").count();
         assert_eq!((errors, ran.status), (cannot, if cannot == 0 { 0 } else { 3 }), "{}", ran.stdout);
+        for check in &checks {
+            assert_eq!(check["help"] == "", check["passed"] == true, "{check}");
+        }
+        let done = events.last().expect("events");
+        assert_eq!(done["event"], "done");
+        assert_eq!((&done["passed"], &done["failed"]), (&(6 - cannot).into(), &cannot.into()), "{done}");
         assert_eq!(ran.stderr, "");
     }
 }

@@ -1,10 +1,8 @@
 //! `workshop doctor`: what this host allows, step by step. It asks by doing: each step's container is
 //! really made, in a lab, and taken back.
 
-use crate::checks::Check;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Program, create};
-use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
 use crate::fault::Fault;
 use crate::image::{host_search_path, survey};
@@ -31,25 +29,25 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let mut faults = Vec::new();
     for step in &STEPS {
         let outcome = attempt(&lab, step);
+        report(out, step, outcome.as_ref().err())?;
         let can = words.say(if outcome.is_ok() { "doctor-yes" } else { "doctor-no" });
-        if out.json {
-            report(out, step, can, outcome.is_ok())?;
-        }
         rows.push(vec![step.number.to_string(), step.slug.into(), can.into()]);
         faults.extend(outcome.err().map(|fault| (step, fault)));
     }
     let head = ["list-number", "list-slug", "doctor-runs"].map(|key| words.say(key));
     out.show.table("", &head, &rows).map_err(Fault::output)?;
-    if faults.is_empty() {
-        out.note(words.say("doctor-ready"))?;
-        return Ok(0);
-    }
     for (_, fault) in &faults {
         out.fault(fault);
     }
     let steps: Vec<String> = faults.iter().map(|(step, _)| step.number.to_string()).collect();
-    out.note(&words.fill("doctor-not-ready", &[("steps", &steps.join(", "))]))?;
-    Ok(3)
+    out.note(&match faults.is_empty() {
+        true => words.say("doctor-ready").to_owned(),
+        false => words.fill("doctor-not-ready", &[("steps", &steps.join(", "))]),
+    })?;
+    if out.json {
+        out.done()?;
+    }
+    Ok(if faults.is_empty() { 0 } else { 3 })
 }
 
 /// Makes the step's container and lets it go again. Limits are tried by the step that is about them.
@@ -62,11 +60,14 @@ fn attempt(lab: &Lab, step: &Step) -> Result<(), Fault> {
     container.end()
 }
 
-fn report(out: &mut Output, step: &Step, actual: &str, passed: bool) -> Result<(), Fault> {
-    let expected = out.words.say("doctor-yes").to_owned();
-    let check =
-        Check { step: step.slug.into(), name: "host-can".into(), passed, expected, actual: actual.into() };
-    out.show.check(&check, &Lesson::load(step, out.lang)).map_err(Fault::output)
+/// Tells and counts whether the step can be run.
+fn report(out: &mut Output, step: &Step, fault: Option<&Fault>) -> Result<(), Fault> {
+    match fault {
+        None => out.tally.passed += 1,
+        Some(_) => out.tally.failed += 1,
+    }
+    let failure = fault.and_then(|fault| out.words.failure(fault));
+    out.show.runnable(step, failure.as_ref()).map_err(Fault::output)
 }
 
 /// What can be read off without building anything.

@@ -22,9 +22,27 @@ pub fn completions(shell: Shell) -> Result<i32, Fault> {
 /// Writes `workshop.1` and a page for each subcommand.
 pub fn pages(out: &mut Output, dir: &Path) -> Result<i32, Fault> {
     fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
-    clap_mangen::generate_to(Cli::definition(), dir)
-        .doing(format!("write manual pages to {}", dir.display()))?;
+    clap_mangen::generate_to(definition(), dir).doing(format!("write manual pages to {}", dir.display()))?;
     let count = fs::read_dir(dir).map(|entries| entries.count()).unwrap_or(0).to_string();
     out.note(&out.words.fill("man-written", &[("count", &count), ("dir", &dir.display().to_string())]))?;
     Ok(0)
+}
+
+/// The command line as the pages show it. Left alone they would leave `--` and `...` out of their synopses, so each
+/// is given the usage line of `--help`.
+fn definition() -> clap::Command {
+    let mut cli = Cli::definition();
+    // Only now does a subcommand know its whole name, `workshop step`.
+    cli.build();
+    for command in cli.get_subcommands_mut() {
+        *command = with_usage(command.clone());
+    }
+    with_usage(cli)
+}
+
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    let usage = command.render_usage().to_string();
+    command
+        .override_usage(usage.trim_start_matches("Usage: ").to_owned())
+        .mut_args(|arg| if arg.is_last_set() { arg.value_name("CMD...") } else { arg })
 }

@@ -31,7 +31,12 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
 
 /// Whether questions can be asked: they are redrawn at every key, which a dumb terminal can't do.
 pub fn can_ask(out: &Output) -> bool {
-    out.terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    out.terminal && !is_dumb()
+}
+
+/// Whether the terminal can do nothing but print line after line.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// `✓ 3  pivot-root     A root of its own`: the mark comes first, so that no narrow terminal cuts it off.
@@ -77,18 +82,27 @@ fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, 
     answer
 }
 
-/// `--pause`: goes on at Enter or Space; `q`, Escape or Ctrl-C end the run.
+/// `--pause`: goes on at Enter or Space; `q`, Escape or Ctrl-C end the run. The cursor stands behind the
+/// invitation and the key is not echoed, so ending that line is up to us.
 pub fn wait_for_enter() -> io::Result<()> {
+    let term = Term::stdout();
+    match key_to_go_on(&term) {
+        // The call's result takes the place of the invitation.
+        Ok(()) if !is_dumb() => term.clear_line(),
+        answer => term.write_line("").and(answer),
+    }
+}
+
+/// Waits for a key that means yes. One that means no is an error, as a signal is.
+fn key_to_go_on(term: &Term) -> io::Result<()> {
     loop {
-        let signal = match breakable(|| Term::stdout().read_key()) {
+        let signal = match breakable(|| term.read_key()) {
             Ok(Ok(Key::Enter | Key::Char(' '))) => return Ok(()),
             Ok(Ok(Key::Char('q') | Key::Escape)) => libc::SIGINT,
             Ok(Ok(_)) => continue,
             Ok(Err(e)) => return Err(e),
             Err(signal) => signal,
         };
-        // What is said next begins a line of its own.
-        Term::stdout().write_line("")?;
         return Err(io::Error::other(Fault::Interrupted(signal)));
     }
 }

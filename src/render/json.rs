@@ -106,6 +106,18 @@ impl<W: Write> Renderer for Json<W> {
         self.write_step(step, lesson, &step.builds_on(), Some(Listed { adds: lesson.adds(), done }))
     }
 
+    fn runnable(&mut self, step: &Step, failure: Option<&Failure>) -> io::Result<()> {
+        let help = failure.map(hint).unwrap_or_default();
+        self.write(&Event::Check {
+            step: step.slug,
+            name: "host-can",
+            passed: failure.is_none(),
+            expected: "yes",
+            actual: if failure.is_none() { "yes" } else { "no" },
+            help: &help,
+        })
+    }
+
     fn about(&mut self, _: &Call, _: &Lesson) -> io::Result<()> {
         Ok(())
     }
@@ -158,7 +170,11 @@ impl<W: Write> Renderer for Json<W> {
     }
 
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
-        let hint = [failure.cause.as_str(), failure.hint.as_str()].join(" ").trim().to_string();
-        self.write(&Event::Error { code: failure.code, message: &failure.message, hint })
+        self.write(&Event::Error { code: failure.code, message: &failure.message, hint: hint(failure) })
     }
+}
+
+/// What usually causes a failure, and what to do.
+fn hint(failure: &Failure) -> String {
+    [failure.cause.as_str(), failure.hint.as_str()].join(" ").trim().to_string()
 }

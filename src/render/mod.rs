@@ -45,6 +45,8 @@ pub trait Renderer {
     fn step(&mut self, step: &Step, lesson: &Lesson, builds_on: &[&Step]) -> io::Result<()>;
     /// A step in the list of all. People see it in a table instead.
     fn listed(&mut self, step: &Step, lesson: &Lesson, done: bool) -> io::Result<()>;
+    /// Whether this host can run a step, or what keeps it from that. People see it in a table instead.
+    fn runnable(&mut self, step: &Step, failure: Option<&Failure>) -> io::Result<()>;
     /// A call is about to be made and waits for the reader. Prints the invitation to go on, but does not wait.
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()>;
     /// A call was made, the `seq`th of the run. `lesson` is that of the call's step.

@@ -175,6 +175,10 @@ impl<W: Write> Renderer for Text<W> {
         Ok(())
     }
 
+    fn runnable(&mut self, _: &Step, _: Option<&Failure>) -> io::Result<()> {
+        Ok(())
+    }
+
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()> {
         let style = self.style;
         let layout = Layout { style: &style };

@@ -44,10 +44,14 @@ pub fn prose(text: &str, to: usize) -> Vec<String> {
     lines.into_iter().map(|line| line.replace(KEEP, " ")).collect()
 }
 
+/// A word that is longer than a line is broken, but for a path: it stays whole for whoever copies it, and the
+/// terminal folds it.
 fn break_lines(text: &str, to: usize) -> Vec<String> {
+    let long_path = |word: &str| word.contains('/') && width(word) > to;
     let options = Options::new(to.max(1))
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(!text.split(' ').any(long_path))
         .wrap_algorithm(WrapAlgorithm::FirstFit);
     textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
 }
@@ -157,6 +161,13 @@ mod tests {
     fn no_short_word_is_left_alone() {
         let text = "The old root is detached and no path leads back to it.";
         assert_eq!(prose(text, 50), ["The old root is detached and no path", "leads back to it."]);
+    }
+
+    #[test]
+    fn a_path_stays_whole() {
+        let path = "/sys/fs/cgroup/pids/workshop-4711-1";
+        assert_eq!(prose(&format!("removed {path} at once"), 20), ["removed", path, "at once"]);
+        assert_eq!(prose("0123456789", 5), ["01234", "56789"]);
     }
 
     #[test]
