@@ -74,11 +74,17 @@ fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, 
     let term = Term::stdout();
     let room = usize::from(term.size().1).saturating_sub(4);
     let items: Vec<_> = items.iter().map(|item| console::truncate_str(item, room, "…")).collect();
-    let question = Select::with_theme(theme).with_prompt(prompt).items(&items).default(default);
+    let question = Select::with_theme(theme).with_prompt(prompt).items(&items).default(default).report(false);
     let answer = breakable(|| question.interact_on_opt(&term)).map_err(Fault::Interrupted);
     let answer = answer.and_then(|answer| answer.map_err(|dialoguer::Error::IO(e)| Fault::output(e)));
     // A question that was broken off leaves the cursor hidden.
     let _ = term.show_cursor();
+    // Told here, since the crate's own report does not look at the terminal's width.
+    if let Ok(Some(index)) = answer {
+        let mut line = String::new();
+        let _ = theme.format_select_prompt_selection(&mut line, prompt, items[index].trim_start());
+        let _ = term.write_line(&console::truncate_str(&line, room, "…"));
+    }
     answer
 }
 
