@@ -167,6 +167,7 @@ pub const STEPS: [(u32, &str); 6] = [
     (6, "veth-bridge"),
 ];
 
+pub mod screen;
 pub mod watch;
 
 /// Whether this user gets limits here. An ordinary user often doesn't, which is no gap in the tests where root

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{NOBODY, Who, am_root, home, run};
+use super::{NOBODY, Who, am_root, command_as, home, run};
 
 /// Waits for something that must happen, with patience for a busy machine.
 pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
@@ -42,7 +42,7 @@ impl Session {
 
     /// What is alive of it, the first process included.
     pub fn processes(&self) -> Vec<Process> {
-        processes().into_iter().filter(|p| p.session == self.pid()).collect()
+        in_session(self.pid())
     }
 
     /// Waits until nothing of it is alive.
@@ -85,6 +85,11 @@ pub struct Process {
     /// The innermost of its PIDs, and in how many PID namespaces it has one.
     pub inner: i32,
     pub depth: usize,
+}
+
+/// The processes of a session that are alive.
+pub fn in_session(session: i32) -> Vec<Process> {
+    processes().into_iter().filter(|p| p.session == session).collect()
 }
 
 fn processes() -> Vec<Process> {
@@ -162,6 +167,13 @@ impl Desk {
     pub fn workshop(&self, args: &[&str]) -> Command {
         let mut command = super::workshop(self.who);
         command.args(args).env("XDG_STATE_HOME", &self.state).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Any program with this state and this user, on a terminal.
+    pub fn terminal(&self, program: &str) -> Command {
+        let mut command = command_as(self.who, Path::new(program));
+        command.env("XDG_STATE_HOME", &self.state).env("TERM", "xterm-256color").stdin(Stdio::inherit());
         command
     }
 

@@ -1,0 +1,171 @@
+//! A real pseudo-terminal (pty(7)) with a program in it, and a person at it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use expectrl::Expect;
+use expectrl::process::unix::WaitStatus;
+use expectrl::session::OsSession;
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use super::watch::{Desk, Process, in_session, wait_until};
+
+pub const ENTER: &str = "\r";
+pub const ESCAPE: &str = "\x1b";
+pub const DOWN: &str = "\x1b[B";
+pub const UP: &str = "\x1b[A";
+pub const CTRL_C: &str = "\x03";
+pub const CTRL_D: &str = "\x04";
+pub const CTRL_Z: &str = "\x1a";
+
+/// How long anything on it may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Screen {
+    session: OsSession,
+    /// All that was shown so far, escape sequences included.
+    pub shown: String,
+    columns: usize,
+}
+
+impl Screen {
+    /// The workshop on a terminal of that many columns. Its size is set before the program starts.
+    pub fn open(desk: &Desk, columns: usize, args: &[&str]) -> Screen {
+        Screen::with(desk, columns, args, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn with(desk: &Desk, columns: usize, args: &[&str], environment: &[(&str, &str)]) -> Screen {
+        let mut command = desk.terminal("sh");
+        let size = format!("stty rows 24 cols {columns} echo && exec \"$@\"");
+        command.args(["-c", &size, "sh"]).arg(&super::place().program).args(args);
+        command.envs(environment.iter().copied());
+        Screen::spawn(command, columns)
+    }
+
+    /// A shell at the terminal, for which `$workshop` is the program.
+    pub fn shell(desk: &Desk, shell: &[&str]) -> Screen {
+        let mut command = desk.terminal("sh");
+        command.args(["-c", "stty rows 24 cols 80 echo && exec \"$@\"", "sh"]).args(shell);
+        command.env("workshop", &super::place().program).env("PS1", "outer> ").env("NO_COLOR", "1");
+        Screen::spawn(command, 80)
+    }
+
+    fn spawn(command: Command, columns: usize) -> Screen {
+        let session = OsSession::spawn(command).expect("open a terminal");
+        Screen { session, shown: String::new(), columns }
+    }
+
+    pub fn keys(&mut self, keys: &str) {
+        self.session.send(keys).expect("press keys");
+    }
+
+    /// Types a line.
+    pub fn line(&mut self, line: &str) {
+        self.keys(&format!("{line}{ENTER}"));
+    }
+
+    /// Waits for words to be shown after those that were waited for last.
+    pub fn wait_for(&mut self, words: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.session.check(words) {
+                Ok(found) if found.as_bytes().is_empty() => {}
+                Ok(found) => return self.shown.push_str(&String::from_utf8_lossy(found.as_bytes())),
+                Err(e) => panic!("{words:?} never came: {e}; shown so far:\n{}", self.shown),
+            }
+            if Instant::now() > until {
+                let mut rest = vec![0; 4096];
+                let n = self.session.try_read(&mut rest).unwrap_or(0);
+                panic!("{words:?} never came: {}\n---\n{}", self.shown, String::from_utf8_lossy(&rest[..n]));
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// Waits for the end, and returns the status as a shell gives it.
+    pub fn end(&mut self) -> i32 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.session.check(expectrl::Eof) {
+                Ok(found) => self.shown.push_str(&String::from_utf8_lossy(found.as_bytes())),
+                Err(expectrl::Error::Eof) => {}
+                Err(e) => panic!("{e}"),
+            }
+            match self.session.get_process().status() {
+                Ok(WaitStatus::Exited(_, code)) => return code,
+                Ok(WaitStatus::Signaled(_, signal, _)) => return 128 + signal as i32,
+                _ => {}
+            }
+            assert!(Instant::now() < until, "it never ended: {}", self.shown);
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// The PID of the program that the terminal was opened with.
+    pub fn pid(&self) -> i32 {
+        self.session.get_process().pid().as_raw()
+    }
+
+    /// Every process that has this terminal.
+    pub fn processes(&self) -> Vec<Process> {
+        in_session(self.pid())
+    }
+
+    /// The process group in the foreground (tcgetpgrp(3)).
+    pub fn foreground(&self) -> i32 {
+        nix::unistd::tcgetpgrp(self.session.get_stream()).expect("ask for the foreground job").as_raw()
+    }
+
+    /// Whether it echoes, and whether lines can be edited.
+    pub fn modes(&self) -> (bool, bool) {
+        let flags = tcgetattr(self.session.get_stream()).expect("ask for the modes").local_flags;
+        (flags.contains(LocalFlags::ECHO), flags.contains(LocalFlags::ICANON))
+    }
+
+    /// Whether the cursor, if it was hidden, was shown again.
+    pub fn shows_cursor(&self) -> bool {
+        self.shown.rfind("\x1b[?25h") >= self.shown.rfind("\x1b[?25l")
+    }
+
+    /// What was shown, without colours and cursor movements.
+    pub fn text(&self) -> String {
+        console::strip_ansi_codes(&self.shown).replace('\r', "")
+    }
+
+    /// What was shown, with every gap between words one space: for sentences that may have been wrapped.
+    pub fn words(&self) -> String {
+        self.text().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The lines that are wider than the terminal.
+    pub fn too_wide(&self) -> Vec<String> {
+        let text = console::strip_ansi_codes(&self.shown).into_owned();
+        let lines = text.split(['\n', '\r']);
+        lines.filter(|line| console::measure_text_width(line) > self.columns).map(String::from).collect()
+    }
+
+    /// Waits until nothing of it is alive.
+    pub fn gone(&self) {
+        wait_until("the end of all processes", || self.processes().is_empty());
+    }
+}
+
+/// One of the words of `[say]` in `lessons/words`.
+pub fn word(lang: &str, key: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lessons/words/{lang}.toml"));
+    let text = std::fs::read_to_string(file).expect("read the words");
+    let words: toml::Table = text.parse().expect("the words are TOML");
+    words["say"][key].as_str().expect("a word").to_owned()
+}
+
+/// A lesson's question before the run: the choices, and which of them is right.
+pub fn prediction(lang: &str, lesson: &str) -> (Vec<String>, usize) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lessons/{lesson}/{lang}.md"));
+    let text = std::fs::read_to_string(file).expect("read the lesson");
+    let part = text.split("{#predict}").nth(1).expect("a question").split("\n## ").next().expect("its part");
+    let choices: Vec<&str> = part.lines().filter(|line| line.starts_with("- [")).collect();
+    let right = choices.iter().position(|line| line.starts_with("- [x]")).expect("a right answer");
+    (choices.iter().map(|line| line[6..].replace('`', "")).collect(), right)
+}
