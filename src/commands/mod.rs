@@ -165,9 +165,9 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
         let _ = leftover.undo();
     }
     // An ordinary user's login has no group to make others in; systemd may have one for us.
-    let undelegated =
-        |fault: &Fault| matches!(fault, Fault::Unable { key, .. } if key == "cgroup-v2-not-delegated");
-    if limited && cgroup::places().is_err_and(|fault| undelegated(&fault)) {
+    let no_group =
+        |fault: &Fault| matches!(fault, Fault::Unable { key, .. } if key.starts_with("cgroup-v2-"));
+    if limited && cgroup::places().is_err_and(|fault| no_group(&fault)) {
         // If not, the step that needs it says so.
         systemd::scope_of_our_own();
     }

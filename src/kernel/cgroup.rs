@@ -6,7 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
 
 use super::mounts;
@@ -129,8 +132,6 @@ pub struct Place {
     pub wanted: Vec<Controller>,
     /// The group to make ours in.
     pub parent: PathBuf,
-    /// v2: controllers to enable in the parent's `cgroup.subtree_control` first.
-    pub enable: Vec<Controller>,
     /// v2: we are the parent's only process and must move into a leaf before that.
     pub step_aside: bool,
 }
@@ -151,7 +152,6 @@ pub fn places() -> Result<Vec<Place>, Fault> {
                 parent: hierarchy.own.clone(),
                 hierarchy,
                 wanted: vec![controller],
-                enable: Vec::new(),
                 step_aside: false,
             }),
         }
@@ -178,50 +178,71 @@ impl Place {
         Err(Fault::unable("cgroup-v1-needs-root", &[("path", &dir), ("controller", self.wanted[0].name())]))
     }
 
-    /// v2: the nearest group upwards that may have children with these controllers. A group that
-    /// holds processes may not (the no-internal-process constraint of cgroup-v2.rst), unless it is
-    /// the root, or the process is us alone and can step aside.
+    /// v2: the nearest group upwards that may have children with these controllers.
     fn settle_v2(&mut self) -> Result<(), Fault> {
         let mut dir = self.hierarchy.own.clone();
         // Where we have stepped aside already, ours is a leaf that was made for that.
         if dir.file_name().is_some_and(|name| name.to_string_lossy().ends_with(LEAF)) {
             dir.pop();
         }
-        loop {
-            if !writable(&dir) || !writable(&dir.join("cgroup.subtree_control")) {
-                let path = self.hierarchy.own.to_string_lossy().into_owned();
-                let key = if read_only(&dir) { "cgroup-read-only" } else { "cgroup-v2-not-delegated" };
-                return Err(Fault::unable(key, &[("path", &path)]));
-            }
-            if self.try_parent(&dir) {
-                return Ok(());
+        let path = self.hierarchy.own.to_string_lossy().into_owned();
+        let key = if read_only(&dir) { "cgroup-read-only" } else { "cgroup-v2-not-delegated" };
+        // What stands in the way in the topmost group that we may write to is what can be mended.
+        let mut fault = Fault::unable(key, &[("path", &path)]);
+        while writable(&dir) && writable(&dir.join("cgroup.subtree_control")) {
+            match self.try_parent(&dir) {
+                Ok(()) => return Ok(()),
+                Err(obstacle) => fault = obstacle,
             }
             if dir == self.hierarchy.mount {
-                let missing: Vec<_> = self.wanted.iter().map(|c| c.name()).collect();
-                return Err(Fault::unable("no-controller", &[("controller", &missing.join(", "))]));
+                break;
             }
             dir.pop();
         }
+        Err(fault)
     }
 
-    fn try_parent(&mut self, dir: &Path) -> bool {
-        if !self.wanted.iter().all(|c| offers(dir, *c)) {
-            return false;
+    /// A group that holds processes may not hand controllers on (the no-internal-process constraint of
+    /// cgroup-v2.rst), unless it is the root, or the process is us alone and can step aside.
+    fn try_parent(&mut self, dir: &Path) -> Result<(), Fault> {
+        let path = dir.to_string_lossy();
+        let lacks: Vec<_> = self.wanted.iter().filter(|c| !offers(dir, **c)).map(|c| c.name()).collect();
+        if !lacks.is_empty() {
+            let with = [("path", &*path), ("controllers", &lacks.join(", "))];
+            return Err(Fault::unable("cgroup-v2-not-handed-on", &with));
         }
-        let enabled = words(&dir.join("cgroup.subtree_control"));
-        let enable: Vec<_> =
-            self.wanted.iter().copied().filter(|c| !enabled.iter().any(|e| e == c.name())).collect();
+        let handed_on = self.not_handed_on(dir).is_empty();
         let members = words(&dir.join("cgroup.procs"));
         // Only the real root has no cgroup.type; it alone may have both processes and children.
         let root = !dir.join("cgroup.type").exists();
         let alone = members.len() == 1 && members[0] == std::process::id().to_string();
-        if !enable.is_empty() && !members.is_empty() && !root && !alone {
-            return false;
+        if !handed_on && !members.is_empty() && !root && !alone {
+            return Err(Fault::unable("cgroup-v2-crowded", &[("path", &path)]));
         }
-        self.step_aside = alone && !root && !enable.is_empty();
+        self.step_aside = alone && !root && !handed_on;
         self.parent = dir.into();
-        self.enable = enable;
-        true
+        Ok(())
+    }
+
+    /// v2: controllers that `dir` could hand on to its children and does not (`cgroup.subtree_control`).
+    pub fn not_handed_on(&self, dir: &Path) -> Vec<Controller> {
+        let enabled = words(&dir.join("cgroup.subtree_control"));
+        self.wanted.iter().copied().filter(|c| !enabled.iter().any(|e| e == c.name())).collect()
+    }
+}
+
+/// Holds a group's directory (flock(2)), while it matters that no other workshop changes what the group hands
+/// on. One that stands still (`--pause`) is waited for no longer than 2 seconds.
+pub fn hold(group: &Path) -> Option<Flock<fs::File>> {
+    let until = Instant::now() + Duration::from_secs(2);
+    let mut dir = fs::File::open(group).ok()?;
+    loop {
+        dir = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Some(held),
+            Err((dir, Errno::EWOULDBLOCK)) if Instant::now() < until => dir,
+            Err(_) => return None,
+        };
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -230,7 +251,7 @@ fn writable(path: &Path) -> bool {
 }
 
 fn read_only(path: &Path) -> bool {
-    access(path, AccessFlags::W_OK) == Err(nix::errno::Errno::EROFS)
+    access(path, AccessFlags::W_OK) == Err(Errno::EROFS)
 }
 
 /// What a group may use.

@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
 use super::process::Owner;
 use crate::fault::{Doing, Fault};
 
@@ -107,15 +108,27 @@ fn leftover(page: PathBuf) -> Option<Leftover> {
     if !owner.within_sight() || owner.alive() {
         return None;
     }
+    let undo = lines(&fs::read_to_string(&page).ok()?);
+    Some(Leftover { owner, undo, page })
+}
+
+/// What takes back that controllers are handed on in `control`, if a page in `dir` says that one of us did it.
+pub fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
+    let pages = fs::read_dir(dir).ok()?.flatten();
+    let mut all = pages.filter_map(|page| fs::read_to_string(page.path()).ok()).flat_map(|text| lines(&text));
+    all.find(|undo| matches!(undo, Undo::Disable { path, .. } if path == control))
+}
+
+/// The things on a page. A line cut short by a kill stands for something that was not done yet.
+fn lines(text: &str) -> Vec<Undo> {
     let mut undo = Vec::new();
-    // A line cut short by the kill stands for something that was not done yet.
-    for line in fs::read_to_string(&page).ok()?.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+    for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
         match line {
             Undo::Retract => drop(undo.pop()),
             line => undo.push(line),
         }
     }
-    Some(Leftover { owner, undo, page })
+    undo
 }
 
 impl Leftover {
@@ -140,13 +153,7 @@ impl Undo {
                 remove_group(path).doing(format!("remove the cgroup {}", path.display()))
             }
             Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
-                let text = controllers.iter().map(|c| format!("-{c}")).collect::<Vec<_>>().join(" ");
-                match fs::write(path, text) {
-                    // The group is gone, or somebody has come to need the controllers since.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-                    Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
-                    other => other.doing(format!("write {}", path.display())),
-                }
+                disable(path, controllers).doing(format!("write {}", path.display()))
             }
             // A ledger that names anything else was not written by us.
             Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::Retract => Ok(()),
@@ -159,6 +166,23 @@ impl Undo {
             Undo::RemoveGroup { path } | Undo::Disable { path, .. } => path,
             Undo::Retract => Path::new(""),
         }
+    }
+}
+
+/// Hands controllers on no longer, unless another group of ours still has limits by them: then that one's page
+/// says the same, and its end is the time.
+fn disable(control: &Path, controllers: &[String]) -> io::Result<()> {
+    let Some(group) = control.parent().filter(|group| group.is_dir()) else { return Ok(()) };
+    let _held = cgroup::hold(group);
+    let limited = |name: &str| name.starts_with(GROUP_PREFIX) && !name.ends_with(cgroup::LEAF);
+    if fs::read_dir(group)?.flatten().any(|entry| entry.file_name().to_str().is_some_and(limited)) {
+        return Ok(());
+    }
+    let text = controllers.iter().map(|c| format!("-{c}")).collect::<Vec<_>>().join(" ");
+    match fs::write(control, text) {
+        // Somebody else has come to need the controllers since.
+        Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
+        other => other,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Host, Inside, Layer, Stage};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::open_for_writing;
 use crate::kernel::cgroup::{self, Group, Hierarchy, Limits, Place, Version};
-use crate::kernel::ledger::{GROUP_PREFIX, Undo};
+use crate::kernel::ledger::{self, GROUP_PREFIX, Undo};
 use crate::kernel::process::Owner;
 use crate::kernel::undo::Reversal;
 
@@ -36,7 +36,11 @@ impl CgroupLimit {
     }
 
     fn make_group(&mut self, host: &mut Host, place: &Place) -> Result<(), Fault> {
-        enable_controllers(host, place)?;
+        // Until the group is there, another workshop might end and take the controllers with it.
+        let _held = cgroup::hold(&place.parent);
+        if place.hierarchy.version == Version::V2 {
+            enable_controllers(host, place)?;
+        }
         // PIDs are the same in different PID namespaces that share this tree; start times hardly ever.
         let me = Owner::me().doing("read /proc/self/stat")?;
         let dir = place.parent.join(format!("{GROUP_PREFIX}{}-{}-{}", me.pid, me.started, host.number));
@@ -150,17 +154,21 @@ impl CgroupLimit {
 
 /// v2: a group's controllers are those that its parent hands on (`cgroup.subtree_control`).
 fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
-    if place.enable.is_empty() {
-        return Ok(());
+    let control = place.parent.join("cgroup.subtree_control");
+    let missing: Vec<_> =
+        place.not_handed_on(&place.parent).iter().map(|controller| controller.name().to_owned()).collect();
+    if missing.is_empty() {
+        // If another container of ours enabled them, whichever ends last disables them.
+        return match ledger::to_disable(&host.lab.folders.ledger(), &control) {
+            Some(disable) => host.undo.before(Reversal::Outside(disable)),
+            None => Ok(()),
+        };
     }
     if place.step_aside {
         step_aside(host, &place.parent)?;
     }
-    let names: Vec<_> = place.enable.iter().map(|c| c.name().to_owned()).collect();
-    let control = place.parent.join("cgroup.subtree_control");
-    host.undo
-        .before(Reversal::Outside(Undo::Disable { path: control.clone(), controllers: names.clone() }))?;
-    let text = names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    let text = missing.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    host.undo.before(Reversal::Outside(Undo::Disable { path: control.clone(), controllers: missing }))?;
     write(host, "subtree", &control, &text)
 }
 

@@ -12,6 +12,7 @@ use nix::sched::CloneFlags;
 
 use super::{Inside, Layer, Stage};
 use crate::fault::{Doing, Fault};
+use crate::kernel::mounts;
 
 /// Device nodes that every program may count on.
 pub const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -123,7 +124,7 @@ fn mount_sys(inside: &mut Inside) -> Result<(), Fault> {
 fn switch(inside: &mut Inside) -> Result<(), Fault> {
     let (here, root) = (Path::new("."), inside.root.clone());
     inside.calls.chdir("chdir", &root)?;
-    inside.calls.pivot_root("pivot", here, here)?;
+    inside.calls.pivot_root("pivot", here, here).map_err(explain)?;
     inside.calls.umount2("detach", here, MntFlags::MNT_DETACH)?;
     inside.calls.chdir("home", Path::new("/"))?;
     inside.root = "/".into();
@@ -140,6 +141,13 @@ fn make_mount_point(dir: &Path) -> Result<(), Fault> {
         }
         Err(_) => make_dir(dir),
     }
+}
+
+/// The kernel's first root, an initramfs, has no mount below it that could take its place: pivot_root(2) says
+/// EINVAL there, as for several faults of a caller's.
+fn explain(fault: Fault) -> Fault {
+    let root = mounts::mine().ok().and_then(|table| mounts::at(&table, "/").map(|m| m.fstype.clone()));
+    if root.as_deref() == Some("rootfs") { Fault::unable("root-is-initramfs", &[]) } else { fault }
 }
 
 fn make_dir(dir: &Path) -> Result<(), Fault> {
