@@ -41,7 +41,7 @@ fn tell(out: &mut Output, thing: &Undo, pid: &str, dry_run: bool) -> Result<(), 
     let path = thing.path().display().to_string();
     let (key, now) = match thing {
         _ if dry_run => ("clean-would", "still there"),
-        Undo::RemoveGroup { .. } => ("clean-removed", "removed"),
+        Undo::RemoveGroup { .. } | Undo::RemoveBox { .. } => ("clean-removed", "removed"),
         Undo::Disable { .. } => ("clean-restored", "restored"),
         Undo::Retract => return Ok(()),
     };

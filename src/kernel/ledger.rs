@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,9 +27,14 @@ pub enum Undo {
     RemoveGroup { path: PathBuf },
     /// v2: hand controllers on no longer (`cgroup.subtree_control`), which we had enabled.
     Disable { path: PathBuf, controllers: Vec<String> },
+    /// Remove the directory in the cache that a container wrote to.
+    RemoveBox { path: PathBuf },
     /// The line above stands for something that was refused, and so is not ours to take back.
     Retract,
 }
+
+/// The cache's directory for what containers write, where the lab has no room for it.
+pub const BOXES: &str = "boxes";
 
 /// The directory name that every cgroup of ours begins with; nothing else is ever removed.
 pub const GROUP_PREFIX: &str = "workshop-";
@@ -155,15 +161,20 @@ impl Undo {
             Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
                 disable(path, controllers).doing(format!("write {}", path.display()))
             }
+            Undo::RemoveBox { path } if path.parent().is_some_and(|dir| dir.ends_with(BOXES)) => {
+                remove_box(path).doing(format!("remove {}", path.display()))
+            }
             // A ledger that names anything else was not written by us.
-            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::Retract => Ok(()),
+            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } | Undo::Retract => {
+                Ok(())
+            }
         }
     }
 
     /// The path that it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Undo::RemoveGroup { path } | Undo::Disable { path, .. } => path,
+            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => path,
             Undo::Retract => Path::new(""),
         }
     }
@@ -184,6 +195,30 @@ fn disable(control: &Path, controllers: &[String]) -> io::Result<()> {
         Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
         other => other,
     }
+}
+
+/// Removes a directory tree. The container may have left directories closed even to their owner, as overlayfs
+/// does with its `work/work`: in the lab we may pass, outside it they must be opened first.
+fn remove_box(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(dir)?;
+            fs::remove_dir_all(dir)
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// chmod(2) of a directory and all directories below it to 0700.
+fn open_up(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)?.flatten() {
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a path is one that only the workshop makes, in a cgroup filesystem.
@@ -277,6 +312,19 @@ mod tests {
         fs::write(dir.path().join("1-1-42-1.jsonl"), "").unwrap();
         assert!(leftovers(dir.path()).is_empty());
         assert_eq!(elsewhere(dir.path())[0].namespace, 42);
+    }
+
+    #[test]
+    fn a_box_goes_though_parts_of_it_are_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join(BOXES).join("7-1/work/work");
+        fs::create_dir_all(closed.join("deep")).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+        let undo = |path: PathBuf| Undo::RemoveBox { path }.carry_out().unwrap();
+        undo(dir.path().to_path_buf());
+        undo(dir.path().join(BOXES).join("7-1"));
+        undo(dir.path().join(BOXES).join("7-1"));
+        assert_eq!(fs::read_dir(dir.path().join(BOXES)).unwrap().count(), 0);
     }
 
     #[test]

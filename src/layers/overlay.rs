@@ -4,12 +4,17 @@
 //! come from the topmost layer that has the file, writes go to the upper layer, and the layers
 //! below are never touched.
 
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 
 use super::{Host, Inside, Layer, Stage};
-use crate::fault::Fault;
+use crate::fault::{Doing, Fault};
+use crate::kernel::ledger::{BOXES, Undo};
 use crate::kernel::undo::Reversal;
 
 /// A root that is read-only layers below and one writable layer above.
@@ -19,6 +24,8 @@ pub struct Overlay {
     made: Option<Directories>,
     /// In a user namespace overlayfs may not use `trusted.*` attributes, and takes `user.*`.
     userxattr: bool,
+    /// What is written need not reach the disk: it is thrown away with the container.
+    volatile: bool,
 }
 
 struct Directories {
@@ -29,15 +36,16 @@ struct Directories {
 
 impl Overlay {
     pub fn new(lowers: Vec<PathBuf>, rootless: bool) -> Overlay {
-        Overlay { lowers, made: None, userxattr: rootless }
+        Overlay { lowers, made: None, userxattr: rootless, volatile: false }
     }
 
     /// The mount's options. The first directory of `lowerdir` is the topmost.
     fn options(&self, made: &Directories) -> String {
         let lowers: Vec<_> = self.lowers.iter().rev().map(|dir| escaped(dir)).collect();
         let (upper, work) = (escaped(&made.upper), escaped(&made.work));
-        let extra = if self.userxattr { ",userxattr" } else { "" };
-        format!("lowerdir={},upperdir={upper},workdir={work}{extra}", lowers.join(":"))
+        let userxattr = if self.userxattr { ",userxattr" } else { "" };
+        let volatile = if self.volatile { ",volatile" } else { "" };
+        format!("lowerdir={},upperdir={upper},workdir={work}{userxattr}{volatile}", lowers.join(":"))
     }
 }
 
@@ -46,14 +54,48 @@ pub fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
 }
 
+/// Whether a directory can have `user.*` attributes (xattr(7)). On a tmpfs it can since Linux 6.6. Without them
+/// overlayfs can't mark a directory as opaque, and `rm -r` of an image's directory fails with EIO.
+fn takes_user_attributes(dir: &Path) -> bool {
+    let Ok(dir) = CString::new(dir.as_os_str().as_bytes()) else { return false };
+    // SAFETY: both strings end in NUL and outlive the calls; the value is empty.
+    unsafe {
+        libc::setxattr(dir.as_ptr(), c"user.workshop".as_ptr(), std::ptr::null(), 0, 0) == 0
+            && libc::removexattr(dir.as_ptr(), c"user.workshop".as_ptr()) == 0
+    }
+}
+
+/// A directory in the cache, for lack of a better one in the lab; `None` where overlayfs can't write to the
+/// cache's filesystem either, as on NFS or another overlay.
+fn on_disk(host: &mut Host) -> Result<Option<PathBuf>, Fault> {
+    const BTRFS: FsType = FsType(libc::BTRFS_SUPER_MAGIC);
+    const XFS: FsType = FsType(libc::XFS_SUPER_MAGIC);
+    let cache = &host.lab.folders.cache;
+    let filesystem = statfs(cache).doing(format!("look at {}", cache.display()))?.filesystem_type();
+    if ![EXT4_SUPER_MAGIC, BTRFS, XFS].contains(&filesystem) {
+        return Ok(None);
+    }
+    let dir = cache.join(BOXES).join(format!("{}-{}", std::process::id(), host.number));
+    host.undo.before(Reversal::Outside(Undo::RemoveBox { path: dir.clone() }))?;
+    fs::create_dir_all(&dir).doing(format!("make {}", dir.display()))?;
+    Ok(Some(dir))
+}
+
 impl Layer for Overlay {
     fn slug(&self) -> &'static str {
         "overlay"
     }
 
     fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
-        let base = host.lab.fresh_dir("box")?;
+        let mut base = host.lab.fresh_dir("box")?;
         host.undo.before(Reversal::Tree(base.clone()))?;
+        if self.userxattr
+            && !takes_user_attributes(&base)
+            && let Some(dir) = on_disk(host)?
+        {
+            base = dir;
+            self.volatile = true;
+        }
         let (upper, work, merged) = (base.join("upper"), base.join("work"), base.join("merged"));
         host.calls.mkdir("upper", &upper, 0o755)?;
         host.calls.mkdir("work", &work, 0o755)?;
