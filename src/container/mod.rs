@@ -24,7 +24,7 @@ pub use walk::create;
 
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
-use crate::kernel::signals::{self, ENDING, Sent, Signals};
+use crate::kernel::signals::{self, ENDING, STOPPING, Sent, Signals};
 use crate::kernel::told::{Call, Listener};
 use crate::kernel::undo::Undos;
 use crate::kernel::visit::{settle, visit};
@@ -77,6 +77,8 @@ pub struct Container {
     suspicion: Option<Fault>,
     undo: Undos,
     exit: Option<Exit>,
+    /// The first process is our init, which takes every signal.
+    init: bool,
     /// Ours, if it was lent to the program.
     terminal: Option<terminal::Terminal>,
 }
@@ -142,15 +144,15 @@ impl Container {
     /// Passes one signal on. `ended_by` is the one that ends the container, once there is one.
     fn pass_on(&self, sent: Sent, ended_by: &mut Option<i32>) -> Result<(), Fault> {
         let Sent { signal, by_terminal } = sent;
-        if signal == libc::SIGTSTP {
-            return self.stop_with_us();
+        if STOPPING.contains(&signal) {
+            return self.stop_with_us(signal);
         }
         // A key reached the program too, unless that left our process group.
         let by_key = by_terminal && getpgid(Some(self.pid)) == Ok(getpgrp());
         if by_key && process::ignores_signal(self.pid, signal) {
             return Ok(());
         }
-        if ENDING.contains(&signal) && (ended_by.is_some() || !process::takes_signal(self.pid, signal)) {
+        if ENDING.contains(&signal) && (ended_by.is_some() || !self.takes_signal(signal, by_key)) {
             *ended_by = Some(signal);
             return self.signal(libc::SIGKILL);
         }
@@ -160,12 +162,23 @@ impl Container {
         if by_key { Ok(()) } else { self.signal(signal) }
     }
 
-    /// Ctrl-Z stops our job. PID 1 of a namespace ignores that signal as it does others, so it is stopped
-    /// with one that it can't ignore, and goes on when we do.
-    fn stop_with_us(&self) -> Result<(), Fault> {
+    /// A signal that stops a job is ignored by PID 1 of a namespace, as others are: it is stopped with one that
+    /// it can't ignore, and goes on when we do.
+    fn stop_with_us(&self, signal: i32) -> Result<(), Fault> {
         self.signal(libc::SIGSTOP)?;
-        signals::stop();
+        signals::stop(signal);
         self.signal(libc::SIGCONT)
+    }
+
+    /// Whether a signal will do anything to the first process. After a key, which it gets at the same time as
+    /// we do, it may just be waking up in sigwait(3) and can't be told from one that runs: looked at again.
+    fn takes_signal(&self, signal: i32, by_key: bool) -> bool {
+        let look = || process::takes_signal(self.pid, signal);
+        let again = || {
+            std::thread::sleep(Duration::from_millis(2));
+            look()
+        };
+        self.init || look() || (by_key && (0..5).any(|_| again()))
     }
 
     /// What is to be said of the program's end beyond its own words.

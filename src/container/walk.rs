@@ -42,6 +42,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
     let (ours, theirs) = Channel::pair()?;
     let later: CloneFlags = plan.layers.iter().map(|l| l.later_namespaces()).collect();
     let namespaces = namespaces(&plan) | later;
+    let init = plan.init;
     let terminal = Terminal::lend(plan.tty);
     if terminal.is_none() {
         plan.tty = Tty::Unused;
@@ -72,6 +73,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
                 suspicion: None,
                 undo,
                 exit: None,
+                init,
                 terminal,
             };
             // From here on, dropping the container ends the process and undoes the rest.

@@ -9,8 +9,8 @@ use nix::sys::signal::{
 };
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// The signals that we take: those that are passed on to the container's program, and Ctrl-Z's.
-const TAKEN: [Signal; 8] = [
+/// The signals that we take: those that are passed on to the container's program, and those that stop a job.
+const TAKEN: [Signal; 10] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -19,10 +19,16 @@ const TAKEN: [Signal; 8] = [
     Signal::SIGUSR2,
     Signal::SIGWINCH,
     Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
 ];
 
 /// The signals that ask a program to end.
 pub const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// The signals that stop a job: Ctrl-Z's, and those for a job in the background that reads from the terminal or
+/// changes it.
+pub const STOPPING: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// A signal that has come.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +42,13 @@ pub struct Sent {
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks the signals and opens the inbox. What we were told to ignore, as nohup(1) does with SIGHUP,
+    /// Blocks the signals and opens the inbox. (With SIGTTOU blocked, we may take the terminal back from the
+    /// background, where a shell in the container put us: tcsetpgrp(3).) What we were told to ignore, as nohup(1) does with SIGHUP,
     /// we go on ignoring; a blocked signal would come all the same.
     pub fn take() -> nix::Result<Signals> {
         let mut set = SigSet::empty();
         TAKEN.iter().filter(|s| !ignored(**s)).for_each(|s| set.add(*s));
         set.thread_block()?;
-        // A shell in the container that takes the terminal puts us in the background. Taking it back
-        // from there would stop us (SIGTTOU, tcsetpgrp(3)).
-        SigSet::from(Signal::SIGTTOU).thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
     }
 
@@ -54,13 +58,13 @@ impl Signals {
         Some(Sent { signal: info.ssi_signo as i32, by_terminal: info.ssi_code == libc::SI_KERNEL })
     }
 
-    /// The next signal that asks us to end, if any has come. Ctrl-Z is heeded on the way.
+    /// The next signal that asks us to end, if any has come. One that asks us to stop is heeded on the way.
     pub fn end_asked(&self) -> Option<i32> {
         std::iter::from_fn(|| self.next())
             .map(|sent| sent.signal)
             .inspect(|signal| {
-                if *signal == libc::SIGTSTP {
-                    stop();
+                if STOPPING.contains(signal) {
+                    stop(*signal);
                 }
             })
             .find(|signal| ENDING.contains(signal))
@@ -73,13 +77,13 @@ impl AsFd for Signals {
     }
 }
 
-/// Stops us as Ctrl-Z does, and returns when we are continued. The signal's own action is used, since
-/// the kernel leaves it out where no shell could continue us (an orphaned process group, setpgid(2)).
-pub fn stop() {
-    let set = SigSet::from(Signal::SIGTSTP);
-    let _ = raise(Signal::SIGTSTP);
-    let _ = set.thread_unblock();
-    let _ = set.thread_block();
+/// Stops us as one of [`STOPPING`] does, and returns when we are continued. The signal's own action is used,
+/// since the kernel leaves it out where no shell could continue us (an orphaned process group, setpgid(2)).
+pub fn stop(signal: i32) {
+    let Ok(signal) = Signal::try_from(signal) else { return };
+    let _ = raise(signal);
+    let _ = SigSet::from(signal).thread_unblock();
+    let _ = SigSet::from(signal).thread_block();
 }
 
 /// Whether a signal is ignored (sigaction(2)).
@@ -109,7 +113,10 @@ pub fn breakable<T>(wait: impl FnOnce() -> T) -> Result<T, i32> {
         // SAFETY: the handler does nothing but set an atomic number.
         let _ = unsafe { sigaction(signal, &handler) };
     }
-    let mask = signals.thread_swap_mask(SigmaskHow::SIG_UNBLOCK);
+    // Those that stop a job stop us here as they do any program.
+    let stopping = STOPPING.iter().filter_map(|s| Signal::try_from(*s).ok());
+    let unblocked: SigSet = signals.iter().chain(stopping).collect();
+    let mask = unblocked.thread_swap_mask(SigmaskHow::SIG_UNBLOCK);
     // One that was waiting has come by now.
     let outcome = if CAME.load(Ordering::SeqCst) == 0 { Some(wait()) } else { None };
     let _ = mask.map(|mask| mask.thread_set_mask());
