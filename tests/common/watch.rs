@@ -81,6 +81,8 @@ impl Drop for Session {
 pub struct Process {
     pub pid: i32,
     pub name: String,
+    /// As ps(1) shows it: `S` sleeps, `T` is stopped.
+    pub state: char,
     pub session: i32,
     /// The innermost of its PIDs, and in how many PID namespaces it has one.
     pub inner: i32,
@@ -111,6 +113,7 @@ fn process(pid: i32) -> Option<Process> {
     Some(Process {
         pid,
         name: head.split_once('(')?.1.to_owned(),
+        state: fields[0].chars().next()?,
         session: fields[3].parse().ok()?,
         inner: numbers.last()?.parse().ok()?,
         depth: numbers.len(),
