@@ -15,9 +15,6 @@ use nix::unistd::Pid;
 /// The moments are the same in every run, as far as a scheduler lets them be.
 const SEED: u64 = 0x5eed_0fc0_17a1;
 
-/// Kills for each command: four commands make 64.
-const KILLS: usize = 16;
-
 /// Which of our processes is killed, in turn.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
@@ -57,8 +54,9 @@ fn next(state: &mut u64) -> u64 {
     *state
 }
 
-/// Kills at random moments of a command's run, and looks at what is left.
-fn kill_at_random(name: &str, args: &[&str], whos: &[Who]) {
+/// Kills so many times at random moments of a command's run, and looks at what is left. (The four tests that do
+/// this kill 66 times.)
+fn kill_at_random(kills: usize, name: &str, args: &[&str], whos: &[Who]) {
     let mut random = SEED ^ name.len() as u64;
     for &who in whos {
         let desk = Desk::new(who, name);
@@ -66,9 +64,9 @@ fn kill_at_random(name: &str, args: &[&str], whos: &[Who]) {
         let begun = Instant::now();
         desk.must(args);
         let mut whole = begun.elapsed();
-        let wanted = KILLS / whos.len();
-        let (mut kills, mut tries) = (0, 0);
-        while kills < wanted {
+        let wanted = kills / whos.len();
+        let (mut hits, mut tries) = (0, 0);
+        while hits < wanted {
             tries += 1;
             let victim = Victim::ALL[tries % 3];
             let delay = whole.mul_f64((next(&mut random) % 1000) as f64 / 1000.0);
@@ -76,11 +74,11 @@ fn kill_at_random(name: &str, args: &[&str], whos: &[Who]) {
             let begun = Instant::now();
             let (pid, hit) = kill_once(&desk, args, victim, delay, &story);
             match hit {
-                true => kills += 1,
+                true => hits += 1,
                 // It was over before: the machine has become faster.
                 false => whole = whole.min(begun.elapsed()),
             }
-            assert!(tries < 4 * wanted, "only {kills} kills so far: {story}");
+            assert!(tries < 4 * wanted, "only {hits} kills so far: {story}");
             // The next command, whichever it is, takes back what was left.
             match tries % 2 {
                 0 => drop(desk.must(&["clean"])),
@@ -125,22 +123,22 @@ fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story:
 #[test]
 fn step_4_may_be_killed_at_any_moment() {
     let whos: Vec<Who> = who().into_iter().filter(|w| common::has_limits(*w)).collect();
-    kill_at_random("step-4", &["step", "4"], &whos);
+    kill_at_random(16, "step-4", &["step", "4"], &whos);
 }
 
 #[test]
 fn step_6_may_be_killed_at_any_moment() {
-    kill_at_random("step-6", &["step", "6"], &who());
+    kill_at_random(18, "step-6", &["step", "6"], &who());
 }
 
 #[test]
 fn the_tour_may_be_killed_at_any_moment() {
-    kill_at_random("tour", &["tour"], &who());
+    kill_at_random(12, "tour", &["tour"], &who());
 }
 
 #[test]
 fn run_may_be_killed_at_any_moment() {
-    kill_at_random("run", &["run", "--", "sh", "-c", "sleep 0.1"], &who());
+    kill_at_random(20, "run", &["run", "--", "sh", "-c", "sleep 0.1"], &who());
 }
 
 #[test]

@@ -67,7 +67,7 @@ show dev find /dev -xdev -printf '%p %m %y\n'
 if [ -n "$PRIVATE" ]; then
     show hidden find /tmp /run /home /root /var/tmp -xdev -printf '%p %m %s %T@\n'
 fi
-show home find "$HOME" -path '*/workshop' -prune -o -printf '%p %m\n'
+show home find "$HOME" \( -name workshop -o -name 'state-*' ! -path "$XDG_STATE_HOME" \) -prune -o -printf '%p %m\n'
 "#;
 
 /// What SURVEY told, by heading.

@@ -230,8 +230,9 @@ fn no_line_is_wider_than_the_terminal() {
             }
             assert!([0, 3].contains(&screen.end()), "{}", screen.text());
             let mut wide = screen.too_wide();
-            // Commands to copy stay whole. They are written for 80 columns.
+            // Commands to copy stay whole; they are written for 80 columns. So do long paths.
             wide.retain(|line| columns >= 80 || !is_command(lang, line));
+            wide.retain(|line| line.trim().contains(' '));
             assert_eq!(wide, [""; 0], "{args:?} in {lang}, {columns} columns");
         }
     }

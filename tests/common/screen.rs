@@ -38,8 +38,7 @@ impl Screen {
     /// The same, with variables in its environment.
     pub fn with(desk: &Desk, columns: usize, args: &[&str], environment: &[(&str, &str)]) -> Screen {
         let mut command = desk.terminal("sh");
-        let size = format!("stty rows 24 cols {columns} echo && exec \"$@\"");
-        command.args(["-c", &size, "sh"]).arg(&super::place().program).args(args);
+        command.args(["-c", &sized(columns), "sh"]).arg(&super::place().program).args(args);
         command.envs(environment.iter().copied());
         Screen::spawn(command, columns)
     }
@@ -47,13 +46,14 @@ impl Screen {
     /// A shell at the terminal, for which `$workshop` is the program.
     pub fn shell(desk: &Desk, shell: &[&str]) -> Screen {
         let mut command = desk.terminal("sh");
-        command.args(["-c", "stty rows 24 cols 80 echo && exec \"$@\"", "sh"]).args(shell);
+        command.args(["-c", &sized(80), "sh"]).args(shell);
         command.env("workshop", &super::place().program).env("PS1", "outer> ").env("NO_COLOR", "1");
         Screen::spawn(command, 80)
     }
 
     fn spawn(command: Command, columns: usize) -> Screen {
-        let session = OsSession::spawn(command).expect("open a terminal");
+        let mut session = OsSession::spawn(command).expect("open a terminal");
+        session.send(ENTER).expect("press a key");
         Screen { session, shown: String::new(), columns }
     }
 
@@ -150,6 +150,11 @@ impl Screen {
     pub fn gone(&self) {
         wait_until("the end of all processes", || self.processes().is_empty());
     }
+}
+
+/// Starts a program once the terminal is set up: when a key is pressed, its opener has done with it.
+fn sized(columns: usize) -> String {
+    format!("read _ && stty rows 24 cols {columns} echo && exec \"$@\"")
 }
 
 /// One of the words of `[say]` in `lessons/words`.
