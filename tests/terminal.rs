@@ -240,7 +240,8 @@ fn no_line_is_wider_than_the_terminal() {
 
 /// Whether a line is one of a lesson's code blocks.
 fn is_command(lang: &str, line: &str) -> bool {
-    let lessons = common::STEPS.map(|(number, slug)| format!("lessons/{number:02}-{slug}/{lang}.md"));
+    let lessons = common::STEPS
+        .map(|(number, slug)| format!("{}/lessons/{number:02}-{slug}/{lang}.md", env!("CARGO_MANIFEST_DIR")));
     let read = |lesson: String| std::fs::read_to_string(lesson).expect("read a lesson");
     lessons.map(read).iter().any(|text| text.lines().any(|code| code.trim() == line.trim()))
 }
