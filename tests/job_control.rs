@@ -153,9 +153,9 @@ fn a_key_reaches_a_program_with_a_handler_once() {
     for who in who() {
         let desk = Desk::new(who, "once");
         for command in ["step 1", "run", "run --init"] {
-            // It goes on after the first, and counts.
+            // It counts while it waits, and for a while after the first.
             let program = "trap \"n=\\$((n + 1))\" INT; echo it runs; \
-                           until [ \"$n\" ]; do sleep 0.02; done; sleep 0.3; echo in all $n; exit 9";
+                           sleep 1000 & until [ \"$n\" ]; do wait; done; sleep 0.3; echo in all $n; exit 9";
             let mut screen = outside(&desk, &format!("{command} -- sh -c '{program}'"));
             screen.wait_for("it runs\r\n");
             screen.keys(CTRL_C);
