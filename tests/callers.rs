@@ -60,7 +60,8 @@ fn a_stream_that_is_full_ends_the_run_and_says_so_on_the_other() {
 fn a_working_directory_that_is_gone_does_not_matter() {
     let gone = "d=$(mktemp -d); cd $d; rmdir $d";
     for who in all() {
-        for args in [&["step", "1"][..], &["step", "6"], &["run", "--", "true"], &["step", "2", "--", "true"]] {
+        for args in [&["step", "1"][..], &["step", "6"], &["run", "--", "true"], &["step", "2", "--", "true"]]
+        {
             let ran = run(&mut after(who, gone, args));
             assert_eq!(ran.status, 0, "{who:?} {args:?}: {}{}", ran.stdout, ran.stderr);
         }
@@ -111,7 +112,8 @@ fn a_limit_on_file_sizes_kills_it_and_the_next_run_finds_nothing_half_made() {
     let ran = run(workshop(Who::User).args(["step", "3"]));
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     let images = home(Who::User).join(".cache/workshop/images");
-    let left: Vec<_> = fs::read_dir(images).expect("images").flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(images).expect("images").flatten().map(|entry| entry.file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("tmp-")), "{left:?}");
 }
 
@@ -126,7 +128,9 @@ fn expecting(args: &[&str], condition: &str, words: &[&OsStr]) -> Ran {
 fn long_arguments_reach_the_program() {
     let long = OsString::from("x".repeat(130_000));
     let condition = "[ $# -eq 8 ] && [ ${#1} -eq 130000 ] && [ ${#8} -eq 130000 ]";
-    for args in [&["run"][..], &["step", "1"], &["step", "1", "--format", "json"], &["step", "5", "--verbose"]] {
+    for args in
+        [&["run"][..], &["step", "1"], &["step", "1", "--format", "json"], &["step", "5", "--verbose"]]
+    {
         let ran = expecting(args, condition, &[long.as_os_str(); 8]);
         assert_eq!(ran.status, 42, "{args:?}: {}", ran.stderr);
     }
@@ -136,7 +140,9 @@ fn long_arguments_reach_the_program() {
 fn arguments_and_variables_may_hold_any_bytes() {
     let odd = OsStr::from_bytes(b"a\xffb\n\x01 '\"");
     let made = "odd=$(printf 'a\\377b\\n\\001 \\047\"')";
-    for args in [&["run"][..], &["step", "1"], &["step", "2", "--format", "json"], &["step", "5", "--verbose"]] {
+    for args in
+        [&["run"][..], &["step", "1"], &["step", "2", "--format", "json"], &["step", "5", "--verbose"]]
+    {
         let ran = expecting(args, &format!("{made}; [ \"$1\" = \"$odd\" ]"), &[odd]);
         assert_eq!(ran.status, 42, "{args:?}: {}{}", ran.stdout, ran.stderr);
     }

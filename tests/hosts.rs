@@ -14,9 +14,10 @@ use common::{Ran, Who, am_root, events, have, home, place, run, skip, workshop};
 use nix::errno::Errno;
 
 /// What setpriv(1) makes an ordinary user of: the tests' root becomes nobody, and the root of a user
-/// namespace loses what makes it one.
+/// namespace loses what makes it one. What is left to it is what it takes to map its UID, 0, once more
+/// (user_namespaces(7)); no other ordinary user has that UID.
 const NOBODY: [&str; 5] = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
-const POWERLESS: [&str; 2] = ["--inh-caps=-all", "--bounding-set=-all"];
+const POWERLESS: [&str; 2] = ["--inh-caps=-all", "--bounding-set=-all,+setfcap"];
 
 /// The workshop on another host: a shell changes it in a mount namespace of its own, and becomes the
 /// workshop. Where the tests have no root to change things with, a user namespace has. `None`, and skipped
@@ -85,6 +86,15 @@ fn works(who: Who, change: &str, args: &[&str]) {
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
 }
 
+/// Root and an ordinary user, on a host that takes root to make; nobody, and skipped aloud, without root.
+fn made_by_root() -> &'static [Who] {
+    if !am_root() {
+        skip("it takes root to make such a host", "Run the tests as root too");
+        return &[];
+    }
+    &Who::BOTH
+}
+
 /// Root and an ordinary user where both are possible, or the latter alone.
 fn all() -> impl Iterator<Item = Who> {
     Who::BOTH.into_iter().filter(|who| who.possible())
@@ -94,7 +104,9 @@ fn all() -> impl Iterator<Item = Who> {
 fn without_user_namespaces_it_names_the_sysctl() {
     // The limit that a user namespace sets itself holds for what is made below it, and for nobody else.
     let change = "echo 0 > /proc/sys/user/max_user_namespaces";
-    let Some(mut command) = changed(Who::User, true, change, &["step", "1", "--format", "json"]) else { return };
+    let Some(mut command) = changed(Who::User, true, change, &["step", "1", "--format", "json"]) else {
+        return;
+    };
     expect_error(&run(&mut command), 3, &["(ENOSPC)", "The sysctl user.max_user_namespaces is 0"]);
 }
 
@@ -152,7 +164,7 @@ fn on_a_read_only_cgroup_filesystem_limits_are_refused_and_the_rest_works() {
 fn without_a_cgroup_filesystem_limits_are_refused_and_the_rest_works() {
     let change = "umount -R /sys/fs/cgroup";
     refused(Who::Root, change, "4", 3, &["no cgroup controller", "memory", "/proc/cgroups"]);
-    for who in all().filter(|_| am_root()) {
+    for &who in made_by_root() {
         works(who, change, &["step", "6"]);
         works(who, change, &["tour"]);
     }
@@ -211,7 +223,7 @@ fn on_a_full_disk_nothing_is_left_half_made() {
 
 #[test]
 fn where_overlays_are_stacked_too_high_step_5_says_so() {
-    for who in all().filter(|_| am_root()) {
+    for &who in made_by_root() {
         let dir = disk(&format!("stack-{}", who.name()));
         let change = format!(
             "mount -t tmpfs none {0}; cd {0}; mkdir l u1 w1 m1 u2 w2 m2; chmod 1777 u2
@@ -224,6 +236,18 @@ fn where_overlays_are_stacked_too_high_step_5_says_so() {
         works(who, &change, &["step", "3"]);
         refused(who, &change, "5", 4, &["overlay: mount(", "EINVAL", "XDG_CACHE_HOME"]);
     }
+}
+
+#[test]
+fn where_user_namespaces_get_no_overlay_step_5_says_so() {
+    if !can_refuse() {
+        return;
+    }
+    // The first mount of the container makes everything private.
+    let errno = Errno::EPERM;
+    let refusal = Refusal { side: Side::Container, name: "mount".into(), nth: 2, lasting: false, errno };
+    let refused = run_refusing(workshop(Who::User).args(["step", "5", "--format", "json"]), &refusal);
+    expect_error(&refused.ran, 4, &["overlay: mount(", "lowerdir=", "Linux 5.11", "sudo workshop"]);
 }
 
 /// A filter as container runtimes install them: one call fails, always.
@@ -270,7 +294,7 @@ fn where_busybox_is_all_there_is_the_tour_works() {
     if !have("busybox", "busybox-static") || !have("setpriv", "util-linux") {
         return;
     }
-    for who in all().filter(|_| am_root()) {
+    for &who in made_by_root() {
         let dir = disk(&format!("busybox-{}", who.name()));
         let change = format!(
             "mount -t tmpfs -o mode=755 none {dir}; cd {dir}; mkdir -p bin dev proc sys tmp home; chmod 1777 tmp home

@@ -96,7 +96,8 @@ fn a_program_of_the_learners_is_told_as_truly() {
 
 #[test]
 fn arguments_of_any_bytes_are_told_as_strace_shows_them() {
-    let odd = ["", "a b", "\"quoted\\", "tab\there", "two\nlines\r", "\x01\x012\x7f8\x0b\x0c", "상자", "'{[(,)]}'"];
+    let odd =
+        ["", "a b", "\"quoted\\", "tab\there", "two\nlines\r", "\x01\x012\x7f8\x0b\x0c", "상자", "'{[(,)]}'"];
     prove(Who::User, "1", &[&["--", "true"], &odd[..]].concat());
     let long = "x".repeat(100_000);
     prove(Who::User, "1", &["--", "true", &long, &long]);
