@@ -44,7 +44,8 @@ impl Folders {
 }
 
 fn usable(wanted: Option<PathBuf>, fallback: &Path, name: &str) -> Result<PathBuf, Fault> {
-    if let Some(dir) = wanted.filter(|dir| private_dir(dir)) {
+    // The ledger and what we tell are UTF-8, and so must be the names in them.
+    if let Some(dir) = wanted.filter(|dir| dir.to_str().is_some() && private_dir(dir)) {
         return Ok(dir);
     }
     let dir = fallback.join(name);

@@ -95,6 +95,15 @@ fn a_program_of_the_learners_is_told_as_truly() {
 }
 
 #[test]
+fn arguments_of_any_bytes_are_told_as_strace_shows_them() {
+    let odd =
+        ["", "a b", "\"quoted\\", "tab\there", "two\nlines\r", "\x01\x012\x7f8\x0b\x0c", "상자", "'{[(,)]}'"];
+    prove(Who::User, "1", &[&["--", "true"], &odd[..]].concat());
+    let long = "x".repeat(100_000);
+    prove(Who::User, "1", &["--", "true", &long, &long]);
+}
+
+#[test]
 fn under_an_init_the_program_is_a_child_of_the_first_process() {
     for who in who() {
         let Some((told, seen, held)) = prove(who, "2", &["--init", "--", "true"]) else { continue };

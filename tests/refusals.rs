@@ -10,7 +10,7 @@ use std::process::Command;
 use common::held::{Held, Told, hold, nth, told};
 use common::refuse::{Refusal, Refused, Side, can_refuse, run_refusing};
 use common::strace::{Seen, trace};
-use common::{NOBODY, Who, am_root, events, have, home, place, run, workshop};
+use common::{NOBODY, Who, am_root, events, have, home, place, run, skip, workshop};
 use nix::errno::Errno;
 
 const STEPS: [&str; 6] =
@@ -25,7 +25,11 @@ struct Bench {
 impl Bench {
     /// `None` where this host lacks what it takes to refuse a call.
     fn new(who: Who, name: &str) -> Option<Bench> {
-        if !who.possible() || !can_refuse() || !have("strace", "strace") {
+        if !who.possible() {
+            skip("only root can be root", "Run the tests as root too");
+            return None;
+        }
+        if !can_refuse() || !have("strace", "strace") {
             return None;
         }
         let state = place().dir.join(name);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::container::Container;
 use crate::container::recipe::Recipe;
 use crate::fault::{Doing, Fault};
+use crate::kernel::mounts;
 use crate::kernel::netlink::facts;
 use crate::kernel::process;
 use crate::lab::Lab;
@@ -40,7 +41,7 @@ pub struct LabState {
 
 impl LabState {
     pub fn read() -> Result<LabState, Fault> {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").doing("read the lab's mount table")?;
+        let mounts = mounts::table().doing("read the lab's mount table")?;
         let links = facts::links().doing("list the lab's links")?;
         let forward = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default();
         Ok(LabState {

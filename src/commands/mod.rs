@@ -9,7 +9,7 @@ mod run;
 mod step;
 mod tour;
 
-use std::io::{self, IsTerminal, Stdout};
+use std::io::{self, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -89,8 +89,12 @@ impl Output {
             status => status,
         };
         if let Some(failure) = self.words.failure(fault) {
-            // Where errors can't be written, the exit status is all that is left.
-            let _ = self.show.failure(&Failure { code: status, ..failure });
+            let message = failure.message.clone();
+            if self.show.failure(&Failure { code: status, ..failure }).is_err() {
+                // Standard output is full, and JSON goes nowhere else. If this can't be written either, the
+                // exit status is all that is left.
+                let _ = writeln!(io::stderr(), "{message}");
+            }
         }
         status
     }

@@ -26,18 +26,14 @@ pub enum FromInside {
     Failed(Fault),
 }
 
-/// Room for one message: a netlink request in strace's words is the longest.
-const LONGEST: usize = 64 * 1024;
-
 /// One end of the wire. It is closed by execve(2), which the other end sees as the end of it.
 pub struct Channel(OwnedFd);
 
 impl Channel {
     /// Both ends: ours and the first process's.
     pub fn pair() -> Result<(Channel, Channel), Fault> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-                .doing("make a socket pair")?;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
+            .doing("make a socket pair")?;
         Ok((Channel(ours), Channel(theirs)))
     }
 
@@ -52,15 +48,24 @@ impl Channel {
 
     /// Waits for the word to go on. An end of the wire means that the workshop has died.
     pub fn wait(&self) -> Result<(), Fault> {
-        match self.packet(&mut [0; 1])? {
+        match self.fill(&mut [0; 1])? {
             0 => Err(Fault::broken("wait for the workshop", "it is gone")),
             _ => Ok(()),
         }
     }
 
+    /// Sends a message, with its length in front: a command line may be 2 MiB, more than one packet holds.
     pub fn say(&self, message: &FromInside) -> Result<(), Fault> {
         let text = serde_json::to_vec(message).doing("write a message")?;
-        send(self.0.as_raw_fd(), &text, MsgFlags::MSG_NOSIGNAL).doing("speak to the workshop").map(drop)
+        let mut rest = &[&(text.len() as u64).to_ne_bytes(), &text[..]].concat()[..];
+        while !rest.is_empty() {
+            match send(self.0.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(Errno::EINTR) => {}
+                Err(e) => return Err(Fault::broken("speak to the workshop", e)),
+            }
+        }
+        Ok(())
     }
 
     /// Waits until there is something to receive, or a signal asks us to end.
@@ -81,23 +86,32 @@ impl Channel {
 
     /// The next message, or `None` at the end.
     pub fn receive(&self) -> Result<Option<FromInside>, Fault> {
-        let mut room = vec![0; LONGEST];
-        match self.packet(&mut room)? {
-            0 => Ok(None),
-            n => serde_json::from_slice(&room[..n]).doing("understand the container").map(Some),
+        let mut length = [0; size_of::<u64>()];
+        if self.fill(&mut length)? < length.len() {
+            return Ok(None);
         }
+        let mut text = vec![0; u64::from_ne_bytes(length) as usize];
+        // A message that is cut short was the last: whoever spoke has been killed.
+        if self.fill(&mut text)? < text.len() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&text).doing("understand the container").map(Some)
     }
 
-    fn packet(&self, room: &mut [u8]) -> Result<usize, Fault> {
-        loop {
-            match recv(self.0.as_raw_fd(), room, MsgFlags::empty()) {
-                Ok(n) => return Ok(n),
+    /// Reads until the room is full or the wire ends; returns how much was read.
+    fn fill(&self, room: &mut [u8]) -> Result<usize, Fault> {
+        let mut filled = 0;
+        while filled < room.len() {
+            match recv(self.0.as_raw_fd(), &mut room[filled..], MsgFlags::empty()) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
                 Err(Errno::EINTR) => {}
                 // The peer ended with words of ours unread.
-                Err(Errno::ECONNRESET) => return Ok(0),
+                Err(Errno::ECONNRESET) => break,
                 Err(e) => return Err(Fault::broken("listen", e)),
             }
         }
+        Ok(filled)
     }
 }
 

@@ -247,7 +247,7 @@ impl<'a> Caller<'a> {
         let shown = || Shown {
             name: "execve",
             args: vec![
-                strace::text(&path.to_string_lossy()),
+                strace::text(path.as_bytes()),
                 strace::list(argv),
                 format!("{:p} /* {} vars */", environ.as_ptr(), envp.len()),
             ],

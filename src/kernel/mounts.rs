@@ -45,7 +45,17 @@ fn parse_line(line: &str) -> Option<Mount> {
 
 /// The mounts of the calling process's namespace.
 pub fn mine() -> io::Result<Vec<Mount>> {
-    std::fs::read_to_string("/proc/self/mountinfo").map(|text| parse(&text))
+    table().map(|text| parse(&text))
+}
+
+/// The text of the calling process's mountinfo. A mount point's name need not be UTF-8: any user may have
+/// mounted a stick with other names on it.
+pub fn table() -> io::Result<String> {
+    std::fs::read("/proc/self/mountinfo").map(lossy)
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The mount that a path's last component is the mount point of, the topmost one.
@@ -66,10 +76,10 @@ impl Window {
 
     /// The file's text as it is now.
     pub fn read(&mut self) -> io::Result<String> {
-        let mut text = String::new();
+        let mut text = Vec::new();
         self.0.seek(SeekFrom::Start(0))?;
-        self.0.read_to_string(&mut text)?;
-        Ok(text)
+        self.0.read_to_end(&mut text)?;
+        Ok(lossy(text))
     }
 }
 

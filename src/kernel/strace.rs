@@ -1,6 +1,7 @@
 //! Arguments and results in the words of strace(1), which learners will want to compare with.
 
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -54,17 +55,23 @@ fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "0".into() } else { names.join("|") }
 }
 
-/// A string in double quotes, with C's escapes.
-pub fn text(text: &str) -> String {
+/// A string in double quotes, with C's escapes. A byte that is no ASCII text is an octal number, as short
+/// as can be read again: a digit behind it would be taken for a part of it.
+pub fn text(text: impl AsRef<[u8]>) -> String {
+    let bytes = text.as_ref();
     let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => quoted += "\\\"",
-            '\\' => quoted += "\\\\",
-            '\n' => quoted += "\\n",
-            '\t' => quoted += "\\t",
-            ' '..='~' => quoted.push(c),
-            other => other.to_string().bytes().for_each(|b| quoted += &format!("\\{b:o}")),
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => quoted += "\\\"",
+            b'\\' => quoted += "\\\\",
+            b'\n' => quoted += "\\n",
+            b'\t' => quoted += "\\t",
+            b'\r' => quoted += "\\r",
+            b'\x0b' => quoted += "\\v",
+            b'\x0c' => quoted += "\\f",
+            b' '..=b'~' => quoted.push(char::from(*byte)),
+            _ if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => quoted += &format!("\\{byte:03o}"),
+            _ => quoted += &format!("\\{byte:o}"),
         }
     }
     quoted + "\""
@@ -77,7 +84,7 @@ pub fn text_or_null(value: Option<&str>) -> String {
 
 /// A path as a string.
 pub fn path(path: &Path) -> String {
-    text(&path.to_string_lossy())
+    text(path.as_os_str().as_bytes())
 }
 
 /// A path, or `NULL`.
@@ -96,7 +103,7 @@ pub fn short(path: &Path) -> String {
 
 /// An array of strings: `["sh", "-c", "ls"]`.
 pub fn list(strings: &[CString]) -> String {
-    let shown: Vec<_> = strings.iter().map(|s| text(&s.to_string_lossy())).collect();
+    let shown: Vec<_> = strings.iter().map(|s| text(s.as_bytes())).collect();
     format!("[{}]", shown.join(", "))
 }
 
@@ -120,6 +127,7 @@ mod tests {
     fn strings_are_quoted_as_c_strings() {
         assert_eq!(text("a \"b\"\n"), r#""a \"b\"\n""#);
         assert_eq!(text("상"), r#""\354\203\201""#);
+        assert_eq!(text(b"\x01\x012\r\xff"), r#""\1\0012\r\377""#);
     }
 
     #[test]

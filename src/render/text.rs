@@ -325,7 +325,8 @@ impl<W: Write> Renderer for Text<W> {
     }
 
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
-        self.out.flush()?;
+        // That this fails may be the very failure that is to be told.
+        let _ = self.out.flush();
         write_failure(&mut io::stderr().lock(), &self.errors, failure)
     }
 }

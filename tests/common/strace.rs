@@ -19,7 +19,7 @@ pub struct Seen {
 pub fn trace(command: &Command) -> (Ran, Vec<Seen>) {
     let log = tempfile::NamedTempFile::new().expect("a file for strace's log");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-s", "65535", "--pidns-translation", "-o"]).arg(log.path());
+    strace.args(["-f", "-s", "131072", "--pidns-translation", "-o"]).arg(log.path());
     strace.arg(command.get_program()).args(command.get_args());
     strace.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let ran = run(strace.current_dir("/").stdin(std::process::Stdio::null()));

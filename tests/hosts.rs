@@ -1,0 +1,314 @@
+//! Hosts that say no. Each is made for real, in namespaces of the test's own: what the workshop meets is a
+//! kernel that refuses, not a mock; and the host that the tests run on stays as it is.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use common::refuse::{Refusal, Side, can_refuse, run_refusing};
+use common::{Ran, Who, am_root, events, have, home, place, run, skip, workshop};
+use nix::errno::Errno;
+
+/// What setpriv(1) makes an ordinary user of: the tests' root becomes nobody, and the root of a user
+/// namespace loses what makes it one. What is left to it is what it takes to map its UID, 0, once more
+/// (user_namespaces(7)); no other ordinary user has that UID.
+const NOBODY: [&str; 5] = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+const POWERLESS: [&str; 2] = ["--inh-caps=-all", "--bounding-set=-all,+setfcap"];
+
+/// The workshop on another host: a shell changes it in a mount namespace of its own, and becomes the
+/// workshop. Where the tests have no root to change things with, a user namespace has. `None`, and skipped
+/// aloud, where neither is possible.
+fn on_host(who: Who, change: &str, args: &[&str]) -> Option<Command> {
+    if who == Who::Root && !am_root() {
+        skip("nobody can be root on such a host", "Run the tests as root too");
+        return None;
+    }
+    changed(who, !am_root(), change, args)
+}
+
+/// The same, with or without a user namespace around it.
+fn changed(who: Who, users: bool, change: &str, args: &[&str]) -> Option<Command> {
+    if !have("unshare", "util-linux") || !have("setpriv", "util-linux") {
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]);
+    if users {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--", "sh", "-c", &format!("set -e\n{change}\nexec \"$@\""), "sh"]);
+    if who == Who::User {
+        command.arg("/usr/bin/setpriv").args(if users { &POWERLESS[..] } else { &NOBODY[..] }).arg("--");
+    }
+    command.arg(&place().program).args(args);
+    let model = workshop(Who::User);
+    command.env_clear().envs(model.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // In a user namespace files still belong to whoever made it.
+    command.env("HOME", home(if users && am_root() { Who::Root } else { who }));
+    command.current_dir("/").stdin(Stdio::null());
+    Some(command)
+}
+
+/// An empty directory to mount things on, and to keep what everybody may write to.
+fn disk(name: &str) -> PathBuf {
+    let dir = place().dir.join(name);
+    fs::create_dir(&dir).expect("a directory");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).expect("open it to all");
+    dir
+}
+
+/// Expects a JSON run to end in one error with this status and these words.
+fn expect_error(ran: &Ran, status: i32, words: &[&str]) {
+    let last = events(&ran.stdout).pop().unwrap_or_else(|| panic!("nothing was said: {}", ran.stderr));
+    assert_eq!(last["event"], "error", "{last}");
+    assert_eq!((&last["code"], ran.status), (&status.into(), status), "{last}");
+    let said = last["message"].to_string() + &last["hint"].to_string();
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in: {said}");
+    }
+}
+
+/// Runs a step on a changed host, and expects this exit status and these words.
+fn refused(who: Who, change: &str, step: &str, status: i32, words: &[&str]) {
+    let Some(mut command) = on_host(who, change, &["step", step, "--format", "json"]) else { return };
+    expect_error(&run(&mut command), status, words);
+}
+
+/// Runs on a changed host, and expects all to hold.
+fn works(who: Who, change: &str, args: &[&str]) {
+    let Some(mut command) = on_host(who, change, args) else { return };
+    let ran = run(&mut command);
+    assert_eq!(ran.status, 0, "{who:?}, {change}: {}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+}
+
+/// Root and an ordinary user, on a host that takes root to make; nobody, and skipped aloud, without root.
+fn made_by_root() -> &'static [Who] {
+    if !am_root() {
+        skip("it takes root to make such a host", "Run the tests as root too");
+        return &[];
+    }
+    &Who::BOTH
+}
+
+/// Root and an ordinary user where both are possible, or the latter alone.
+fn all() -> impl Iterator<Item = Who> {
+    Who::BOTH.into_iter().filter(|who| who.possible())
+}
+
+#[test]
+fn without_user_namespaces_it_names_the_sysctl() {
+    // The limit that a user namespace sets itself holds for what is made below it, and for nobody else.
+    let change = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let Some(mut command) = changed(Who::User, true, change, &["step", "1", "--format", "json"]) else {
+        return;
+    };
+    expect_error(&run(&mut command), 3, &["(ENOSPC)", "The sysctl user.max_user_namespaces is 0"]);
+}
+
+/// Refuses the workshop's own `name`: unshare(1), which it was before, has made the first.
+fn refused_second(name: &str, errno: Errno, setting: &str, words: &[&str]) {
+    if !can_refuse() {
+        return;
+    }
+    let change = format!("mount -t tmpfs none /proc/sys/kernel; {setting}");
+    let Some(mut command) = on_host(Who::User, &change, &["step", "1", "--format", "json"]) else { return };
+    let refusal = Refusal { side: Side::Host, name: name.into(), nth: 2, lasting: false, errno };
+    let refused = run_refusing(&mut command, &refusal);
+    assert!(refused.hit && !refused.hung, "{}", refused.ran.stderr);
+    expect_error(&refused.ran, 3, words);
+}
+
+#[test]
+fn where_apparmor_restricts_user_namespaces_it_says_so() {
+    let setting = "echo 1 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+    let words = ["apparmor_restrict_unprivileged_userns=0", "sudo workshop"];
+    refused_second("unshare", Errno::EPERM, setting, &words);
+    // Ubuntu gives the namespace and takes the privileges that come with it.
+    refused_second("mount", Errno::EACCES, setting, &words);
+}
+
+#[test]
+fn where_a_sysctl_forbids_user_namespaces_it_says_so() {
+    let setting = "echo 0 > /proc/sys/kernel/unprivileged_userns_clone";
+    refused_second("unshare", Errno::EPERM, setting, &["(EPERM)", "kernel.unprivileged_userns_clone=1"]);
+    let none = "true";
+    refused_second("unshare", Errno::EPERM, none, &["(EPERM)", "chroot", "workshop doctor"]);
+}
+
+#[test]
+fn where_parts_of_proc_are_masked_it_says_so() {
+    let mask = "mount -t tmpfs -o ro none /proc/irq";
+    let words = ["mount-proc: mount(", "proc", "EPERM", "masked", "--privileged"];
+    refused(Who::User, mask, "2", 4, &words);
+    // Step 1 needs no new /proc, and root gets one all the same.
+    works(Who::User, mask, &["step", "1"]);
+    if am_root() {
+        works(Who::Root, mask, &["step", "2"]);
+    }
+}
+
+#[test]
+fn on_a_read_only_cgroup_filesystem_limits_are_refused_and_the_rest_works() {
+    let change = "grep -o ' /sys/fs/cgroup[^ ]*' /proc/self/mountinfo | while read -r dir; do
+                      mount -o remount,bind,ro \"$dir\"; done";
+    refused(Who::Root, change, "4", 3, &["read-only", "/sys/fs/cgroup", "--privileged"]);
+    works(Who::Root, change, &["step", "6"]);
+}
+
+#[test]
+fn without_a_cgroup_filesystem_limits_are_refused_and_the_rest_works() {
+    let change = "umount -R /sys/fs/cgroup";
+    refused(Who::Root, change, "4", 3, &["no cgroup controller", "memory", "/proc/cgroups"]);
+    for &who in made_by_root() {
+        works(who, change, &["step", "6"]);
+        works(who, change, &["tour"]);
+    }
+}
+
+#[test]
+fn where_sysctls_are_read_only_step_6_says_so() {
+    let change = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
+    refused(Who::Root, change, "6", 3, &["/proc/sys/net/ipv4/ip_forward", "--privileged"]);
+}
+
+#[test]
+fn without_a_home_it_keeps_its_folders_in_tmp() {
+    let tmp = disk("tmp");
+    for who in all() {
+        let change = format!("export HOME=/nonexistent/home TMPDIR={}", tmp.display());
+        if who == Who::User {
+            works(who, &change, &["step", "1"]);
+            let made: Vec<_> = fs::read_dir(&tmp).expect("tmp").flatten().collect();
+            assert_eq!(made.len(), 1, "{made:?}");
+            let mode = made[0].metadata().expect("it is there").permissions().mode();
+            assert!(made[0].file_name().to_string_lossy().starts_with("workshop-") && mode & 0o777 == 0o700);
+        }
+        let nowhere = "export HOME=/proc/home TMPDIR=/proc/tmp";
+        refused(who, nowhere, "1", 3, &["neither in the home directory nor at /proc/tmp", "XDG_CACHE_HOME"]);
+    }
+}
+
+#[test]
+fn a_strangers_folder_in_tmp_is_not_trusted() {
+    if !am_root() {
+        return skip("only root can be two users", "Run the tests as root too");
+    }
+    let tmp = disk("stranger");
+    fs::create_dir(tmp.join("workshop-65534")).expect("a directory of root's");
+    fs::set_permissions(tmp.join("workshop-65534"), fs::Permissions::from_mode(0o777)).expect("open it");
+    let change = format!("export HOME=/nonexistent TMPDIR={}", tmp.display());
+    refused(Who::User, &change, "1", 3, &["belongs to somebody else"]);
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_left_half_made() {
+    for who in all() {
+        let dir = disk(&format!("full-{}", who.name()));
+        let change = format!(
+            "export XDG_CACHE_HOME={0}; mount -t tmpfs -o size=1m,mode=1777 none {0}
+             set +e; \"$@\"; status=$?; find {0} -mindepth 3 -o -type f >&2; exit $status",
+            dir.display()
+        );
+        let Some(mut command) = on_host(who, &change, &["step", "3", "--format", "json"]) else { return };
+        let ran = run(&mut command);
+        expect_error(&ran, 3, &["No space left on device", "XDG_CACHE_HOME"]);
+        assert_eq!(ran.stderr, "", "files are left");
+    }
+}
+
+#[test]
+fn where_overlays_are_stacked_too_high_step_5_says_so() {
+    for &who in made_by_root() {
+        let dir = disk(&format!("stack-{}", who.name()));
+        let change = format!(
+            "mount -t tmpfs none {0}; cd {0}; mkdir l u1 w1 m1 u2 w2 m2; chmod 1777 u2
+             mount -t overlay -o lowerdir=l,upperdir=u1,workdir=w1 none m1
+             mount -t overlay -o lowerdir=m1,upperdir=u2,workdir=w2 none m2
+             export XDG_CACHE_HOME=$PWD/m2/cache; cd /",
+            dir.display()
+        );
+        // Step 3 copies its files and needs no overlay.
+        works(who, &change, &["step", "3"]);
+        refused(who, &change, "5", 4, &["overlay: mount(", "EINVAL", "XDG_CACHE_HOME"]);
+    }
+}
+
+#[test]
+fn where_user_namespaces_get_no_overlay_step_5_says_so() {
+    if !can_refuse() {
+        return;
+    }
+    // The first mount of the container makes everything private.
+    let errno = Errno::EPERM;
+    let refusal = Refusal { side: Side::Container, name: "mount".into(), nth: 2, lasting: false, errno };
+    let refused = run_refusing(workshop(Who::User).args(["step", "5", "--format", "json"]), &refusal);
+    expect_error(&refused.ran, 4, &["overlay: mount(", "lowerdir=", "Linux 5.11", "sudo workshop"]);
+}
+
+/// A filter as container runtimes install them: one call fails, always.
+fn filtered(mut command: Command, call: i64, errno: i32) -> Command {
+    let word = |code: u32, k: u32, jt: u8| libc::sock_filter { code: code as u16, jt, jf: 0, k };
+    let filter = [
+        // The call's number is the first member of `struct seccomp_data` (seccomp(2)).
+        word(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        word(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32, 1),
+        word(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0),
+        word(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32, 0),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+        // SAFETY: the filter lives as long as the call.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+                | libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program)
+        };
+        Errno::result(done).map(drop).map_err(std::io::Error::from)
+    };
+    // SAFETY: two system calls between fork and exec.
+    unsafe { command.pre_exec(install) };
+    command
+}
+
+#[test]
+fn under_a_seccomp_filter_it_says_so() {
+    let command = |step: &str| {
+        let mut command = workshop(Who::User);
+        command.args(["step", step, "--format", "json"]);
+        command
+    };
+    let unshare = run(&mut filtered(command("1"), libc::SYS_unshare, libc::EPERM));
+    expect_error(&unshare, 3, &["(EPERM)", "seccomp filter", "docker run --privileged"]);
+    let clone3 = run(&mut filtered(command("1"), libc::SYS_clone3, libc::ENOSYS));
+    expect_error(&clone3, 4, &["unshare-pid: clone3(", "ENOSYS", "older than 5.3", "seccomp"]);
+    let mount = run(&mut filtered(command("3"), libc::SYS_pivot_root, libc::EPERM));
+    expect_error(&mount, 4, &["pivot-root: pivot_root(", "EPERM", "seccomp"]);
+}
+
+#[test]
+fn where_busybox_is_all_there_is_the_tour_works() {
+    if !have("busybox", "busybox-static") || !have("setpriv", "util-linux") {
+        return;
+    }
+    for &who in made_by_root() {
+        let dir = disk(&format!("busybox-{}", who.name()));
+        let change = format!(
+            "mount -t tmpfs -o mode=755 none {dir}; cd {dir}; mkdir -p bin dev proc sys tmp home; chmod 1777 tmp home
+             cp $(command -v busybox) bin/busybox
+             for name in $(bin/busybox --list); do ln -s busybox bin/$name 2>/dev/null || :; done
+             for file in {program} /usr/bin/setpriv $(ldd {program} /usr/bin/setpriv | grep -o '/lib[^ ]*'); do
+                 mkdir -p .$(dirname $file); cp -L $file .$file; done
+             for name in dev proc sys; do mount --rbind /$name $name; done
+             export PATH=/bin HOME=/home
+             exec bin/busybox sh -c 'cd {dir} && pivot_root . . && umount -l . && cd / && exec \"$@\"' sh \"$@\"",
+            dir = dir.display(),
+            program = place().program.display()
+        );
+        works(who, &change, &["tour"]);
+        works(who, &change, &["run", "--", "sh", "-c", "ls / && exit 0"]);
+    }
+}
