@@ -109,8 +109,9 @@ fn v2_hierarchy(membership: &str, mounts: &[mounts::Mount]) -> Option<Hierarchy>
 /// relative to that part; a group outside it can't be reached, and the part's top stands for it.
 fn own_group(mount: &mounts::Mount, path: &str) -> PathBuf {
     let below = path.strip_prefix(mount.root.trim_end_matches('/')).unwrap_or("");
-    let dir = Path::new(&mount.target).join(below.trim_start_matches('/'));
-    if below.contains("..") || !dir.is_dir() { PathBuf::from(&mount.target) } else { dir }
+    let (top, below) = (PathBuf::from(&mount.target), below.trim_start_matches('/'));
+    let dir = top.join(below);
+    if below.is_empty() || below.contains("..") || !dir.is_dir() { top } else { dir }
 }
 
 /// The words of a one-line file; none if it can't be read.

@@ -15,6 +15,7 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 use super::{Host, Inside, Layer, Stage};
 use crate::fault::{Doing, Fault};
 use crate::kernel::ledger::{BOXES, Undo};
+use crate::kernel::process::Owner;
 use crate::kernel::undo::Reversal;
 
 /// A root that is read-only layers below and one writable layer above.
@@ -75,7 +76,8 @@ fn on_disk(host: &mut Host) -> Result<Option<PathBuf>, Fault> {
     if ![EXT4_SUPER_MAGIC, BTRFS, XFS].contains(&filesystem) {
         return Ok(None);
     }
-    let dir = cache.join(BOXES).join(format!("{}-{}", std::process::id(), host.number));
+    let me = Owner::me().doing("read /proc/self/stat")?;
+    let dir = cache.join(BOXES).join(format!("{}-{}-{}", me.pid, me.started, host.number));
     host.undo.before(Reversal::Outside(Undo::RemoveBox { path: dir.clone() }))?;
     fs::create_dir_all(&dir).doing(format!("make {}", dir.display()))?;
     Ok(Some(dir))
