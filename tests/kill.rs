@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::watch::{Desk, Process, Session, give_to, groups_of, pages, recorded, wait_until};
-use common::{Who, place, run, who};
+use common::{Who, am_root, place, run, who};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -195,6 +195,25 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
         assert!(groups_of(living.pid()).is_empty() && pages(&desk.state).is_empty());
         assert!(foreign.group.exists());
     }
+}
+
+#[test]
+fn a_program_that_became_another_user_is_ended_by_the_next_run() {
+    if !am_root() {
+        return common::skip("only root's program can become another user", "Run as root");
+    }
+    let desk = Desk::new(Who::Root, "other-user");
+    let args = ["run", "--no-net", "--", "setpriv", "--reuid", "65534", "--clear-groups", "sleep", "1000"];
+    let mut session = Session::start(&mut desk.workshop(&args));
+    wait_until("the program", || session.processes().iter().any(|p| p.name == "sleep"));
+    session.signal(Signal::SIGKILL);
+    assert_eq!(session.end(), 137);
+    // Changing the user has cleared the signal that it would have died of, so it is still there.
+    let told = desk.must(&["clean", "--dry-run"]);
+    assert!(told.contains("PID"), "{told}");
+    desk.must(&["step", "1"]);
+    session.gone();
+    assert!(pages(&desk.state).is_empty());
 }
 
 /// A group that has the prefix of ours in its name and is not ours.

@@ -14,12 +14,18 @@ const STEP: &str = "cgroup-limit";
 
 /// Goes through the ledger's pages whose owners are gone.
 pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
-    let found = leftovers(&Folders::find()?.ledger());
+    let folders = Folders::find()?;
+    let found = leftovers(&folders.ledger());
     let words = out.words;
+    // A page whose things have gone by themselves is of no interest.
+    let (empty, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|leftover| leftover.undo.is_empty());
+    if !dry_run {
+        empty.into_iter().try_for_each(|leftover| leftover.undo())?;
+    }
     if found.is_empty() {
         out.note(words.say("clean-nothing"))?;
     }
-    for owner in elsewhere(&Folders::find()?.ledger()) {
+    for owner in elsewhere(&folders.ledger()) {
         out.note(&words.fill("clean-elsewhere", &[("pid", &owner.pid.to_string())]))?;
     }
     for leftover in found {
@@ -38,11 +44,12 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
 
 /// One thing that was, or would be, undone. In JSON it is a fact: what was left, and what is there now.
 fn tell(out: &mut Output, thing: &Undo, pid: &str, dry_run: bool) -> Result<(), Fault> {
-    let path = thing.path().display().to_string();
+    let path = thing.what();
     let (key, now) = match thing {
         _ if dry_run => ("clean-would", "still there"),
         Undo::RemoveGroup { .. } | Undo::RemoveBox { .. } => ("clean-removed", "removed"),
         Undo::Disable { .. } => ("clean-restored", "restored"),
+        Undo::EndProcess { .. } => ("clean-ended", "ended"),
         Undo::Retract => return Ok(()),
     };
     if !out.json {

@@ -26,9 +26,10 @@ use super::{Container, Plan, Program, init, program};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
 use crate::kernel::clone3;
-use crate::kernel::ledger::Ledger;
+use crate::kernel::ledger::{Ledger, Undo};
+use crate::kernel::process::Owner;
 use crate::kernel::told::{Actor, Listener};
-use crate::kernel::undo::Undos;
+use crate::kernel::undo::{Reversal, Undos};
 use crate::kernel::visit::guarded;
 use crate::lab::Lab;
 use crate::layers::{Host, Inside, Layer, Made, Stage};
@@ -77,6 +78,11 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
                 terminal,
             };
             // From here on, dropping the container ends the process and undoes the rest.
+            if !lab.rootless {
+                // Root's program may become another user, and so outlive a `kill -9` of ours.
+                let process = Owner::of(pid.as_raw()).doing("read /proc/PID/stat")?;
+                container.undo.before(Reversal::Outside(Undo::EndProcess { process }))?;
+            }
             attach(&mut plan, lab, number, &mut container, listener)?;
             ours.go()?;
             hear_until_ready(&ours, lab, &mut container, listener)?;

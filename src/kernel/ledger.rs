@@ -29,6 +29,9 @@ pub enum Undo {
     Disable { path: PathBuf, controllers: Vec<String> },
     /// Remove the directory in the cache that a container wrote to.
     RemoveBox { path: PathBuf },
+    /// End a container's first process. It dies with us by itself, unless it has changed its user or group by
+    /// then, which clears the signal it asked for (prctl(2), `PR_SET_PDEATHSIG`).
+    EndProcess { process: Owner },
     /// The line above stands for something that was refused, and so is not ours to take back.
     Retract,
 }
@@ -131,6 +134,7 @@ fn lines(text: &str) -> Vec<Undo> {
     for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
         match line {
             Undo::Retract => drop(undo.pop()),
+            Undo::EndProcess { process } if !process.within_sight() || !process.alive() => {}
             line => undo.push(line),
         }
     }
@@ -164,18 +168,27 @@ impl Undo {
             Undo::RemoveBox { path } if path.parent().is_some_and(|dir| dir.ends_with(BOXES)) => {
                 remove_box(path).doing(format!("remove {}", path.display()))
             }
-            // A ledger that names anything else was not written by us.
-            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } | Undo::Retract => {
-                Ok(())
+            Undo::EndProcess { process } if process.within_sight() && process.alive() => {
+                match kill(Pid::from_raw(process.pid), Signal::SIGKILL) {
+                    Ok(()) | Err(Errno::ESRCH) => Ok(()),
+                    Err(e) => Err(e).doing(format!("end process {}", process.pid)),
+                }
             }
+            // It has ended by itself, or there was nothing to take back.
+            Undo::EndProcess { .. } | Undo::Retract => Ok(()),
+            // A ledger that names anything else was not written by us.
+            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } => Ok(()),
         }
     }
 
-    /// The path that it is about.
-    pub fn path(&self) -> &Path {
+    /// What it is about, for people.
+    pub fn what(&self) -> String {
         match self {
-            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => path,
-            Undo::Retract => Path::new(""),
+            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
+                path.display().to_string()
+            }
+            Undo::EndProcess { process } => format!("PID {}", process.pid),
+            Undo::Retract => String::new(),
         }
     }
 }

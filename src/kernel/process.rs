@@ -22,10 +22,15 @@ pub struct Owner {
 impl Owner {
     /// The calling process.
     pub fn me() -> io::Result<Owner> {
-        let stat = fs::read_to_string("/proc/self/stat")?;
+        Owner::of(std::process::id() as i32)
+    }
+
+    /// The process that has `pid` now, in our PID namespace.
+    pub fn of(pid: i32) -> io::Result<Owner> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let (_, started) =
-            state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/self/stat"))?;
-        Ok(Owner { pid: std::process::id() as i32, namespace: my_pid_namespace()?, started })
+            state_and_start(&stat).ok_or_else(|| io::Error::other("unreadable /proc/PID/stat"))?;
+        Ok(Owner { pid, namespace: my_pid_namespace()?, started })
     }
 
     /// Whether we can tell if it runs: its PID means something only in its own namespace.
