@@ -1,7 +1,7 @@
 //! The undo ledger: what must be taken back on the real host, written down *before* it is done.
 //!
-//! Links, mounts and processes live in the lab and end with it. A cgroup does not, nor does a
-//! half-copied image in the cache. Each is a line in a file named for the process that made it; the
+//! Links and mounts live in the lab and end with it. A cgroup does not, nor does a directory in the cache,
+//! and root's program may outlive us by becoming another user. Each is a line in a file named for the process that made it; the
 //! file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead owner left.
 
 use std::fs::{self, File};
