@@ -14,6 +14,8 @@ mod kernel;
 mod lab;
 mod layers;
 mod render;
+#[allow(dead_code, unused_imports)] // Nothing boots it yet.
+mod vm;
 
 use std::process::ExitCode;
 
