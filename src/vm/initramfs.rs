@@ -96,7 +96,7 @@ impl<W: Write> Initramfs<W> {
     }
 
     /// Adds what the host has at SOURCE, with what is below it, at PATH.
-    fn copy(&mut self, source: &Path, path: &Path) -> Result<(), Fault> {
+    pub fn copy(&mut self, source: &Path, path: &Path) -> Result<(), Fault> {
         let metadata = fs::symlink_metadata(source).doing(format!("read {}", source.display()))?;
         let kind = metadata.file_type();
         if kind.is_dir() {
