@@ -13,6 +13,9 @@ mod kernel;
 mod modinfo;
 mod modules;
 
+#[cfg(test)]
+mod tests;
+
 pub use initramfs::Initramfs;
 pub use kernel::Kernel;
 pub use modules::{Module, modules};
