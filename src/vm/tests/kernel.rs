@@ -115,7 +115,7 @@ fn without_a_kernel_the_packages_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let (key, status, words) = told(&Kernel::installed(dir.path(), "6.6.6").unwrap_err());
     assert_eq!((key.as_str(), status), ("kernel-none", 3));
-    for package in ["linux-image-cloud-amd64", "linux-image-generic", "kernel-core", "pacman -S linux"] {
+    for package in ["linux-image-cloud-amd64", "linux-image-virtual", "kernel-core", "pacman -S linux"] {
         assert!(words.contains(package), "{words}");
     }
 }
