@@ -15,6 +15,9 @@ pub fn qemu() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join("qemu-system-x86_64")).find(|file| file.is_file())
 }
 
+/// Begins and ends what one piece of a script said; nothing that is run there says that.
+const MARK: &str = "@@@";
+
 /// How tests start machines.
 pub struct Guest {
     who: Who,
@@ -49,6 +52,24 @@ impl Guest {
     pub fn with(mut self, options: &[&str]) -> Guest {
         self.options.extend(options.iter().map(|option| option.to_string()));
         self
+    }
+
+    /// Boots one and runs pieces of a shell script in it, one after the other: booting takes longer than most. Gives
+    /// what each has said, on both streams, and its status.
+    pub fn script(&self, pieces: &[(String, String)]) -> Vec<(String, String, i32)> {
+        let mut script = String::from("export LANG=C.UTF-8\n");
+        for (name, code) in pieces {
+            script += &format!("echo '{MARK} {name}'\n({code}) 2>&1\necho \"{MARK} $?\"\n");
+        }
+        let ran = self.run(&["sh", "-c", &script]);
+        assert_eq!(ran.status, 0, "{}\n{}", ran.stdout, ran.stderr);
+        let said: Vec<&str> = ran.stdout.split(MARK).skip(1).collect();
+        assert_eq!(said.len(), 2 * pieces.len(), "{}\n{}", ran.stdout, ran.stderr);
+        let pairs = said.chunks(2).map(|pair| {
+            let (name, text) = pair[0].split_once('\n').expect("a line");
+            (name.trim().to_owned(), text.to_owned(), pair[1].trim().parse().expect("a status"))
+        });
+        pairs.collect()
     }
 
     /// Boots one, runs the program in it, and gives what came of it.

@@ -1,8 +1,6 @@
 //! The same steps on another kernel, with cgroup v2 alone: in a virtual machine, as root and as an ordinary user
 //! with a delegated group, against the same snapshots.
 
-use std::fmt::Write;
-
 use crate::common::guest::Guest;
 use crate::common::{STEPS, Who, events};
 use crate::{LIMITS, compare, filters};
@@ -11,57 +9,45 @@ use crate::{LIMITS, compare, filters};
 const FORMS: [(&str, &str); 3] =
     [("en", "--lang en"), ("ko", "--lang ko"), ("json", "--format json --lang en")];
 
-/// Begins and ends what one run said; nothing that a step says begins like that.
-const MARK: &str = "@@";
-
-/// What is run in one machine, one after the other: booting takes longer than a step does.
-struct Script(String);
+/// What is run in one machine: names of snapshots, and the commands for them.
+#[derive(Default)]
+struct Script(Vec<(String, String)>);
 
 impl Script {
-    fn new() -> Script {
-        // A host has homes, and a container's image has none: that is one of step 3's facts.
-        Script("export LANG=C.UTF-8\n[ -w /home ] && mkdir -p /home/somebody\n".into())
-    }
-
+    /// A command that changes the guest and has no snapshot.
     fn line(mut self, line: &str) -> Script {
-        self.0 += line;
-        self.0 += "\n";
+        self.0.push((String::new(), line.into()));
         self
     }
 
     /// A step in every form. `name` is put into its snapshots' names after the number and the form; `before` comes
     /// before the program.
     fn step(mut self, number: u32, name: &str, before: &str) -> Script {
-        for (form, options) in FORMS {
-            let run = format!("{before} workshop step {number} {options} 2>&1; echo \"{MARK} $?\"");
-            writeln!(self.0, "echo '{MARK} step_{number}_{form}_{name}'; {run}").expect("write to a string");
-        }
+        self.0.extend(FORMS.map(|(form, options)| {
+            (format!("step_{number}_{form}_{name}"), format!("{before} workshop step {number} {options}"))
+        }));
         self
     }
 
     /// Runs it all, and holds each run against its snapshot.
     fn judge(self, guest: &Guest) {
-        let ran = guest.run(&["sh", "-c", &self.0]);
-        assert_eq!(ran.status, 0, "{}\n{}", ran.stdout, ran.stderr);
-        let mut pieces = ran.stdout.split(MARK).skip(1);
-        let mut count = 0;
-        while let (Some(head), Some(end)) = (pieces.next(), pieces.next()) {
-            let (name, said) = head.split_once('\n').expect("a line");
-            judge_one(name.trim(), said, end.trim());
-            count += 1;
+        for (name, said, status) in guest.script(&self.0) {
+            match name.is_empty() {
+                true => assert_eq!((said.as_str(), status), ("", 0)),
+                false => judge_one(&name, &said, status),
+            }
         }
-        assert_eq!(count, self.0.matches("workshop step").count(), "{}", ran.stdout);
     }
 }
 
-fn judge_one(name: &str, said: &str, status: &str) {
-    let wanted = if name.ends_with("refused") { "3" } else { "0" };
+fn judge_one(name: &str, said: &str, status: i32) {
+    let wanted = if name.ends_with("refused") { 3 } else { 0 };
     assert_eq!(status, wanted, "{name}: {said}");
     if !name.contains("_json_") {
         return compare(name, &filters::even_columns(said));
     }
     let checks: Vec<_> = events(said).into_iter().filter(|e| e["event"] == "check").collect();
-    assert!(checks.is_empty() == (wanted == "3") && checks.iter().all(|c| c["passed"] == true), "{said}");
+    assert!(checks.is_empty() == (wanted == 3) && checks.iter().all(|c| c["passed"] == true), "{said}");
     compare(name, said);
 }
 
@@ -72,7 +58,7 @@ fn steps_in_a_guest_as_root_are_told_as_in_their_snapshots() {
     }
     let name = |number| if number == LIMITS { "root_v2" } else { "root" };
     let script =
-        STEPS.iter().fold(Script::new(), |script, (number, _)| script.step(*number, name(*number), ""));
+        STEPS.iter().fold(Script::default(), |script, (number, _)| script.step(*number, name(*number), ""));
     // As on a host with systemd, which hands the controllers on to everybody.
     let script = script.line("echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control");
     let script = script.step(LIMITS, "root_v2_handed_on", "");
@@ -93,6 +79,6 @@ fn steps_in_a_guest_as_an_ordinary_user_are_told_as_in_their_snapshots() {
         _ => "user",
     };
     let script =
-        STEPS.iter().fold(Script::new(), |script, (number, _)| script.step(*number, name(*number), ""));
+        STEPS.iter().fold(Script::default(), |script, (number, _)| script.step(*number, name(*number), ""));
     script.judge(&Guest::new(Who::User).with(&["--user=65534"]));
 }
