@@ -74,12 +74,11 @@ fn kill_at_random(kills: usize, name: &str, args: &[&str], whos: &[Who]) {
             let victim = Victim::ALL[tries % 4];
             let delay = whole.mul_f64((next(&mut random) % 1000) as f64 / 1000.0);
             let story = format!("{name}, {who:?}, try {tries}, {victim:?} after {delay:?} (seed {SEED:#x})");
-            let begun = Instant::now();
-            let (pid, hit) = kill_once(&desk, args, victim, delay, &story);
-            match hit {
-                true => hits += 1,
+            let (pid, missed) = kill_once(&desk, args, victim, delay, &story);
+            match missed {
+                None => hits += 1,
                 // It was over before: the machine has become faster.
-                false => whole = whole.min(begun.elapsed()),
+                Some(lived) => whole = whole.min(lived),
             }
             assert!(tries < 4 * wanted, "only {hits} kills so far: {story}");
             // The next command, whichever it is, takes back what was left.
@@ -94,8 +93,15 @@ fn kill_at_random(kills: usize, name: &str, args: &[&str], whos: &[Who]) {
     }
 }
 
-/// Returns the workshop's PID, and whether there was a process of that kind to kill.
-fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story: &str) -> (i32, bool) {
+/// Returns the workshop's PID, and how long it lived if there was no process of that kind to kill.
+fn kill_once(
+    desk: &Desk,
+    args: &[&str],
+    victim: Victim,
+    delay: Duration,
+    story: &str,
+) -> (i32, Option<Duration>) {
+    let begun = Instant::now();
     let mut session = Session::start(&mut desk.workshop(args));
     std::thread::sleep(delay);
     // A process of that kind may only come later, or not any more.
@@ -106,6 +112,7 @@ fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story:
         hit || session.child.try_wait().expect("wait").is_some()
     });
     let status = session.end();
+    let lived = begun.elapsed();
     if let (Victim::Workshop, true) = (victim, hit) {
         // It may have been on its way out.
         assert!([0, 137].contains(&status), "status {status}: {story}");
@@ -123,7 +130,7 @@ fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story:
     if !matches!(victim, Victim::Workshop) {
         assert!(left.is_empty(), "we lived, and left {left:?}: {story}");
     }
-    (session.pid(), hit)
+    (session.pid(), (!hit).then_some(lived))
 }
 
 #[test]
