@@ -1,8 +1,9 @@
 //! The undo ledger: what must be taken back on the real host, written down *before* it is done.
 //!
 //! Links and mounts live in the lab and end with it. A cgroup does not, nor does a directory in the cache,
-//! and root's program may outlive us by becoming another user. Each is a line in a file named for the process that made it; the
-//! file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead owner left.
+//! and a container may outlive us if its guard is killed with us. Each is a line in a file named for the
+//! process that made it; the file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead
+//! owner left.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,8 +30,9 @@ pub enum Undo {
     Disable { path: PathBuf, controllers: Vec<String> },
     /// Remove the directory in the cache that a container wrote to.
     RemoveBox { path: PathBuf },
-    /// End a container's first process. It dies with us by itself, unless it has changed its user or group by
-    /// then, which clears the signal it asked for (prctl(2), `PR_SET_PDEATHSIG`).
+    /// End a container's first process. Normally it dies with us, by the signal that it asked for (prctl(2),
+    /// `PR_SET_PDEATHSIG`) or by its guard's. This is the second line of defence: a program that no longer
+    /// has that signal outlives us if its guard is killed with us, as `pkill -9 -f workshop` does.
     EndProcess { process: Owner },
     /// The line above stands for something that was refused, and so is not ours to take back.
     Retract,
