@@ -130,16 +130,17 @@ pub fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
     all.find(|undo| matches!(undo, Undo::Disable { path, .. } if path == control))
 }
 
-/// The things on a page. A line cut short by a kill stands for something that was not done yet.
+/// The things on a page that are still there. A line cut short by a kill stands for something that was not
+/// done yet.
 fn lines(text: &str) -> Vec<Undo> {
     let mut undo = Vec::new();
     for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
         match line {
             Undo::Retract => drop(undo.pop()),
-            Undo::EndProcess { process } if !process.within_sight() || !process.alive() => {}
             line => undo.push(line),
         }
     }
+    undo.retain(Undo::is_still_there);
     undo
 }
 
@@ -180,6 +181,18 @@ impl Undo {
             Undo::EndProcess { .. } | Undo::Retract => Ok(()),
             // A ledger that names anything else was not written by us.
             Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } => Ok(()),
+        }
+    }
+
+    /// Whether there is anything left to take back. A process may have ended by itself; and where systemd gave
+    /// us a scope, it has removed all groups in it when the last process ended.
+    fn is_still_there(&self) -> bool {
+        match self {
+            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
+                path.exists()
+            }
+            Undo::EndProcess { process } => process.within_sight() && process.alive(),
+            Undo::Retract => false,
         }
     }
 
@@ -294,7 +307,9 @@ mod tests {
     fn only_a_dead_owners_page_is_a_leftover() {
         let dir = tempfile::tempdir().unwrap();
         let mut mine = Ledger::open(dir.path(), 1).unwrap();
-        let undo = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-gone".into() };
+        let boxed = tempfile::tempdir().unwrap();
+        let undo = Undo::RemoveBox { path: boxed.path().join(BOXES).join("1-1") };
+        fs::create_dir_all(boxed.path().join(BOXES).join("1-1")).unwrap();
         mine.record(&undo).unwrap();
         assert!(leftovers(dir.path()).is_empty(), "I am alive");
 
@@ -319,10 +334,21 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let group = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-not-ours".into() };
+        let group = Undo::RemoveGroup { path: dir.path().into() };
         let lines = [&group, &Undo::Retract].map(|undo| serde_json::to_string(undo).unwrap()).join("\n");
         fs::write(dir.path().join(page_of_the_dead()), lines).unwrap();
         assert_eq!(leftovers(dir.path())[0].undo, []);
+    }
+
+    #[test]
+    fn what_has_gone_by_itself_is_not_left_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-gone".into() };
+        fs::write(dir.path().join(page_of_the_dead()), serde_json::to_string(&gone).unwrap()).unwrap();
+        let found = leftovers(dir.path());
+        assert_eq!(found[0].undo, []);
+        found.into_iter().for_each(|l| l.undo().unwrap());
+        assert!(leftovers(dir.path()).is_empty(), "the page goes as well");
     }
 
     #[test]
