@@ -40,7 +40,6 @@ pub use closure::Placed;
 pub use digest::tree_digest;
 pub use explain::{ExecProblem, explain_exec, machine_name};
 pub use inside::Unresolved;
-#[allow(unused_imports, reason = "its users come next")]
 pub use own::own_binary;
 pub use store::Store;
 pub use wanted::{host_search_path, survey};

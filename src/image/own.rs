@@ -10,7 +10,6 @@ use super::closure::{Closure, Placed};
 ///
 /// # Errors
 /// `Own` if the executable is gone, or the host itself lacks a part of it.
-#[allow(dead_code, reason = "its users come next")]
 pub fn own_binary(place: &Path) -> Result<Vec<Placed>, ImageError> {
     let no_program = |problem: &str| ImageError::Own { problem: problem.to_owned() };
     // The link /proc/self/exe (proc_pid_exe(5)) leads to the file itself, whatever name it was called by.
