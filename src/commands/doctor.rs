@@ -54,7 +54,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
 fn attempt(lab: &Lab, step: &Step) -> Result<(), Fault> {
     let wanted = |s: &&Step| s.number <= step.number && (s.slug != "cgroup-limit" || step.slug == s.slug);
     let layers = STEPS.iter().filter(wanted).map(|s| (s.slug, s.layer)).collect();
-    let recipe = Recipe::new(lab, layers, LIMITS, || files(lab, None))?;
+    let recipe = Recipe::new(lab, layers, LIMITS, || files(&lab.folders, None))?;
     let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), FIRST_SEAT), lab, &mut Silence)?;
     container.start(&mut Silence)?;
     container.end()
