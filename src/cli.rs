@@ -213,12 +213,18 @@ pub struct RunOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct CompareOptions {
-    /// How many times each is run [default: 10]
+    /// How many times each is run [default: 10, and 3 for a virtual machine in software emulation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub runs: Option<u16>,
     /// Text for people, JSON Lines for programs, or Markdown for a page
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Boot this kernel in the virtual machine [default: $WORKSHOP_KERNEL, the host's own, or another one that is installed]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_vm")]
+    pub kernel: Option<PathBuf>,
+    /// Leave the virtual machine out
+    #[arg(long)]
+    pub no_vm: bool,
     /// Draw it too, into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,

@@ -59,12 +59,12 @@ impl Subject for Container<'_> {
         for (milestone, time) in &container.timeline {
             watch.over_at(stage(*milestone), *time);
         }
-        let (heard, seen) = listen(reader, &lab.signals, || look(container.pid.as_raw()))?;
+        let heard = listen(&reader, &lab.signals, || look(container.pid.as_raw()))?;
         watch.over_at("load", heard.first);
         // It has said all that it had to say. Should it not end by itself, the next line ends it.
         container.wait_at_most(Duration::from_secs(10))?;
         container.end()?;
-        Ok(watch.stop(heard, seen))
+        Ok(watch.stop(heard))
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Host {
     pub kernel: String,
     /// Whether the container has limits, which an ordinary user often can't set.
     pub limits: bool,
-    /// What runs a virtual machine's instructions: `kvm`, the processor itself, or `tcg`, QEMU's software
+    /// What runs a virtual machine's instructions: `KVM`, the processor itself, or `TCG`, QEMU's software
     /// emulation. `None` without a virtual machine.
     pub accelerator: Option<&'static str>,
     /// Memory of the workshop itself in bytes, which watches all subjects and is counted in none.

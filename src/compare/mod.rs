@@ -6,7 +6,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `subject` | a way to run a program, and what one run tells |
-//! | `process`, `container` | the ways |
+//! | `process`, `container`, `vm` | the ways |
 //! | `probe` | the program |
 //! | `listen`, `memory` | how the host hears and sees it |
 //! | `stats` | many runs in three numbers |
@@ -20,52 +20,101 @@ pub mod probe;
 mod process;
 mod stats;
 mod subject;
+mod vm;
 
 pub use container::Container;
 pub use host::Host;
 pub use memory::pss;
 pub use process::Process;
 pub use stats::Spread;
-pub use subject::{Kind, Run, Subject};
+pub use subject::Kind;
+pub use vm::Vm;
 
 use serde::Serialize;
+use subject::{Run, Subject};
 
 use crate::fault::Fault;
 use crate::kernel::signals::Signals;
 
 /// Where our own executable lies in the image of all subjects.
-pub const PROGRAM: &str = "/usr/local/bin/workshop";
+pub const PROGRAM: &str = "/bin/workshop";
 
 /// A subject and what came of its runs.
 pub struct Contestant<'s> {
-    pub subject: Box<dyn Subject + 's>,
-    /// How many runs count.
-    pub wanted: usize,
+    pub kind: Kind,
+    /// Or why this host can't have it.
+    subject: Result<Box<dyn Subject + 's>, Fault>,
     runs: Vec<Run>,
 }
 
 impl<'s> Contestant<'s> {
-    pub fn new(subject: impl Subject + 's, wanted: usize) -> Contestant<'s> {
-        Contestant { subject: Box::new(subject), wanted, runs: Vec::new() }
+    pub fn new(subject: impl Subject + 's) -> Contestant<'s> {
+        Contestant { kind: subject.kind(), subject: Ok(Box::new(subject)), runs: Vec::new() }
+    }
+
+    /// One that this host can't have.
+    pub fn absent(kind: Kind, why: Fault) -> Contestant<'s> {
+        Contestant { kind, subject: Err(why), runs: Vec::new() }
+    }
+
+    /// Why this host can't have it.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.subject.as_ref().err()
+    }
+
+    /// How many runs it has, the first included, which doesn't count.
+    fn rounds(&self, plan: &Runs) -> usize {
+        match (&self.subject, plan) {
+            (Err(_), _) => 0,
+            (Ok(_), Runs::Exactly(runs)) => runs + 1,
+            (Ok(subject), Runs::Usually(usual)) => subject.worthwhile(*usual) + 1,
+        }
+    }
+
+    /// One run. A virtual machine that doesn't come up the first time is one that this host can't have.
+    fn run(&mut self, first: bool) -> Result<(), Fault> {
+        let Ok(subject) = &mut self.subject else { return Ok(()) };
+        match subject.run() {
+            Ok(_) if first => Ok(()),
+            Ok(run) => {
+                self.runs.push(run);
+                Ok(())
+            }
+            Err(fault @ Fault::Unable { .. }) if first && self.kind == Kind::Vm => {
+                self.subject = Err(fault);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
     }
 }
 
+/// How often each subject is run.
+pub enum Runs {
+    /// So often, whatever time it takes.
+    Exactly(usize),
+    /// So often, or less where a run takes long.
+    Usually(usize),
+}
+
 /// Runs the subjects in turn, until each has had its runs. Before that each has one that doesn't count: it brings
-/// the files into the page cache. `told` is called before each run.
+/// the files into the page cache. `told` is called before each run with the number of all runs.
 pub fn take_turns(
     contestants: &mut [Contestant],
+    plan: &Runs,
     signals: &Signals,
-    mut told: impl FnMut(Kind),
+    mut told: impl FnMut(Kind, usize),
 ) -> Result<(), Fault> {
-    let rounds = contestants.iter().map(|c| c.wanted).max().unwrap_or(0);
-    for round in 0..=rounds {
-        for contestant in contestants.iter_mut().filter(|c| round <= c.wanted) {
+    let most = |contestants: &[Contestant]| contestants.iter().map(|c| c.rounds(plan)).max().unwrap_or(0);
+    for round in 0..most(contestants) {
+        for place in 0..contestants.len() {
+            let all = contestants.iter().map(|c| c.rounds(plan)).sum();
+            let Some(contestant) = contestants.get_mut(place).filter(|c| round < c.rounds(plan)) else {
+                continue;
+            };
             signals.end_asked().map_or(Ok(()), |signal| Err(Fault::Interrupted(signal)))?;
-            told(contestant.subject.kind());
-            let run = contestant.subject.run()?;
-            if round > 0 {
-                contestant.runs.push(run);
-            }
+            told(contestant.kind, all);
+            contestant.run(round == 0)?;
         }
     }
     Ok(())
@@ -161,7 +210,7 @@ pub struct Measured {
 impl Measured {
     /// Sums up the runs; `None` if there were none.
     fn of(contestant: &Contestant) -> Option<Measured> {
-        let (runs, disk) = (&contestant.runs, contestant.subject.disk());
+        let (runs, disk) = (&contestant.runs, contestant.subject.as_ref().ok()?.disk());
         let last = runs.last()?;
         let spread =
             |figure: Figure| Some((figure, Spread::of(runs.iter().map(|run| figure.of(run, disk)))?));
@@ -171,7 +220,7 @@ impl Measured {
             Some((*name, Spread::of(took)?))
         };
         Some(Measured {
-            kind: contestant.subject.kind(),
+            kind: contestant.kind,
             kernel: last.report.kernel.clone(),
             processes: (last.report.processes, last.seen.processes),
             stages: last.stages.iter().enumerate().filter_map(stage).collect(),
@@ -195,8 +244,20 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    pub fn of(host: Host, contestants: &[Contestant], absent: Vec<(Kind, String)>) -> Comparison {
+    /// Sums up what came of the runs. `say` puts a fault into words.
+    pub fn of(mut host: Host, contestants: &[Contestant], say: impl Fn(&Fault) -> String) -> Comparison {
+        let present = contestants.iter().filter_map(|c| c.subject.as_ref().ok());
+        host.accelerator = present.into_iter().find_map(|subject| subject.accelerator());
+        let absent = contestants.iter().filter_map(|c| Some((c.kind, say(c.fault()?))));
+        let absent = absent.collect();
         Comparison { host, subjects: contestants.iter().filter_map(Measured::of).collect(), absent }
+    }
+
+    /// What was to be compared, measured or not.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let wanted =
+            |kind: &Kind| self.subject(*kind).is_some() || self.absent.iter().any(|(k, _)| k == kind);
+        Kind::ALL.into_iter().filter(wanted).collect()
     }
 
     pub fn subject(&self, kind: Kind) -> Option<&Measured> {

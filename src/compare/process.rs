@@ -82,10 +82,10 @@ impl Subject for Process<'_> {
         drop((writer, not_yet));
         until_executed(&executed)?;
         watch.over_at("exec", Instant::now());
-        let (heard, seen) = listen(reader, &self.lab.signals, || look(child.pid()))?;
+        let heard = listen(&reader, &self.lab.signals, || look(child.pid()))?;
         watch.over_at("load", heard.first);
         child.wait()?;
-        Ok(watch.stop(heard, seen))
+        Ok(watch.stop(heard))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::listen::Heard;
 use super::memory::Seen;
 use super::probe::Report;
 use crate::fault::Fault;
@@ -36,6 +37,16 @@ pub trait Subject {
 
     /// Bytes that have to lie on a disk for it to run.
     fn disk(&self) -> u64;
+
+    /// How many runs are worth their time, where `usual` are of one that takes no time to speak of.
+    fn worthwhile(&self, usual: usize) -> usize {
+        usual
+    }
+
+    /// What runs the instructions, where that isn't simply the processor.
+    fn accelerator(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Runs a probe from beginning to end. Nothing is left of it afterwards, whether it went well or not.
     fn run(&mut self) -> Result<Run, Fault>;
@@ -78,24 +89,14 @@ impl Stopwatch {
     }
 
     /// What came of a run whose stages are all told, and of which nothing is left now.
-    pub fn stop(self, heard: Heard, seen: Seen) -> Run {
+    pub fn stop(self, heard: Heard) -> Run {
         let own = heard.reported.saturating_duration_since(heard.first);
         Run {
             stages: self.stages,
             first: heard.first.saturating_duration_since(self.began),
             exit: self.began.elapsed().saturating_sub(own),
-            seen,
+            seen: heard.seen,
             report: heard.report,
         }
     }
-}
-
-/// What the host hears of a probe, and when.
-#[derive(Clone, Debug)]
-pub struct Heard {
-    /// When its first byte came.
-    pub first: Instant,
-    /// When its report was there.
-    pub reported: Instant,
-    pub report: Report,
 }

@@ -60,7 +60,8 @@ impl Chart<'_> {
             .collect();
         let mut lines = table::lines(self.style, &rows, &[]);
         lines.push(String::new());
-        let names = Kind::ALL.map(|kind| (role(kind), subject(self.words, kind).to_owned()));
+        let kinds = self.comparison.kinds().into_iter();
+        let names = kinds.map(|kind| (role(kind), subject(self.words, kind).to_owned()));
         let mut rows = vec![std::iter::once(cell(Role::Plain, "")).chain(names).collect()];
         for row in facts(self.words, self.comparison) {
             let roles = std::iter::once(Role::Strong).chain(std::iter::repeat(Role::Plain));

@@ -37,6 +37,11 @@ pub fn stage<'w>(words: &'w Words, name: &'w str) -> &'w str {
         "clone" => "stage-clone",
         "attach" => "stage-attach",
         "enter" => "stage-enter",
+        "hypervisor" => "stage-hypervisor",
+        "firmware" => "stage-firmware",
+        "unpacking" => "stage-unpacking",
+        "kernel" => "stage-kernel",
+        "init" => "stage-init",
         _ => return name,
     })
 }
@@ -59,18 +64,23 @@ pub fn host(words: &Words, comparison: &Comparison) -> Vec<[String; 2]> {
         row("compare-runs", words.fill("compare-turns", &[("runs", &runs.collect::<Vec<_>>().join(", "))])),
         row("compare-container", words.say(limits).to_owned()),
     ];
-    match host.accelerator {
-        Some("kvm") => rows.push(row("compare-vm", words.say("compare-kvm").to_owned())),
-        Some(_) => rows.push(row("compare-vm", words.say("compare-emulated").to_owned())),
-        None => {}
-    }
+    rows.extend(accelerator(words, comparison).map(|how| row("compare-vm", how.to_owned())));
     rows
+}
+
+/// How the virtual machine ran, if there was one.
+pub fn accelerator<'w>(words: &'w Words, comparison: &Comparison) -> Option<&'w str> {
+    let key = match comparison.host.accelerator? {
+        "KVM" => "compare-kvm",
+        _ => "compare-emulated",
+    };
+    Some(words.say(key))
 }
 
 /// Each of these questions, answered for each subject.
 pub fn facts(words: &Words, comparison: &Comparison) -> Vec<Vec<String>> {
     let row = |label: &'static str, answer: &dyn Fn(Kind) -> Option<String>| {
-        let answers = Kind::ALL.iter().map(|kind| answer(*kind).unwrap_or_else(|| "–".into()));
+        let answers = comparison.kinds().into_iter().map(|kind| answer(kind).unwrap_or_else(|| "–".into()));
         std::iter::once(words.say(label).to_owned()).chain(answers).collect()
     };
     let of = |kind| comparison.subject(kind);
@@ -87,7 +97,7 @@ pub fn notes(words: &Words, comparison: &Comparison) -> Vec<String> {
     let workshop = amount(comparison.host.workshop as f64, Unit::Bytes);
     notes.push(words.fill("compare-workshop", &[("size", &workshop)]));
     let times = comparison.times_process(Kind::Vm, Figure::CpuLoop);
-    if let (Some("tcg"), Some(times)) = (comparison.host.accelerator, times) {
+    if let (Some("TCG"), Some(times)) = (comparison.host.accelerator, times) {
         notes.push(words.fill("compare-exaggerates", &[("times", &three_digits(times))]));
     }
     let absent = comparison.absent.iter().map(|(kind, why)| {

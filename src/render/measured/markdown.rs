@@ -11,7 +11,7 @@ pub fn markdown(words: &Words, comparison: &Comparison) -> String {
         text += &format!("- {label}: {value}\n");
     }
     text += "\n";
-    text += &table(words, "", Kind::ALL.len(), figures(words, comparison));
+    text += &table(words, &comparison.kinds(), &figures(words, comparison));
     text += &format!("\n{}\n\n", words.say("compare-stages"));
     text += &stages(words, comparison);
     for note in notes(words, comparison) {
@@ -23,8 +23,8 @@ pub fn markdown(words: &Words, comparison: &Comparison) -> String {
 /// One row for each figure and fact, with a column for each subject.
 fn figures(words: &Words, comparison: &Comparison) -> Vec<Vec<String>> {
     let row = |wanted: Figure| {
-        let cells = Kind::ALL.iter().map(|kind| {
-            let spread = comparison.subject(*kind).and_then(|measured| measured.figure(wanted));
+        let cells = comparison.kinds().into_iter().map(|kind| {
+            let spread = comparison.subject(kind).and_then(|measured| measured.figure(wanted));
             spread.map_or_else(|| "–".into(), |spread| cell(spread, wanted.unit()))
         });
         std::iter::once(figure(words, wanted).0.to_owned()).chain(cells).collect()
@@ -39,10 +39,10 @@ fn cell(spread: &Spread, unit: Unit) -> String {
     amount(spread.median, unit) + &behind
 }
 
-fn table(words: &Words, corner: &str, columns: usize, rows: Vec<Vec<String>>) -> String {
-    let names = Kind::ALL.iter().map(|kind| subject(words, *kind));
-    let head = format!("| {corner} | {} |\n", names.collect::<Vec<_>>().join(" | "));
-    let rule = format!("|---|{}\n", "---:|".repeat(columns));
+fn table(words: &Words, kinds: &[Kind], rows: &[Vec<String>]) -> String {
+    let names = kinds.iter().map(|kind| subject(words, *kind));
+    let head = format!("| | {} |\n", names.collect::<Vec<_>>().join(" | "));
+    let rule = format!("|---|{}\n", "---:|".repeat(kinds.len()));
     let rows = rows.iter().map(|row| format!("| {} |\n", row.join(" | ")));
     head + &rule + &rows.collect::<String>()
 }

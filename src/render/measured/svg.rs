@@ -1,6 +1,6 @@
 //! A comparison as a drawing (SVG 1.1) that is readable on a light and on a dark page.
 
-use super::figures::{amount, figure, host, range, subject, times};
+use super::figures::{accelerator, amount, figure, range, subject, times};
 use crate::compare::{Comparison, Figure, Kind, Spread};
 use crate::course::language::Lang;
 use crate::course::words::Words;
@@ -10,8 +10,9 @@ const WIDTH: usize = 760;
 const MARGIN: usize = 20;
 const HEAD: usize = 66;
 const PANEL: usize = WIDTH / 2;
-const PANEL_HEIGHT: usize = 116;
 const ROW: usize = 24;
+/// A panel's height without its rows.
+const PANEL_HEAD: usize = 44;
 /// Where a bar begins in its panel, and how long the longest is.
 const BAR: usize = 84;
 const LONGEST: f64 = 130.0;
@@ -29,10 +30,10 @@ const STYLE: &str = "\
 
 /// The whole drawing.
 pub fn svg(words: &Words, lang: Lang, comparison: &Comparison) -> String {
-    let height = HEAD + Figure::ALL.len().div_ceil(2) * PANEL_HEIGHT + MARGIN;
+    let panel_height = PANEL_HEAD + comparison.kinds().len() * ROW;
+    let height = HEAD + Figure::ALL.len().div_ceil(2) * panel_height + MARGIN / 2;
     let title = escaped(words.say("compare-title"));
-    let machine = host(words, comparison).into_iter().take(2).map(|[_, value]| value);
-    let machine = escaped(&machine.collect::<Vec<_>>().join(" · "));
+    let machine = escaped(&machine(words, comparison));
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"wc\" lang=\"{}\" role=\"img\" \
          aria-labelledby=\"wc-title wc-desc\" viewBox=\"0 0 {WIDTH} {height}\">\n\
@@ -44,7 +45,7 @@ pub fn svg(words: &Words, lang: Lang, comparison: &Comparison) -> String {
         escaped(&description(words, comparison)),
     );
     for (place, figure) in Figure::ALL.into_iter().enumerate() {
-        let (x, y) = (place % 2 * PANEL + MARGIN, place / 2 * PANEL_HEIGHT + HEAD);
+        let (x, y) = (place % 2 * PANEL + MARGIN, place / 2 * panel_height + HEAD);
         text += &panel(words, comparison, figure, x, y);
     }
     text + "</svg>\n"
@@ -56,8 +57,8 @@ fn panel(words: &Words, comparison: &Comparison, wanted: Figure, x: usize, y: us
     let most = medians.fold(f64::MIN_POSITIVE, f64::max);
     let name = escaped(figure(words, wanted).0);
     let mut text = format!("<text class=\"name\" x=\"{x}\" y=\"{}\">{name}</text>\n", y + 20);
-    for (row, kind) in Kind::ALL.into_iter().enumerate() {
-        let line = y + 44 + row * ROW;
+    for (row, kind) in comparison.kinds().into_iter().enumerate() {
+        let line = y + PANEL_HEAD + row * ROW;
         let label = escaped(subject(words, kind));
         text += &format!("<text class=\"faint\" x=\"{x}\" y=\"{line}\">{label}</text>\n");
         let spread = comparison.subject(kind).and_then(|measured| measured.figure(wanted));
@@ -100,6 +101,13 @@ fn bar(
     let value = [amount(spread.median, wanted.unit()), times(comparison, kind, wanted)];
     let value = escaped(value.join("  ").trim_end());
     text + &format!("<text x=\"{end:.1}\" y=\"{y}\">{value}</text>\n")
+}
+
+/// Processor and kernel, and how the virtual machine ran.
+fn machine(words: &Words, comparison: &Comparison) -> String {
+    let mut parts = vec![comparison.host.cpu.clone(), comparison.host.kernel.clone()];
+    parts.extend(accelerator(words, comparison).map(|how| format!("{}: {how}", subject(words, Kind::Vm))));
+    parts.join(" · ")
 }
 
 /// The same in words, for whoever can't see it.
