@@ -4,7 +4,7 @@ use super::super::prose;
 use super::super::style::{Role, Style};
 use super::super::table::{self, Cell};
 use super::super::wrap::{pad, pad_left, width};
-use super::figures::{amount, facts, figure, host, notes, range, stage, subject, times};
+use super::figures::{amount, facts, figure, host, notes, range, stage, subject, times, title};
 use crate::compare::{Comparison, Figure, Kind, Measured, Unit};
 use crate::course::words::Words;
 
@@ -19,7 +19,7 @@ const STAGE: usize = 34;
 /// All of a comparison: what it was measured on, then figure by figure.
 pub fn lines(style: &Style, comparison: &Comparison) -> Vec<String> {
     let chart = Chart { style, words: Words::of(style.lang), comparison };
-    let mut lines = chart.paragraph(Role::Strong, chart.words.say("compare-title"));
+    let mut lines = chart.paragraph(Role::Strong, &title(chart.words, comparison));
     lines.push(String::new());
     lines.extend(chart.head());
     for figure in Figure::ALL {
@@ -87,7 +87,7 @@ impl Chart<'_> {
                 behind += &self.style.paint(Role::Dim, &pad_left(&range, RANGE));
             }
             behind += &pad_left(&self.plain(&times(self.comparison, measured.kind, wanted)), TIMES);
-            let room = self.style.width.saturating_sub(3 + width(&label) + width(&behind)).max(4);
+            let room = self.style.width.saturating_sub(4 + width(&label) + width(&behind)).max(4);
             let bar = self.bar(measured.kind, part(spread.median, most), room);
             lines.push(format!("   {label}{bar}{behind}").trim_end().to_owned());
         }
@@ -111,7 +111,7 @@ impl Chart<'_> {
             let label = pad(name, self.label());
             let what = pad(stage(self.words, stage_name), STAGE.min(self.style.width / 2));
             let behind = pad_left(&self.plain(&amount(spread.median, Unit::Seconds)), MEDIAN);
-            let room = self.style.width.saturating_sub(3 + width(&label) + width(&what) + width(&behind));
+            let room = self.style.width.saturating_sub(4 + width(&label) + width(&what) + width(&behind));
             let bar = self.bar(measured.kind, part(spread.median, most), room.max(4));
             format!("   {label}{what}{bar}{behind}")
         });

@@ -12,6 +12,12 @@ pub fn subject(words: &Words, kind: Kind) -> &str {
     })
 }
 
+/// What is compared.
+pub fn title(words: &Words, comparison: &Comparison) -> String {
+    let kinds = comparison.kinds().into_iter().map(|kind| subject(words, kind));
+    words.fill("compare-title", &[("subjects", &kinds.collect::<Vec<_>>().join(", "))])
+}
+
 /// A figure's name, and how it was measured.
 pub fn figure(words: &Words, figure: Figure) -> (&str, &str) {
     let (name, how) = match figure {

@@ -1,6 +1,6 @@
 //! A comparison as a drawing (SVG 1.1) that is readable on a light and on a dark page.
 
-use super::figures::{accelerator, amount, figure, range, subject, times};
+use super::figures::{accelerator, amount, figure, range, subject, times, title};
 use crate::compare::{Comparison, Figure, Kind, Spread};
 use crate::course::language::Lang;
 use crate::course::words::Words;
@@ -32,7 +32,7 @@ const STYLE: &str = "\
 pub fn svg(words: &Words, lang: Lang, comparison: &Comparison) -> String {
     let panel_height = PANEL_HEAD + comparison.kinds().len() * ROW;
     let height = HEAD + Figure::ALL.len().div_ceil(2) * panel_height + MARGIN / 2;
-    let title = escaped(words.say("compare-title"));
+    let title = escaped(&title(words, comparison));
     let machine = escaped(&machine(words, comparison));
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"wc\" lang=\"{}\" role=\"img\" \
