@@ -167,9 +167,20 @@ fn progress_is_shown_on_a_terminal_and_nowhere_else() {
     let mut screen = Screen::open(&desk, 80, &SHORT);
     screen.wait_for("/4");
     assert_eq!(screen.end(), 0, "{}", screen.text());
-    assert_eq!(screen.too_wide(), Vec::<String>::new());
     assert!(screen.shows_cursor());
     // That nothing is in a pipe is held against every other run here.
+}
+
+#[test]
+fn it_fits_a_narrow_and_a_wide_terminal() {
+    let desk = Desk::new(who()[0], "widths");
+    for columns in [40, 60, 120] {
+        for lang in ["en", "ko"] {
+            let mut screen = Screen::open(&desk, columns, &[&SHORT[..], &["--lang", lang]].concat());
+            assert_eq!(screen.end(), 0, "{}", screen.text());
+            assert_eq!(screen.too_wide(), Vec::<String>::new(), "{columns} {lang}");
+        }
+    }
 }
 
 #[test]

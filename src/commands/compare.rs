@@ -92,7 +92,7 @@ fn measure(out: &Output, lab: &Lab, plan: &Runs, contestants: &mut [Contestant])
     // It is drawn on standard error, and only on a terminal. It draws when it is told to: a thread that does so
     // by itself would be a second one.
     let bar = ProgressBar::new(1);
-    if let Ok(style) = ProgressStyle::with_template(" {msg:12} {bar:40} {pos}/{len} {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template(" {msg:12} {wide_bar} {pos}/{len} {elapsed} ") {
         bar.set_style(style);
     }
     let measured = take_turns(contestants, plan, &lab.signals, |kind, all| {

@@ -13,8 +13,11 @@ const MEDIAN: usize = 10;
 const RANGE: usize = 14;
 const TIMES: usize = 8;
 
-/// The widest label of a stage.
+/// Columns for what happens in a stage, or on a narrow terminal for its bare name.
 const STAGE: usize = 34;
+const STAGE_NAME: usize = 12;
+/// Below this there is no room for more than what must be there.
+const NARROW: usize = 66;
 
 /// All of a comparison: what it was measured on, then figure by figure.
 pub fn lines(style: &Style, comparison: &Comparison) -> Vec<String> {
@@ -82,7 +85,7 @@ impl Chart<'_> {
             let Some(spread) = measured.figure(wanted) else { continue };
             let label = pad(subject(self.words, measured.kind), self.label());
             let mut behind = pad_left(&self.plain(&amount(spread.median, wanted.unit())), MEDIAN);
-            if self.style.width >= 60 {
+            if self.style.width >= NARROW {
                 let range = self.plain(&range(spread, wanted.unit()));
                 behind += &self.style.paint(Role::Dim, &pad_left(&range, RANGE));
             }
@@ -109,7 +112,10 @@ impl Chart<'_> {
         let names = std::iter::once(subject(self.words, measured.kind)).chain(std::iter::repeat(""));
         let rows = names.zip(&measured.stages).map(|(name, (stage_name, spread))| {
             let label = pad(name, self.label());
-            let what = pad(stage(self.words, stage_name), STAGE.min(self.style.width / 2));
+            let what = match self.style.width {
+                ..NARROW => pad(stage_name, STAGE_NAME),
+                _ => pad(stage(self.words, stage_name), STAGE),
+            };
             let behind = pad_left(&self.plain(&amount(spread.median, Unit::Seconds)), MEDIAN);
             let room = self.style.width.saturating_sub(4 + width(&label) + width(&what) + width(&behind));
             let bar = self.bar(measured.kind, part(spread.median, most), room.max(4));
