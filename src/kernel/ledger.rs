@@ -266,8 +266,12 @@ fn remove_group(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Kills what is left in a group of ours: it was put there by us, or is a child of what was.
+/// Kills what is left in a group of ours: it was put there by us, or is a child of what was. v2 has a file for
+/// that, which no process that forks on and on escapes (cgroup-v2.rst, "cgroup.kill", Linux 5.14).
 fn end_members(path: &Path) {
+    if fs::write(path.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
     let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     // 0 is a process that our PID namespace has no number for.
     for pid in members.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0) {
