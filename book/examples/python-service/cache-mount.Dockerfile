@@ -8,4 +8,4 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY app.py .
 USER app
 EXPOSE 8000
-CMD ["gunicorn", "--bind=0.0.0.0:8000", "app:app"]
+CMD ["gunicorn", "--no-control-socket", "--bind=0.0.0.0:8000", "app:app"]

@@ -6,4 +6,4 @@ COPY . .
 RUN pip install --no-cache-dir -r requirements.txt
 USER app
 EXPOSE 8000
-CMD ["gunicorn", "--bind=0.0.0.0:8000", "app:app"]
+CMD ["gunicorn", "--no-control-socket", "--bind=0.0.0.0:8000", "app:app"]
