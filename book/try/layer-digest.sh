@@ -1,4 +1,5 @@
-cd "$(mktemp -d)"
+dir=$(mktemp -d)
+cd "$dir"
 umask 022
 mkdir -p layer/app
 echo 'print("hello")' > layer/app/main.py
@@ -11,3 +12,4 @@ touch layer/app/main.py         # the clock goes on, the content does not
 pack | sha256sum
 chmod 600 layer/app/main.py     # the mode is part of the layer
 pack | sha256sum
+rm -r "$dir"

@@ -1,4 +1,5 @@
-cd "$(mktemp -d)"
+dir=$(mktemp -d)
+cd "$dir"
 echo 'only root reads this' > file
 chmod 000 file
 id -u
@@ -6,3 +7,4 @@ cat file
 setpriv --bounding-set=-dac_override,-dac_read_search cat file
 grep NoNewPrivs /proc/self/status
 setpriv --no-new-privs grep NoNewPrivs /proc/self/status
+rm -r "$dir"
