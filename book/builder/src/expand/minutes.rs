@@ -1,11 +1,13 @@
-//! How long a page takes, and the sum over several of them.
+//! How long a page takes, and the plans of `book/plans.toml`: which pages for how much time.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use mdbook_driver::book::{Book, BookItem};
+use anyhow::{Context, Result};
+use mdbook_driver::book::Book;
 
+use crate::book::Edition;
 use crate::words::Words;
 
 /// The minutes of every page, in the order of the book.
@@ -20,38 +22,29 @@ struct Timed {
 }
 
 impl Minutes {
-    pub fn of(book: &Book) -> Result<Minutes> {
-        let mut pages = Vec::new();
-        for item in book.iter() {
-            let BookItem::Chapter(chapter) = item else { continue };
-            let Some(path) = chapter.path.clone() else { continue };
-            if let Some(minutes) = chapter.content.lines().find_map(of_line) {
-                pages.push(Timed { path, title: chapter.name.clone(), minutes });
-            }
-        }
-        Ok(Minutes { pages })
+    pub fn of(book: &Book) -> Minutes {
+        let timed = book.chapters().filter_map(|chapter| {
+            let minutes = chapter.content.lines().find_map(of_line)?;
+            Some(Timed { path: chapter.path.clone()?, title: chapter.name.clone(), minutes })
+        });
+        Minutes { pages: timed.collect() }
     }
 
-    /// A table of all pages with minutes, or of those in `wanted` (paths below `src` without `.md`), with the sum.
-    pub fn table(&self, words: &Words, from: &Path, wanted: &str) -> Result<String> {
-        let known: BTreeMap<_, _> =
-            self.pages.iter().map(|page| (page.path.with_extension(""), page)).collect();
-        let mut chosen: Vec<&Timed> = Vec::new();
-        for name in wanted.split_whitespace() {
-            chosen.push(known.get(Path::new(name)).with_context(|| format!("no page {name} with minutes"))?);
-        }
-        if wanted.is_empty() {
-            chosen.extend(&self.pages);
-        }
-        if chosen.is_empty() {
-            bail!("no page has minutes");
-        }
-        let mut out = format!("| {} | {} |\n|---|---:|\n", words.plan.page, words.plan.minutes);
-        for page in &chosen {
+    /// The pages of a plan with their minutes, summed up.
+    pub fn table(&self, edition: &Edition, from: &Path, plan: &str) -> Result<String> {
+        let file = edition.repository.book().join("plans.toml");
+        let plans: BTreeMap<String, Vec<String>> = toml::from_str(&fs::read_to_string(file)?)?;
+        let wanted = plans.get(plan).with_context(|| format!("book/plans.toml has no plan {plan}"))?;
+        let words = &edition.words.plan;
+        let mut out = format!("| {} | {} |\n|---|---:|\n", words.page, words.minutes);
+        let mut sum = 0;
+        for name in wanted {
+            let page = self.pages.iter().find(|page| page.path.with_extension("") == Path::new(name));
+            let page = page.with_context(|| format!("no page {name} with minutes"))?;
             out.push_str(&format!("| [{}]({}) | {} |\n", page.title, link(from, &page.path), page.minutes));
+            sum += page.minutes;
         }
-        let sum: u32 = chosen.iter().map(|page| page.minutes).sum();
-        out.push_str(&format!("| **{}** | **{}** |\n", words.plan.sum, sum));
+        out.push_str(&format!("| **{}** | **{sum}** |\n", words.sum));
         Ok(out)
     }
 }
@@ -68,8 +61,6 @@ pub fn line(words: &Words, minutes: u32) -> String {
 
 /// The way from one page to another.
 fn link(from: &Path, to: &Path) -> String {
-    let up = from
-        .parent()
-        .map_or(0, |folder| folder.components().filter(|c| matches!(c, Component::Normal(_))).count());
+    let up = from.parent().map_or(0, |folder| folder.components().count());
     format!("{}{}", "../".repeat(up), to.display())
 }

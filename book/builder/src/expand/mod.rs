@@ -7,7 +7,7 @@
 //! | `{{#try NAME}}` | the commands of `book/try/NAME.sh` and their recorded output |
 //! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
 //! | `{{#include PATH:ANCHOR}}` | a file, or the part of it between `ANCHOR: …` and `ANCHOR_END: …` |
-//! | `{{#minutes}}`, `{{#minutes PAGE…}}` | a table of those pages and their minutes, summed up |
+//! | `{{#plan NAME}}` | the pages of a plan in `book/plans.toml` and their minutes, summed up |
 //! | `<!-- minutes: 12 -->` | a line that says so |
 //! | a task list | a question with choices ([`quiz`]) |
 
@@ -46,7 +46,7 @@ impl Preprocessor for Expand {
     }
 
     fn run(&self, _: &PreprocessorContext, mut book: Book) -> Result<Book> {
-        let minutes = Minutes::of(&book)?;
+        let minutes = Minutes::of(&book);
         let mut outcome = Ok(());
         book.for_each_chapter_mut(|chapter| {
             if outcome.is_ok() {
@@ -99,7 +99,7 @@ impl Page<'_> {
             "try" => terminal::tried(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "include" => cut::include(&self.folder(), rest),
-            "minutes" => self.minutes.table(&self.edition.words, self.path, rest),
+            "plan" => self.minutes.table(self.edition, self.path, rest),
             _ => bail!("nothing is known by this name"),
         }
     }
