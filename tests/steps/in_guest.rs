@@ -57,8 +57,10 @@ fn steps_in_a_guest_as_root_are_told_as_in_their_snapshots() {
         return;
     }
     let name = |number| if number == LIMITS { "root_v2" } else { "root" };
+    // A host has homes, and a container's image has none: that is one of step 3's facts.
+    let script = Script::default().line("mkdir -p /home/somebody");
     let script =
-        STEPS.iter().fold(Script::default(), |script, (number, _)| script.step(*number, name(*number), ""));
+        STEPS.iter().fold(script, |script, (number, _)| script.step(*number, name(*number), ""));
     // As on a host with systemd, which hands the controllers on to everybody.
     let script = script.line("echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control");
     let script = script.step(LIMITS, "root_v2_handed_on", "");
