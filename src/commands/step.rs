@@ -11,9 +11,8 @@ use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Container, Exit, Tty, create};
 use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
-use crate::course::{STEPS, Step};
+use crate::course::{Build, STEPS, Step, layers};
 use crate::fault::Fault;
-use crate::kernel::cgroup;
 use crate::kernel::told::{Call, Listener};
 use crate::lab::Lab;
 
@@ -28,7 +27,8 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
     out.passes_status = !options.program.is_empty();
-    let lab = enter_lab(step.number >= 4)?;
+    let limited = step.builds_on().into_iter().chain([step]).any(Step::can_be_missed);
+    let lab = enter_lab(limited)?;
     let lesson = Lesson::load(step, out.lang);
     let ground = ground(step)?;
     if let Some(dir) = &options.rootfs {
@@ -65,8 +65,9 @@ pub fn tell(
     ground: &Ground,
     options: &StepOptions,
 ) -> Result<Option<Exit>, Fault> {
+    let Build::Layer(layer) = &step.builds;
     let failed = out.tally.failed;
-    let layers = ground.steps.iter().chain([&step]).map(|s| (s.slug, s.layer)).collect();
+    let layers = layers(ground.steps.iter().copied().chain([step]));
     let recipe = Recipe::new(lab, layers, LIMITS, || files(lab, options.rootfs.as_deref()))?;
     // Only now: the learner's own root filesystem is lent to the container by a mount of the lab's.
     let before = LabState::read()?;
@@ -76,12 +77,12 @@ pub fn tell(
     stop_if_asked(lab)?;
 
     let scene = Scene { lab, recipe: &recipe, container: &container, before: &before };
-    out.show.facts(&(step.facts)(&scene)?, lesson).map_err(Fault::output)?;
+    out.show.facts(&(layer.facts)(&scene)?, lesson).map_err(Fault::output)?;
     if let Some(table) = lesson.table("files") {
         let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
         out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
     }
-    report(out, lab, step, lesson, |r| (step.checks)(&scene, r))?;
+    report(out, lab, step, lesson, |r| (layer.checks)(&scene, r))?;
     if let Some(title) = lesson.heading("whole") {
         whole(out, title, &scene)?;
     }
@@ -105,7 +106,7 @@ pub fn tell(
     // After a program's own output only what went wrong is worth a word.
     out.only_failures = options.has_program() && !options.shell;
     report(out, lab, step, lesson, |r| {
-        (step.after)(&memory, &LabState::read()?, r)?;
+        (layer.after)(&memory, &LabState::read()?, r)?;
         checks::host_same(lab, r)
     })?;
     if out.tally.failed == failed {
@@ -121,37 +122,34 @@ pub fn tell(
 pub struct Ground {
     /// The steps before it whose layers can be built.
     steps: Vec<&'static Step>,
-    /// Why there are no limits among them.
-    without: Option<Fault>,
+    /// Those that this host refuses, and why.
+    without: Vec<(&'static Step, Fault)>,
 }
 
-/// All steps before this one, but for limits that this host won't give to an ordinary user. Where limits are
-/// what the step is about, that is its fault.
-pub fn ground(step: &'static Step) -> Result<Ground, Fault> {
-    const LIMITS: &str = "cgroup-limit";
-    let mut steps = step.builds_on();
-    if step.slug == LIMITS {
-        cgroup::places()?;
+/// All steps before this one, but for those that this host refuses. Where it refuses the step itself, that is
+/// its fault.
+pub fn ground(step: &Step) -> Result<Ground, Fault> {
+    step.permitted()?;
+    let mut ground = Ground { steps: Vec::new(), without: Vec::new() };
+    for below in step.builds_on() {
+        match below.permitted() {
+            Ok(()) => ground.steps.push(below),
+            Err(fault) => ground.without.push((below, fault)),
+        }
     }
-    let without = match steps.iter().any(|s| s.slug == LIMITS) {
-        true => cgroup::places().err(),
-        false => None,
-    };
-    if without.is_some() {
-        steps.retain(|s| s.slug != LIMITS);
-    }
-    Ok(Ground { steps, without })
+    Ok(ground)
 }
 
 /// The step's heading, and what had to be left out.
 pub fn begin(out: &mut Output, step: &'static Step, lesson: &Lesson, ground: &Ground) -> Result<(), Fault> {
     out.show.step(step, lesson, &ground.steps).map_err(Fault::output)?;
-    let Some(reason) = ground.without.as_ref().and_then(|fault| out.words.failure(fault)) else {
-        return Ok(());
-    };
-    out.note(
-        &out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason.message)]),
-    )
+    for (missing, fault) in &ground.without {
+        let Some(reason) = out.words.failure(fault) else { continue };
+        let number = missing.number.to_string();
+        let with = [("number", number.as_str()), ("slug", missing.slug), ("reason", &reason.message)];
+        out.note(&out.words.fill("without", &with))?;
+    }
+    Ok(())
 }
 
 /// The container: with a program that just waits, or with the learner's, held back one execve(2)

@@ -102,8 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn each_step_has_a_row() {
-        assert_eq!(Words::of(Lang::En).hosts.len(), STEPS.len());
+    fn each_layer_has_a_row() {
+        let with_layers = STEPS.iter().filter(|step| step.layer().is_some());
+        assert_eq!(Words::of(Lang::En).hosts.len(), with_layers.count());
     }
 
     #[test]
