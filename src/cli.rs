@@ -11,6 +11,7 @@ use crate::course::STEPS;
 use crate::course::language::Lang;
 use crate::course::lesson;
 use crate::render::When;
+use crate::vm::Accelerator;
 
 /// Where the steps' own commands stand in the help: after `list` and `step`, in the order of the course.
 const STEP_ORDER: usize = 2;
@@ -99,24 +100,30 @@ pub enum Command {
     /// Run a program in the finished container, without a word
     #[command(display_order = 21)]
     Run(RunOptions),
-    /// Say what this host allows, and what mends what it doesn't
+    /// Run a program in a real virtual machine, with a kernel of its own
     #[command(display_order = 22)]
+    Vm(VmOptions),
+    /// The virtual machine's init
+    #[command(hide = true)]
+    Guest,
+    /// Say what this host allows, and what mends what it doesn't
+    #[command(display_order = 24)]
     Doctor,
     /// Undo what a killed run left behind, and nothing else
-    #[command(display_order = 23)]
+    #[command(display_order = 25)]
     Clean {
         /// Only say what would be undone
         #[arg(long)]
         dry_run: bool,
     },
     /// Print the completion script for a shell
-    #[command(display_order = 24)]
+    #[command(display_order = 26)]
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a directory
-    #[command(display_order = 25)]
+    #[command(display_order = 27)]
     Man {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
@@ -187,5 +194,37 @@ pub struct RunOptions {
     pub init: bool,
     /// The program to run in the container, and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct VmOptions {
+    /// Boot this kernel [default: $WORKSHOP_KERNEL, the host's own, or another one that is installed]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// The machine's memory, in bytes or with K, M, G behind the number [default: 512M]
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<String>,
+    /// Use this directory as the root filesystem instead of one made from the host's programs; it is not written to
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    /// Take a file or a directory of the host's along, to /root or to DEST
+    #[arg(long, value_name = "SRC[:DEST]")]
+    pub copy: Vec<String>,
+    /// Run the program as an ordinary user with a delegated cgroup, instead of as root
+    #[arg(long, value_name = "UID", num_args = 0..=1, require_equals = true, default_missing_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..4_294_967_295))]
+    pub user: Option<u32>,
+    /// Use the processor's own virtualisation, or software emulation [default: the first that works]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub accel: Option<Accelerator>,
+    /// Switch the machine off after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub timeout: Option<u64>,
+    /// Show what the kernel says on its console, on standard error
+    #[arg(long)]
+    pub console: bool,
+    /// The program to run in the machine, and its arguments [default: a shell]
+    #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }

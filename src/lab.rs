@@ -87,7 +87,7 @@ fn make_private(dir: &Path) -> nix::Result<()> {
 }
 
 /// A new network namespace has a loopback interface that is down.
-fn loopback_up() -> Result<(), Fault> {
+pub fn loopback_up() -> Result<(), Fault> {
     let up = || {
         let mut socket = NetlinkSocket::open(Family::Route)?;
         let lo = Device::find(&Name::new("lo")?)?;

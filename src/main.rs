@@ -14,6 +14,7 @@ mod kernel;
 mod lab;
 mod layers;
 mod render;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -35,7 +36,7 @@ fn usage(words: &clap::Error) -> ExitCode {
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let message = first.trim_start_matches("error: ").to_owned();
         let hint = rest.split_whitespace().collect::<Vec<_>>().join(" ");
-        let failure = render::Failure { code: 2, message, cause: String::new(), hint };
+        let failure = render::Failure { code: 2, message, quote: Vec::new(), cause: String::new(), hint };
         // A closed pipe is no fault of the user's.
         let _ = render::Renderer::failure(&mut render::Json::new(std::io::stdout()), &failure);
     } else {

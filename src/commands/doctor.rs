@@ -53,7 +53,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
 /// Makes the step's container and lets it go again. What a host may refuse is tried by its own step only.
 fn attempt(lab: &Lab, step: &'static Step) -> Result<(), Fault> {
     let below = step.builds_on().into_iter().filter(|below| !below.can_be_missed());
-    let recipe = Recipe::new(lab, layers(below.chain([step])), LIMITS, || files(lab, None))?;
+    let recipe = Recipe::new(lab, layers(below.chain([step])), LIMITS, || files(&lab.folders, None))?;
     let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), FIRST_SEAT), lab, &mut Silence)?;
     container.start(&mut Silence)?;
     container.end()

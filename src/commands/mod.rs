@@ -8,6 +8,7 @@ mod menu;
 mod run;
 mod step;
 mod tour;
+mod vm;
 
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,19 @@ use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
 use crate::render::{Json, Renderer, Style, Tally, Text};
+
+/// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
+pub fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
+        "" => 0,
+        "K" | "KI" => 10,
+        "M" | "MI" => 20,
+        "G" | "GI" => 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|n| *n > 0)
+}
 
 /// The limits of the lessons' containers: small enough to run into within a second.
 pub const LIMITS: Limits = Limits { memory: 64 << 20, pids: 64, cpus: 0.5 };
@@ -142,6 +156,8 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
         Some(Command::Tour(options)) => tour::run(out, &options),
         Some(Command::Run(options)) => run::run(out, options),
+        Some(Command::Vm(options)) => vm::run(out, options),
+        Some(Command::Guest) => crate::vm::guest::run(),
         Some(Command::Doctor) => doctor::run(out),
         Some(Command::Clean { dry_run }) => clean::run(out, dry_run),
         Some(Command::Completions { shell }) => manual::completions(shell),
@@ -179,11 +195,11 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
 }
 
 /// The container's files: the learner's directory, or the image of the host's programs.
-pub fn files(lab: &Lab, rootfs: Option<&Path>) -> Result<Files, Fault> {
+pub fn files(folders: &Folders, rootfs: Option<&Path>) -> Result<Files, Fault> {
     if let Some(dir) = rootfs {
-        return directory(lab, dir).map(Files::Directory);
+        return directory(folders, dir).map(Files::Directory);
     }
-    let store = Store::new(lab.folders.cache.join("images"));
+    let store = Store::new(folders.cache.join("images"));
     store
         .host_image(&host_search_path())
         .map(Files::Image)
@@ -191,16 +207,30 @@ pub fn files(lab: &Lab, rootfs: Option<&Path>) -> Result<Files, Fault> {
 }
 
 /// A directory of the learner's that can be a root filesystem.
-pub fn directory(lab: &Lab, dir: &Path) -> Result<PathBuf, Fault> {
+pub fn directory(folders: &Folders, dir: &Path) -> Result<PathBuf, Fault> {
     let path = dir.display().to_string();
-    let wrong =
-        |key| Fault::usage(key, &[("path", &path), ("cache", &lab.folders.cache.display().to_string())]);
+    let wrong = |key| Fault::usage(key, &[("path", &path), ("cache", &folders.cache.display().to_string())]);
     let dir = dir.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(|| wrong("rootfs-not-found"))?;
     if access(&dir, AccessFlags::R_OK | AccessFlags::X_OK).is_err() {
         return Err(wrong("rootfs-not-readable"));
     }
-    if lab.folders.cache.starts_with(&dir) {
+    if folders.cache.starts_with(&dir) {
         return Err(wrong("rootfs-holds-cache"));
     }
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!(bytes("64M"), Some(64 << 20));
+        assert_eq!(bytes("1GiB"), Some(1 << 30));
+        assert_eq!(bytes("4096"), Some(4096));
+        for wrong in ["", "M", "-1", "0", "1.5G", "7X", "99999999999G"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
 }

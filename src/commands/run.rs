@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::kernel::cgroup::Limits;
 use crate::kernel::told::Silence;
 
-use super::{LIMITS, Output, enter_lab, files};
+use super::{LIMITS, Output, bytes, enter_lab, files};
 
 /// Runs the program in a container with all layers, and passes on its status. Limits are set when they
 /// are asked for; the limits not named are then as good as none.
@@ -23,7 +23,7 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     let layers = layers(STEPS.iter().filter(|step| !leave_out(step.slug)));
     let lab = enter_lab(limits.is_some())?;
     let rootfs = options.rootfs.as_deref();
-    let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab, rootfs))?;
+    let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab.folders, rootfs))?;
     recipe.ingredients.hostname = options.hostname;
     let tty = Tty::of(&options.program);
     let mut plan = recipe.plan(recipe.exec(options.program), FIRST_SEAT);
@@ -62,32 +62,4 @@ fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {
         pids: pids.as_deref().map_or(Ok(*PIDS.end()), pids_of)?,
         cpus: cpus.as_deref().map_or(Ok(all), cpus_of)?,
     }))
-}
-
-/// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
-        "" => 0,
-        "K" | "KI" => 10,
-        "M" | "MI" => 20,
-        "G" | "GI" => 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|n| *n > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn sizes_are_powers_of_1024() {
-        assert_eq!(bytes("64M"), Some(64 << 20));
-        assert_eq!(bytes("1GiB"), Some(1 << 30));
-        assert_eq!(bytes("4096"), Some(4096));
-        for wrong in ["", "M", "-1", "0", "1.5G", "7X", "99999999999G"] {
-            assert_eq!(bytes(wrong), None, "{wrong}");
-        }
-    }
 }

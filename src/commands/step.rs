@@ -32,7 +32,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     let lesson = Lesson::load(step, out.lang);
     let ground = ground(step)?;
     if let Some(dir) = &options.rootfs {
-        super::directory(&lab, dir)?;
+        super::directory(&lab.folders, dir)?;
     }
     begin(out, step, &lesson, &ground)?;
     let asks = super::menu::can_ask(out) && options.program.is_empty();
@@ -68,7 +68,7 @@ pub fn tell(
     let Build::Layer(layer) = &step.builds;
     let failed = out.tally.failed;
     let layers = layers(ground.steps.iter().copied().chain([step]));
-    let recipe = Recipe::new(lab, layers, LIMITS, || files(lab, options.rootfs.as_deref()))?;
+    let recipe = Recipe::new(lab, layers, LIMITS, || files(&lab.folders, options.rootfs.as_deref()))?;
     // Only now: the learner's own root filesystem is lent to the container by a mount of the lab's.
     let before = LabState::read()?;
     let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };

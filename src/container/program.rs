@@ -12,7 +12,7 @@ use super::message::{Channel, FromInside, Upward};
 use super::{Plan, Tty};
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, Unresolved, explain_exec};
-use crate::kernel::caller::Caller;
+use crate::kernel::caller::{Caller, Execve};
 use crate::kernel::signals;
 use crate::kernel::told::Actor;
 
@@ -44,7 +44,7 @@ impl Stdio {
 }
 
 /// Where programs are looked for in a container with an environment of its own.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Becomes the program, or says over the wire why that is not possible.
 pub fn become_it(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
@@ -112,7 +112,7 @@ fn exec(
     let mut upward = Upward { channel: wire, wanted };
     let mut calls = Caller::new(Actor::Container, &mut upward);
     calls.speak_for(step);
-    let fault = calls.execve("exec", &name, &args, &envp);
+    let fault = calls.execve("exec", &Execve::new(name, args, envp));
     explain(&path).unwrap_or(fault)
 }
 
@@ -134,7 +134,7 @@ fn environment(own: bool) -> Vec<OsString> {
 }
 
 /// The file that a command name stands for: as it is with a slash in it, else the first in PATH.
-fn find(name: &OsStr, environment: &[OsString]) -> Result<PathBuf, Fault> {
+pub fn find(name: &OsStr, environment: &[OsString]) -> Result<PathBuf, Fault> {
     if name.as_bytes().contains(&b'/') {
         return Ok(name.into());
     }
@@ -158,7 +158,7 @@ fn find(name: &OsStr, environment: &[OsString]) -> Result<PathBuf, Fault> {
 }
 
 /// Why the kernel would not run a file, beyond its error number.
-fn explain(path: &Path) -> Option<Fault> {
+pub fn explain(path: &Path) -> Option<Fault> {
     let program = path.display().to_string();
     if !path.exists() && std::fs::symlink_metadata(path).is_err() {
         return Some(Fault::program(127, "program-missing", &[("program", &program)]));

@@ -16,6 +16,8 @@ pub struct Failure {
     /// The exit status.
     pub code: i32,
     pub message: String,
+    /// Somebody else's words on it, line by line: a program's or a kernel's.
+    pub quote: Vec<String>,
     pub cause: String,
     pub hint: String,
 }
@@ -75,7 +77,7 @@ impl Words {
                 (message, cause.into(), known("hint").unwrap_or(self.say("broken-hint")).into())
             }
         };
-        Some(Failure { code, message, cause, hint })
+        Some(Failure { code, message, quote: quote(fault), cause, hint })
     }
 
     fn known(&self, key: &str, with: &With) -> (String, String, String) {
@@ -99,6 +101,15 @@ impl Words {
         let said = refused.said.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
         (format!("{refused}{said}"), found("cause").into(), found("hint").into())
     }
+}
+
+/// Lines that somebody else said, under the key `quote`.
+fn quote(fault: &Fault) -> Vec<String> {
+    let (Fault::Unable { with, .. } | Fault::Usage { with, .. } | Fault::Program { with, .. }) = fault else {
+        return Vec::new();
+    };
+    let said = with.iter().filter(|(name, _)| name == "quote").flat_map(|(_, text)| text.lines());
+    said.map(String::from).collect()
 }
 
 /// The error's name in what the standard library or nix say of it: `… (os error 28)`, `ENOSPC: …`.

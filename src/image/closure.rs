@@ -15,7 +15,7 @@ use lddtree::{DependencyAnalyzer, DependencyTree, Library};
 
 /// A host file and the absolute path in the image at which it will be looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Placed {
+pub struct Placed {
     pub source: PathBuf,
     pub place: PathBuf,
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `wanted` | which programs, and where the host has them |
 //! | `closure` | what a program needs besides itself |
+//! | `own` | the same for the workshop's own executable |
 //! | `plan`, `configuration` | which host file goes where in the image |
 //! | `layer` | a tree of files, planned and written |
 //! | `store`, `manifest`, `scratch` | the cache: layers named by their content |
@@ -22,6 +23,7 @@ mod explain;
 mod inside;
 mod layer;
 mod manifest;
+mod own;
 mod plan;
 mod scratch;
 mod store;
@@ -36,6 +38,7 @@ use std::path::{Path, PathBuf};
 pub use digest::tree_digest;
 pub use explain::{ExecProblem, explain_exec, machine_name};
 pub use inside::Unresolved;
+pub use own::own_binary;
 pub use store::Store;
 pub use wanted::{host_search_path, survey};
 
@@ -62,6 +65,9 @@ pub enum ImageError {
         /// The directories that were searched.
         searched: Vec<PathBuf>,
     },
+    /// Our own executable can't be taken along.
+    #[error("cannot copy the workshop's own program: {problem}")]
+    Own { problem: String },
     /// The kernel refused a file operation.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {

@@ -53,6 +53,23 @@ fn leftovers(dir: &Path) -> Vec<String> {
 }
 
 #[test]
+fn our_own_program_starts_in_a_root_of_nothing_but_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    for Placed { source, place } in own_binary(Path::new("/bin/own")).unwrap() {
+        let copy = dir.path().join(place.strip_prefix("/").unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(source, copy).unwrap();
+    }
+    assert_eq!(explain_exec(dir.path(), Path::new("/bin/own")), None);
+    // Here it is the program of the tests, which can list them.
+    let Some(output) = in_root(dir.path(), &["/bin/own", "--list"]) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("our_own_program_starts"), "{output:?}");
+}
+
+#[test]
 fn every_program_of_the_host_image_starts_in_it() {
     let (dir, store) = store();
     let search = host_search_path();

@@ -242,25 +242,56 @@ impl<'a> Caller<'a> {
     }
 
     /// execve(2). Returns only when it failed, with what [`Listener::about`] was told.
-    pub fn execve(&mut self, why: &str, path: &CString, argv: &[CString], envp: &[CString]) -> Fault {
-        let (argp, environ) = (pointers(argv), pointers(envp));
-        let shown = || Shown {
-            name: "execve",
-            args: vec![
-                strace::text(path.as_bytes()),
-                strace::list(argv),
-                format!("{:p} /* {} vars */", environ.as_ptr(), envp.len()),
-            ],
-            brief: Some(strace::list(argv)),
-        };
+    pub fn execve(&mut self, why: &str, execve: &Execve) -> Fault {
         if self.listener.wants(self.step)
-            && let Err(e) = self.listener.about(&self.describe(why, shown()))
+            && let Err(e) = self.listener.about(&self.describe(why, execve.shown()))
         {
             return Fault::output(e);
         }
+        let errno = execve.make();
+        self.refused(why, execve.shown(), errno, None)
+    }
+
+    /// Tells an execve(2) that a child of ours has made, which has no voice of its own.
+    pub fn executed(&mut self, why: &str, execve: &Execve, outcome: nix::Result<()>) -> Result<(), Fault> {
+        self.make(why, || execve.shown(), || outcome, zero)
+    }
+}
+
+/// An execve(2) that is ready to be made: nothing needs memory any more.
+pub struct Execve {
+    path: CString,
+    argv: Vec<CString>,
+    envp: Vec<CString>,
+    /// The NULL-terminated arrays of pointers that the call wants.
+    pointers: [Vec<*const libc::c_char>; 2],
+}
+
+impl Execve {
+    pub fn new(path: CString, argv: Vec<CString>, envp: Vec<CString>) -> Execve {
+        // A CString's bytes stay where they are when it is moved.
+        let pointers = [pointers(&argv), pointers(&envp)];
+        Execve { path, argv, envp, pointers }
+    }
+
+    /// Makes the call. Returns only if it was refused.
+    pub fn make(&self) -> Errno {
+        let [argv, envp] = &self.pointers;
         // SAFETY: both arrays end in NULL, and they and their strings outlive the call.
-        unsafe { libc::execve(path.as_ptr(), argp.as_ptr(), environ.as_ptr()) };
-        self.refused(why, shown(), Errno::last(), None)
+        unsafe { libc::execve(self.path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+        Errno::last()
+    }
+
+    fn shown(&self) -> Shown {
+        Shown {
+            name: "execve",
+            args: vec![
+                strace::text(self.path.as_bytes()),
+                strace::list(&self.argv),
+                format!("{:p} /* {} vars */", self.pointers[1].as_ptr(), self.envp.len()),
+            ],
+            brief: Some(strace::list(&self.argv)),
+        }
     }
 }
 
@@ -293,7 +324,7 @@ fn zero<T>(_: &T) -> String {
     "0".into()
 }
 
-/// The NULL-terminated array of pointers that execve(2) wants.
+/// The addresses of strings, and a NULL behind them.
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
 }

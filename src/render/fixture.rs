@@ -155,6 +155,7 @@ fn json_lines() {
     let failure = Failure {
         code: 4,
         message: "pivot-root: pivot_root(\".\", \".\") = EINVAL".into(),
+        quote: Vec::new(),
         cause: "The new root is not a mount point.".into(),
         hint: "Report it.".into(),
     };
@@ -197,6 +198,7 @@ fn a_failure_says_what_why_and_what_to_do() {
     let failure = Failure {
         code: 4,
         message: "pivot-root: pivot_root(\".\", \".\") = EINVAL".into(),
+        quote: Vec::new(),
         cause: "The new root is not a mount point, or it lies on a shared mount.".into(),
         hint: "This is a fault in the workshop, not in your set-up: please report it with the output of \
                `workshop doctor`."

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{CheckResult, Fact, Failure, Renderer, Tally};
+use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally};
 use crate::course::Step;
 use crate::course::lesson::Lesson;
 use crate::kernel::told::{Actor, Call};
@@ -57,6 +57,8 @@ enum Event<'a> {
         actual: &'a str,
         help: &'a str,
     },
+    /// A virtual machine, and when each stage of its boot began and how long it took, in seconds.
+    Boot(&'a Booted),
     Done {
         passed: u32,
         failed: u32,
@@ -164,13 +166,18 @@ impl<W: Write> Renderer for Json<W> {
         Ok(())
     }
 
+    fn booted(&mut self, machine: &Booted, _: &str) -> io::Result<()> {
+        self.write(&Event::Boot(machine))
+    }
+
     fn done(&mut self, tally: &Tally) -> io::Result<()> {
         let Tally { passed, failed, skipped, seconds } = *tally;
         self.write(&Event::Done { passed, failed, skipped, seconds })
     }
 
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
-        self.write(&Event::Error { code: failure.code, message: &failure.message, hint: hint(failure) })
+        let message = [&[failure.message.clone()], &failure.quote[..]].concat().join("\n");
+        self.write(&Event::Error { code: failure.code, message: &message, hint: hint(failure) })
     }
 }
 

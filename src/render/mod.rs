@@ -24,6 +24,7 @@ use crate::course::Step;
 use crate::course::lesson::Lesson;
 pub use crate::course::words::Failure;
 use crate::kernel::told::Call;
+pub use crate::vm::Booted;
 
 pub use json::Json;
 pub use style::{Style, When};
@@ -61,6 +62,8 @@ pub trait Renderer {
     fn table(&mut self, title: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()>;
     /// A remark.
     fn note(&mut self, text: &str) -> io::Result<()>;
+    /// A virtual machine has booted: `words` says so to people.
+    fn booted(&mut self, machine: &Booted, words: &str) -> io::Result<()>;
     /// The run ends.
     fn done(&mut self, tally: &Tally) -> io::Result<()>;
     /// The run ends early.

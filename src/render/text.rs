@@ -8,7 +8,7 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
-use super::{CheckResult, Fact, Failure, Renderer, Tally, closing};
+use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing};
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
 use crate::kernel::told::{Actor, Call};
@@ -308,6 +308,16 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&lines.iter().map(|line| format!(" {line}")).collect::<Vec<_>>())
     }
 
+    fn booted(&mut self, _: &Booted, words: &str) -> io::Result<()> {
+        self.out.flush()?;
+        // Standard output is the program's in the machine.
+        let mut errors = io::stderr().lock();
+        for line in prose::lines(&self.errors, Role::Dim, words, self.errors.width.saturating_sub(2)) {
+            writeln!(errors, " {line}")?;
+        }
+        errors.flush()
+    }
+
     fn done(&mut self, tally: &Tally) -> io::Result<()> {
         self.begin(Part::Done)?;
         let (style, words, signs) = (self.style, self.words(), self.style.signs());
@@ -341,6 +351,10 @@ pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> 
     let message = format!("{word}: {}", failure.message);
     let room = style.width.saturating_sub(2);
     for (place, text) in [&message, &failure.cause, &failure.hint].into_iter().enumerate() {
+        if place == 1 {
+            let bar = style.paint(Role::Dim, style.signs().host.down);
+            failure.quote.iter().try_for_each(|line| writeln!(out, "   {bar} {}", printable(line)))?;
+        }
         for (line, text) in prose::lines(style, Role::Plain, text, room).iter().enumerate() {
             let prefix = text.strip_prefix(word).filter(|_| place == 0 && line == 0);
             match prefix {
@@ -350,6 +364,11 @@ pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> 
         }
     }
     out.flush()
+}
+
+/// A line of somebody else's without what would move the cursor or change colours.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// One mark for each step of the course, filled where the container has its layer.

@@ -1,0 +1,370 @@
+//! A machine from its start to its end, as the host sees it: one process, QEMU.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, pipe2};
+use serde::de::DeserializeOwned;
+
+use super::kernel::Kernel;
+use super::qemu::{self, Accelerator, Order};
+use super::timeline::{Booted, Stage, Timeline};
+use super::wire::{self, Frames, FromGuest, Question, ToGuest};
+use crate::fault::{Doing, Fault};
+use crate::kernel::caller::Caller;
+use crate::kernel::signals::Signals;
+use crate::kernel::told::{Actor, Listener, Silence};
+
+/// What to boot.
+pub struct Plan<'p> {
+    pub qemu: &'p Path,
+    pub kernel: &'p Kernel,
+    /// See [`super::pack`].
+    pub initramfs: &'p OwnedFd,
+    /// MiB.
+    pub memory: u64,
+    /// All of it, from QEMU's start on, may take so long; else only the boot is limited.
+    pub timeout: Option<Duration>,
+    /// Where the kernel's messages go as they come, besides being kept.
+    pub console: Option<Box<dyn Write>>,
+    /// In whose name the calls are told.
+    pub step: &'static str,
+}
+
+/// A boot that takes longer than this hangs: software emulation on a slow host takes a tenth of it.
+const BOOT: Duration = Duration::from_secs(90);
+/// KVM runs a kernel's first instructions within milliseconds. Where it doesn't, it will not.
+const KVM_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a guest may take to switch itself off.
+const SWITCH_OFF: Duration = Duration::from_secs(10);
+/// How much of what somebody said is kept, in lines, and how much of it an error quotes.
+const KEPT: usize = 200;
+const QUOTED: usize = 12;
+
+/// A machine that runs.
+pub struct Machine {
+    /// QEMU, the one process that the host sees of it.
+    pub pid: Pid,
+    accelerator: Accelerator,
+    release: String,
+    memory: u64,
+    pub timeline: Timeline,
+    wire: File,
+    frames: Frames,
+    console: Voice,
+    firmware: Voice,
+    /// QEMU's own complaints.
+    errors: Voice,
+    echo: Option<Box<dyn Write>>,
+    until: Option<Instant>,
+    /// The wire's other end was closed: QEMU has ended.
+    over: bool,
+}
+
+/// A pipe that somebody speaks into, and the last that was said.
+struct Voice {
+    pipe: Option<File>,
+    lines: VecDeque<String>,
+    /// A line without an end so far.
+    partial: String,
+}
+
+/// What came to pass.
+pub enum Event {
+    Word(FromGuest),
+    /// One of the descriptors that the caller waits for is ready, or a signal has come.
+    Yours,
+}
+
+impl Machine {
+    /// Starts a machine and returns when its init has set up the guest.
+    pub fn boot(
+        plan: Plan,
+        accelerator: Option<Accelerator>,
+        signals: &Signals,
+        listener: &mut dyn Listener,
+    ) -> Result<Machine, Fault> {
+        let accelerator = match accelerator {
+            Some(accelerator) => accelerator,
+            None if qemu::kvm_makes_machines() && shows_life(&plan)? => Accelerator::Kvm,
+            None => Accelerator::Tcg,
+        };
+        let mut machine = Machine::start(&plan, accelerator, listener)?;
+        machine.echo = plan.console;
+        loop {
+            match machine.next(&[PollFd::new(signals.as_fd(), PollFlags::POLLIN)])? {
+                Event::Word(FromGuest::Ready) => break,
+                Event::Word(FromGuest::Failed(fault)) => return Err(fault),
+                Event::Word(_) => {}
+                Event::Yours => {
+                    signals.end_asked().map_or(Ok(()), |signal| Err(Fault::Interrupted(signal)))?;
+                }
+            }
+        }
+        if plan.timeout.is_none() {
+            machine.until = None;
+        }
+        Ok(machine)
+    }
+
+    fn start(plan: &Plan, accelerator: Accelerator, listener: &mut dyn Listener) -> Result<Machine, Fault> {
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
+            .doing("make a socket pair")?;
+        let ((console, to_console), (firmware, to_firmware), (errors, to_errors)) =
+            (Voice::new()?, Voice::new()?, Voice::new()?);
+        let order = Order {
+            accelerator,
+            memory: plan.memory,
+            kernel: &plan.kernel.image,
+            initramfs: plan.initramfs.as_raw_fd(),
+            console: to_console.as_raw_fd(),
+            firmware: to_firmware.as_raw_fd(),
+        };
+        let inherited = [order.initramfs, order.console, order.firmware];
+        let mut calls = Caller::new(Actor::Host, listener);
+        calls.speak_for(plan.step);
+        let timeline = Timeline::start();
+        let arguments = qemu::arguments(&order);
+        let pid = qemu::start(&mut calls, plan.qemu, &arguments, theirs, to_errors, &inherited)?;
+        let machine = Machine {
+            pid,
+            accelerator,
+            release: plan.kernel.release.clone(),
+            memory: plan.memory,
+            timeline,
+            wire: File::from(ours),
+            frames: Frames::default(),
+            console,
+            firmware,
+            errors,
+            echo: None,
+            until: Some(Instant::now() + plan.timeout.unwrap_or(BOOT)),
+            over: false,
+        };
+        fcntl(&machine.wire, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("fcntl")?;
+        Ok(machine)
+    }
+
+    /// Waits for a word of the guest's, or for one of `yours`.
+    pub fn next(&mut self, yours: &[PollFd]) -> Result<Event, Fault> {
+        loop {
+            if let Some(word) = self.frames.next::<FromGuest>().doing("understand the guest")? {
+                self.mark(&word);
+                return Ok(Event::Word(word));
+            }
+            if self.over {
+                return Err(self.ended_early());
+            }
+            if self.wait(yours)? {
+                return Ok(Event::Yours);
+            }
+        }
+    }
+
+    /// Waits until somebody has something to say, and hears it. Returns whether it is one of `yours`.
+    fn wait(&mut self, yours: &[PollFd]) -> Result<bool, Fault> {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let patience =
+            left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
+        let mut all = vec![PollFd::new(self.wire.as_fd(), PollFlags::POLLIN)];
+        all.extend(yours.iter().cloned());
+        let voices = [&self.console, &self.firmware, &self.errors];
+        let open = voices.iter().filter_map(|voice| voice.pipe.as_ref());
+        all.extend(open.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut all, patience) {
+            Ok(0) => return Err(self.hangs()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(Fault::broken("wait for the guest", e)),
+        }
+        let ready: Vec<bool> = all.iter().map(|fd| fd.any() == Some(true)).collect();
+        drop(all);
+        self.hear()?;
+        Ok(ready[1..=yours.len()].contains(&true))
+    }
+
+    /// Takes what the machine has said by all its ways, without waiting for more.
+    fn hear(&mut self) -> Result<(), Fault> {
+        if !self.firmware.hear().is_empty() {
+            self.timeline.begin(Stage::Firmware);
+        }
+        let console = self.console.hear();
+        if !console.is_empty() {
+            self.timeline.begin(Stage::Unpacking);
+            if let Some(echo) = &mut self.echo {
+                let _ = echo.write_all(&console).and_then(|()| echo.flush());
+            }
+        }
+        self.errors.hear();
+        let mut chunk = [0; 1 << 16];
+        match self.wire.read(&mut chunk) {
+            Ok(0) => self.over = true,
+            Ok(n) => self.frames.push(&chunk[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => self.over = true,
+            Err(e) => return Err(Fault::broken("hear the guest", e)),
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, word: &FromGuest) {
+        match word {
+            FromGuest::Init { uptime } => self.timeline.init(Duration::from_secs_f64(*uptime)),
+            FromGuest::Started => self.timeline.begin(Stage::Program),
+            FromGuest::Ended(_) => self.timeline.begin(Stage::Ending),
+            _ => {}
+        }
+    }
+
+    /// Says something to the guest. It listens whenever it does nothing else, so that waiting is no danger.
+    pub fn say(&mut self, word: &ToGuest) -> Result<(), Fault> {
+        fcntl(&self.wire, FcntlArg::F_SETFL(OFlag::empty())).doing("fcntl")?;
+        let said = wire::send(&mut self.wire, word);
+        fcntl(&self.wire, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("fcntl")?;
+        match said {
+            // It is gone: why, comes with the next word that doesn't come.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.doing("speak to the guest"),
+        }
+    }
+
+    /// Asks the guest's init something and waits for the answer.
+    pub fn ask<T: DeserializeOwned>(&mut self, question: Question) -> Result<T, Fault> {
+        self.say(&ToGuest::Ask(question))?;
+        loop {
+            match self.next(&[])? {
+                Event::Word(FromGuest::Answer(answer)) => {
+                    return serde_json::from_value(answer).doing("understand the guest");
+                }
+                Event::Word(FromGuest::Failed(fault)) => return Err(fault),
+                _ => {}
+            }
+        }
+    }
+
+    /// What there is to tell of it.
+    pub fn booted(&self) -> Booted {
+        Booted {
+            kernel: self.release.clone(),
+            accelerator: self.accelerator.name(),
+            memory: self.memory,
+            stages: self.timeline.reached(),
+        }
+    }
+
+    /// Switches the machine off and waits for the end of QEMU.
+    pub fn end(&mut self) {
+        let _ = self.say(&ToGuest::PowerOff);
+        self.until = Some(Instant::now() + SWITCH_OFF);
+        while !self.over {
+            if self.wait(&[]).is_err() {
+                break;
+            }
+            // What a guest says while it goes is nobody's concern.
+            while let Ok(Some(_)) = self.frames.next::<FromGuest>() {}
+        }
+        self.kill();
+        self.timeline.end();
+    }
+
+    /// As pulling the plug does. Once QEMU has ended, that changes nothing.
+    fn kill(&mut self) {
+        if self.pid.as_raw() > 0 {
+            // It is our child and not waited for, so the PID is its.
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+            self.pid = Pid::from_raw(0);
+        }
+    }
+
+    /// The guest is gone before its time: the kernel panicked, or QEMU did not like something.
+    fn ended_early(&mut self) -> Fault {
+        self.kill();
+        self.console.hear();
+        self.errors.hear();
+        let complaint = self.errors.lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        if self.timeline.at(Stage::Unpacking).is_none() && !complaint.is_empty() {
+            return Fault::unable("qemu-failed", &[("quote", &complaint)]);
+        }
+        Fault::unable("guest-ended", &[("quote", &self.last_words())])
+    }
+
+    fn hangs(&mut self) -> Fault {
+        let seconds = self.timeline.elapsed().as_secs().to_string();
+        let stage = self.timeline.latest().name();
+        Fault::unable(
+            "guest-hangs",
+            &[("seconds", &seconds), ("stage", stage), ("quote", &self.last_words())],
+        )
+    }
+
+    /// The last lines on the kernel's console.
+    fn last_words(&self) -> String {
+        self.console.last(QUOTED)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Whether a kernel begins to run under KVM. That /dev/kvm makes a machine does not mean so: where a cloud's
+/// hypervisor only half supports another one inside it, QEMU gives up, or the machine stands still.
+fn shows_life(plan: &Plan) -> Result<bool, Fault> {
+    let mut machine = Machine::start(plan, Accelerator::Kvm, &mut Silence)?;
+    machine.until = Some(Instant::now() + KVM_PATIENCE);
+    while machine.timeline.at(Stage::Unpacking).is_none() {
+        if machine.over || machine.wait(&[]).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl Voice {
+    /// A pipe to be spoken into, and the end that is spoken into.
+    fn new() -> Result<(Voice, OwnedFd), Fault> {
+        let (hear, speak) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
+        fcntl(&hear, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("fcntl")?;
+        Ok((Voice { pipe: Some(File::from(hear)), lines: VecDeque::new(), partial: String::new() }, speak))
+    }
+
+    /// What was said since the last time.
+    fn hear(&mut self) -> Vec<u8> {
+        let mut heard = Vec::new();
+        let Some(pipe) = &mut self.pipe else { return heard };
+        // Nothing more just now, or at all.
+        match pipe.read_to_end(&mut heard) {
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => self.pipe = None,
+        }
+        self.partial += &String::from_utf8_lossy(&heard);
+        while let Some((line, rest)) = self.partial.split_once('\n') {
+            let line = line.trim_end().to_owned();
+            self.partial = rest.to_owned();
+            self.lines.push_back(line);
+            if self.lines.len() > KEPT {
+                self.lines.pop_front();
+            }
+        }
+        heard
+    }
+
+    /// The last lines that say something.
+    fn last(&self, count: usize) -> String {
+        let all = self.lines.iter().map(String::as_str).chain([self.partial.trim_end()]);
+        let all: Vec<&str> = all.filter(|line| !line.is_empty()).collect();
+        all[all.len().saturating_sub(count)..].join("\n")
+    }
+}

@@ -1,0 +1,81 @@
+//! What the guest gets to see: the same root filesystem as the steps' containers, with our program as its init and
+//! the kernel's modules, written as an initramfs that no disk ever sees.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::guest::MODULES;
+use super::initramfs::Initramfs;
+use super::kernel::Kernel;
+use super::modules::{Module, modules};
+use crate::fault::{Doing, Fault};
+use crate::image::own_binary;
+
+/// Where our program is in the guest: in everybody's PATH, and the kernel's `rdinit=`.
+const PROGRAM: &str = "/bin/workshop";
+
+/// The drivers that the steps need: Debian's cloud kernel has all of them as modules, others have some built in.
+const DRIVERS: [&str; 6] = ["overlay", "veth", "bridge", "nf_tables", "nft_chain_nat", "nft_masq"];
+
+/// Files of the caller's that go along: from where on the host to where in the guest.
+pub type Extra = (PathBuf, PathBuf);
+
+/// Writes the initramfs into a file in memory (memfd_create(2)), which is gone when the last descriptor of it is.
+pub fn pack(kernel: &Kernel, layers: &[PathBuf], extras: &[Extra]) -> Result<OwnedFd, Fault> {
+    const NAME: &CStr = c"initramfs";
+    let file = memfd_create(NAME, MFdFlags::MFD_CLOEXEC).doing("memfd_create")?;
+    let mut archive = Initramfs::new(BufWriter::new(File::from(file.try_clone().doing("duplicate a file")?)));
+    write(&mut archive, kernel, layers, extras)?;
+    archive.finish()?.flush().doing("write the initramfs")?;
+    Ok(file)
+}
+
+fn write(
+    archive: &mut Initramfs<BufWriter<File>>,
+    kernel: &Kernel,
+    layers: &[PathBuf],
+    extras: &[Extra],
+) -> Result<(), Fault> {
+    archive.directory("/dev", 0o755)?;
+    // The kernel opens it for init's standard streams, before anything is mounted.
+    archive.node("/dev/console", libc::S_IFCHR | 0o600, libc::makedev(5, 1))?;
+    for dir in ["/proc", "/sys", "/run", "/root", "/home", MODULES] {
+        archive.directory(dir, 0o755)?;
+    }
+    archive.directory("/tmp", 0o1777)?;
+    for layer in layers {
+        archive.tree(layer, "/")?;
+    }
+    for file in own_binary(Path::new(PROGRAM)).doing("take our own program along")? {
+        archive.file_from(&file.place, 0o755, &file.source)?;
+    }
+    for (number, module) in drivers(kernel)?.iter().enumerate() {
+        archive.file(format!("{MODULES}/{number:02}-{}.ko", module.name), 0o644, &module.bytes)?;
+    }
+    for (source, place) in extras {
+        archive.copy(source, place)?;
+    }
+    Ok(())
+}
+
+/// Those of [`DRIVERS`] that this kernel has. A step that lacks one says so itself.
+fn drivers(kernel: &Kernel) -> Result<Vec<Module>, Fault> {
+    let mut found: Vec<Module> = Vec::new();
+    for name in DRIVERS {
+        match modules(kernel, &[name]) {
+            Ok(more) => {
+                found.extend(
+                    more.into_iter().filter(|m| !found.iter().any(|f| f.name == m.name)).collect::<Vec<_>>(),
+                );
+            }
+            Err(Fault::Unable { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
+}
