@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use super::closure::Placed;
 use super::*;
 
 /// A directory for a store, and the store in it.

@@ -176,7 +176,7 @@ impl<W: Write> Renderer for Json<W> {
     }
 
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
-        let message = [&[failure.message.clone()], &failure.quote[..]].concat().join("\n");
+        let message = [std::slice::from_ref(&failure.message), &failure.quote[..]].concat().join("\n");
         self.write(&Event::Error { code: failure.code, message: &message, hint: hint(failure) })
     }
 }

@@ -62,7 +62,7 @@ pub struct Machine {
     wire: File,
     frames: Frames,
     console: Voice,
-    firmware: Voice,
+    monitor: Voice,
     /// QEMU's own complaints.
     errors: Voice,
     echo: Option<Box<dyn Write>>,
@@ -120,7 +120,7 @@ impl Machine {
     fn start(plan: &Plan, accelerator: Accelerator, listener: &mut dyn Listener) -> Result<Machine, Fault> {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
             .doing("make a socket pair")?;
-        let ((console, to_console), (firmware, to_firmware), (errors, to_errors)) =
+        let ((console, to_console), (monitor, to_monitor), (errors, to_errors)) =
             (Voice::new()?, Voice::new()?, Voice::new()?);
         let order = Order {
             accelerator,
@@ -128,9 +128,9 @@ impl Machine {
             kernel: &plan.kernel.image,
             initramfs: plan.initramfs.as_raw_fd(),
             console: to_console.as_raw_fd(),
-            firmware: to_firmware.as_raw_fd(),
+            monitor: to_monitor.as_raw_fd(),
         };
-        let inherited = [order.initramfs, order.console, order.firmware];
+        let inherited = [order.initramfs, order.console, order.monitor];
         let mut calls = Caller::new(Actor::Host, listener);
         calls.speak_for(plan.step);
         let timeline = Timeline::start();
@@ -145,7 +145,7 @@ impl Machine {
             wire: File::from(ours),
             frames: Frames::default(),
             console,
-            firmware,
+            monitor,
             errors,
             echo: None,
             until: Some(Instant::now() + plan.timeout.unwrap_or(BOOT)),
@@ -178,7 +178,7 @@ impl Machine {
             left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
         let mut all = vec![PollFd::new(self.wire.as_fd(), PollFlags::POLLIN)];
         all.extend(yours.iter().cloned());
-        let voices = [&self.console, &self.firmware, &self.errors];
+        let voices = [&self.console, &self.monitor, &self.errors];
         let open = voices.iter().filter_map(|voice| voice.pipe.as_ref());
         all.extend(open.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
         match poll(&mut all, patience) {
@@ -194,7 +194,7 @@ impl Machine {
 
     /// Takes what the machine has said by all its ways, without waiting for more.
     fn hear(&mut self) -> Result<(), Fault> {
-        if !self.firmware.hear().is_empty() {
+        if !self.monitor.hear().is_empty() {
             self.timeline.begin(Stage::Firmware);
         }
         let console = self.console.hear();

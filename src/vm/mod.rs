@@ -27,6 +27,9 @@ mod session;
 pub mod timeline;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use kernel::Kernel;
 pub use machine::{Machine, Plan};
 pub use pack::{Extra, pack};

@@ -78,8 +78,8 @@ pub struct Order<'o> {
     pub initramfs: RawFd,
     /// Where the first serial line goes, the kernel's console.
     pub console: RawFd,
-    /// Where the firmware's own messages go.
-    pub firmware: RawFd,
+    /// Where QEMU says that it has made the machine.
+    pub monitor: RawFd,
 }
 
 /// QEMU's command line: QEMU's "microvm" machine type has no more devices than are named here. A kernel is
@@ -101,9 +101,9 @@ pub fn arguments(order: &Order) -> Vec<OsString> {
     ]);
     // The second, ttyS1: the wire to our init. QEMU's own standard input and output are its other end.
     add(&["-chardev", "stdio,id=wire,signal=off", "-device", "isa-serial,chardev=wire"]);
-    // SeaBIOS writes its messages to this port.
-    add(&["-chardev", &format!("file,id=firmware,path={}", by_fd(order.firmware))]);
-    add(&["-device", "isa-debugcon,iobase=0x402,chardev=firmware"]);
+    // QEMU's machine protocol (QMP) greets whoever listens when the machine is made, and the firmware begins.
+    add(&["-chardev", &format!("file,id=monitor,path={}", by_fd(order.monitor))]);
+    add(&["-mon", "chardev=monitor,mode=control"]);
     add(&["-initrd", &by_fd(order.initramfs), "-append", KERNEL_LINE, "-kernel"]);
     line.push(order.kernel.into());
     line

@@ -34,7 +34,7 @@ const CHUNK: usize = 4096;
 
 /// The whole life of the guest's init. Returns only if we aren't one.
 pub fn run() -> Result<i32, Fault> {
-    if !nix::unistd::getpid().is_root_of_all() || !Path::new(setup::MODULES).exists() {
+    if std::process::id() != 1 || !Path::new(setup::MODULES).exists() {
         return Err(Fault::usage("guest-only", &[]));
     }
     // Without devices there is no wire to say anything over; the kernel's console has to do.
@@ -51,17 +51,6 @@ pub fn run() -> Result<i32, Fault> {
     // Whatever is still on its way out of the serial line must not be cut off.
     let _ = nix::sys::termios::tcdrain(&line);
     power_off()
-}
-
-/// PID 1 is the only process that may be the guest's init.
-trait Init {
-    fn is_root_of_all(self) -> bool;
-}
-
-impl Init for nix::unistd::Pid {
-    fn is_root_of_all(self) -> bool {
-        self.as_raw() == 1
-    }
 }
 
 /// Ends the guest. The kernel was told to restart by a triple fault (`reboot=t`), and QEMU not to (`-no-reboot`).

@@ -114,6 +114,9 @@ fn delegated(user: u32) -> PathBuf {
     Path::new(CGROUP).join(format!("user-{user}"))
 }
 
+/// The group in it that holds the user's processes, so that it has none itself and may have limited children.
+const SESSION: &str = "session";
+
 /// Makes an ordinary user with a home, a name and a delegated group, unless that was done before.
 pub fn delegate(user: u32) -> Result<(), Fault> {
     let (group, home) = (delegated(user), home(Some(user)));
@@ -126,9 +129,13 @@ pub fn delegate(user: u32) -> Result<(), Fault> {
     let control = Path::new(CGROUP).join("cgroup.subtree_control");
     fs::write(&control, controllers).doing(format!("write {}", control.display()))?;
     fs::create_dir(&group).doing(format!("make {}", group.display()))?;
-    give(&group)?;
-    for file in ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
-        give(&group.join(file))?;
+    let session = group.join(SESSION);
+    fs::create_dir(&session).doing(format!("make {}", session.display()))?;
+    for dir in [&group, &session] {
+        give(dir)?;
+        for file in ["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+            give(&dir.join(file))?;
+        }
     }
     fs::create_dir_all(&home).doing(format!("make {}", home.display()))?;
     fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).doing("chmod")?;
@@ -154,6 +161,6 @@ fn name_user(user: u32, home: &Path) -> io::Result<()> {
 
 /// Puts the calling process into the user's group.
 pub fn join_delegated(user: u32) -> Result<(), Fault> {
-    let file = delegated(user).join("cgroup.procs");
+    let file = delegated(user).join(SESSION).join("cgroup.procs");
     fs::write(&file, "0").doing(format!("write {}", file.display()))
 }

@@ -1,0 +1,79 @@
+//! Kernels, modules and archives: real ones where the host has a kernel, and files made for the test.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{Uid, geteuid, setfsuid};
+
+use super::initramfs::Initramfs;
+use super::modules::{Module, modules};
+use super::*;
+use crate::course::language::Lang;
+use crate::course::words::Words;
+use crate::fault::Fault;
+
+mod boot;
+mod initramfs;
+mod kernel;
+mod modules;
+
+/// Says aloud that a test was skipped, on the real standard error, which the test runner does not hold
+/// back. With WORKSHOP_NO_SKIP set, as in CI, it is a failure.
+fn skip(reason: &str, install: &str) {
+    let words = format!("SKIPPED {}: {reason}. {install}\n", std::thread::current().name().unwrap_or("?"));
+    assert!(std::env::var_os("WORKSHOP_NO_SKIP").is_none(), "{words}");
+    let _ = std::io::stderr().write_all(words.as_bytes());
+}
+
+/// Where PROGRAM is; skips aloud if it is not installed.
+fn program(program: &str, package: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        skip(&format!("{program} is missing"), &format!("Install {package}"));
+    }
+    found
+}
+
+/// A kernel with its modules; skips aloud if the host has none. One that WORKSHOP_KERNEL names must be good.
+fn real_kernel() -> Option<Kernel> {
+    match Kernel::find(None) {
+        Ok(kernel) if kernel.modules.is_some() => Some(kernel),
+        other => {
+            assert!(std::env::var_os("WORKSHOP_KERNEL").unwrap_or_default().is_empty(), "{other:?}");
+            skip("there is no kernel with its modules here", "Set WORKSHOP_KERNEL to the bzImage of one");
+            None
+        }
+    }
+}
+
+/// Runs ACT with the file permissions of an ordinary user: root may read everything.
+fn as_ordinary_user<T>(act: impl FnOnce() -> T) -> T {
+    if !geteuid().is_root() {
+        return act();
+    }
+    // setfsuid(2) holds for this thread alone, and takes CAP_DAC_OVERRIDE out of effect.
+    setfsuid(Uid::from_raw(65534));
+    let result = act();
+    setfsuid(Uid::from_raw(0));
+    result
+}
+
+/// The key and the exit status of a fault, and what it says in English.
+fn told(fault: &Fault) -> (String, i32, String) {
+    let key = match fault {
+        Fault::Unable { key, .. } | Fault::Usage { key, .. } => key.clone(),
+        other => panic!("{other:?}"),
+    };
+    let words = Words::of(Lang::En).failure(fault).unwrap();
+    assert!(Words::of(Lang::Ko).failure(fault).is_some());
+    (key, words.code, [words.message, words.cause, words.hint].join("\n"))
+}
+
+/// Writes a file, and the directories above it.
+fn put(file: &Path, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, content).unwrap();
+}
