@@ -3,8 +3,10 @@
 mod clean;
 mod doctor;
 mod list;
+mod machine;
 mod manual;
 mod menu;
+mod narrator;
 mod run;
 mod step;
 mod tour;

@@ -6,10 +6,14 @@ pub mod markdown;
 pub mod progress;
 pub mod words;
 
+use nix::unistd::Pid;
+
+use crate::checks::boot_vm::Boot;
 use crate::checks::{self, Fact, LabState, Memory, Report, Scene};
 use crate::fault::Fault;
 use crate::kernel::cgroup;
 use crate::layers::{CgroupLimit, Maker, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge};
+use crate::vm;
 
 #[cfg(test)]
 mod format;
@@ -29,6 +33,8 @@ pub struct Step {
 pub enum Build {
     /// One more layer of the container.
     Layer(Layer),
+    /// A virtual machine beside it.
+    Machine(Machine),
 }
 
 /// A step's layer of the container.
@@ -42,9 +48,19 @@ pub struct Layer {
     pub after: fn(&Memory, &LabState, &mut Report) -> Result<(), Fault>,
 }
 
+/// A step's virtual machine.
+pub struct Machine {
+    /// What it looks like from both sides.
+    pub facts: fn(&mut Boot) -> Result<Vec<Fact>, Fault>,
+    /// What is claimed while it runs.
+    pub checks: fn(&mut Boot, &mut Report) -> Result<(), Fault>,
+    /// What is claimed when it has ended, of the QEMU that had this PID.
+    pub after: fn(Pid, &mut Report) -> Result<(), Fault>,
+}
+
 /// Every step in order. This is where a step is registered: a later one is added at the end, and the command
 /// line, the list, the menu, the tour and `doctor` know it.
-pub const STEPS: [Step; 6] = [
+pub const STEPS: [Step; 7] = [
     Step {
         number: 1,
         slug: "unshare-pid",
@@ -111,6 +127,16 @@ pub const STEPS: [Step; 6] = [
         }),
         permit: None,
     },
+    Step {
+        number: 7,
+        slug: "boot-vm",
+        builds: Build::Machine(Machine {
+            facts: checks::boot_vm::facts,
+            checks: checks::boot_vm::checks,
+            after: checks::boot_vm::after,
+        }),
+        permit: Some(vm::permitted),
+    },
 ];
 
 impl Step {
@@ -149,6 +175,7 @@ impl Step {
     pub fn layer(&self) -> Option<&Layer> {
         match &self.builds {
             Build::Layer(layer) => Some(layer),
+            Build::Machine(_) => None,
         }
     }
 
@@ -172,9 +199,12 @@ impl Step {
         format!("{:02}-{}", self.number, self.slug)
     }
 
-    /// Source file of the layer that the step adds: `src/layers/pivot_root.rs`.
+    /// Source file of what the step builds: `src/layers/pivot_root.rs`.
     pub fn source(&self) -> String {
-        format!("src/layers/{}.rs", self.slug.replace('-', "_"))
+        match self.builds {
+            Build::Layer(_) => format!("src/layers/{}.rs", self.slug.replace('-', "_")),
+            Build::Machine(_) => "src/vm/machine.rs".into(),
+        }
     }
 }
 
@@ -217,7 +247,7 @@ mod tests {
         for name in ["3", "03", "pivot-root", "03-pivot-root"] {
             assert_eq!(slug(Step::find(name)), Some("pivot-root"), "{name}");
         }
-        for name in ["0", "7", "99", "", "pivotroot", "-3"] {
+        for name in ["0", "8", "99", "", "pivotroot", "-3"] {
             assert_eq!(slug(Step::find(name)), None, "{name}");
         }
     }
@@ -250,7 +280,7 @@ mod tests {
         let Some(step) = Step::find("3") else { panic!("step 3 exists") };
         assert_eq!(step.builds_on().iter().map(|step| step.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(slug(step.next()), Some("cgroup-limit"));
-        assert_eq!(slug(Step::find("6").and_then(Step::next)), None);
+        assert_eq!(slug(Step::find("7").and_then(Step::next)), None);
         assert_eq!(step.source(), "src/layers/pivot_root.rs");
     }
 
