@@ -184,7 +184,10 @@ pub fn may_be_refused(who: Who, number: u32) -> bool {
 pub fn has_machines(who: Who) -> bool {
     static ABLE: [OnceLock<bool>; 2] = [const { OnceLock::new() }; 2];
     *ABLE[who as usize].get_or_init(|| {
-        let events = events(&run(workshop(who).args(["doctor", "--format", "json"])).stdout);
+        // With a state directory of its own: another test may be watching what is made in the home.
+        let desk = watch::Desk::new(who, "doctor");
+        let ran = run(desk.workshop(&["doctor", "--format", "json"]).stdout(Stdio::piped()));
+        let events = events(&ran.stdout);
         let able = events.iter().any(|e| e["step"] == "boot-vm" && e["passed"] == true);
         if !able {
             let install =
