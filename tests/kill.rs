@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::watch::{Desk, Process, Session, give_to, groups_of, pages, recorded, wait_until};
-use common::{Who, am_root, place, run, who};
+use common::{Who, place, run, who};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -21,12 +21,14 @@ enum Victim {
     Workshop,
     /// A container's first process.
     First,
+    /// The process that ends a container when the workshop can't.
+    Guard,
     /// Any other: a visitor, a process of an experiment.
     Other,
 }
 
 impl Victim {
-    const ALL: [Victim; 3] = [Victim::Workshop, Victim::First, Victim::Other];
+    const ALL: [Victim; 4] = [Victim::Workshop, Victim::First, Victim::Guard, Victim::Other];
 
     fn find(self, session: &Session) -> Option<Process> {
         let workshop = session.pid();
@@ -34,7 +36,8 @@ impl Victim {
         session.processes().into_iter().find(|p| match self {
             Victim::Workshop => p.pid == workshop,
             Victim::First => p.depth > outside && p.inner == 1,
-            Victim::Other => p.pid != workshop && p.inner != 1,
+            Victim::Guard => p.session != workshop,
+            Victim::Other => p.session == workshop && p.pid != workshop && p.inner != 1,
         })
     }
 }
@@ -68,19 +71,18 @@ fn kill_at_random(kills: usize, name: &str, args: &[&str], whos: &[Who]) {
         let (mut hits, mut tries) = (0, 0);
         while hits < wanted {
             tries += 1;
-            let victim = Victim::ALL[tries % 3];
+            let victim = Victim::ALL[tries % 4];
             let delay = whole.mul_f64((next(&mut random) % 1000) as f64 / 1000.0);
             let story = format!("{name}, {who:?}, try {tries}, {victim:?} after {delay:?} (seed {SEED:#x})");
-            let begun = Instant::now();
-            let (pid, hit) = kill_once(&desk, args, victim, delay, &story);
-            match hit {
-                true => hits += 1,
+            let (pid, missed) = kill_once(&desk, args, victim, delay, &story);
+            match missed {
+                None => hits += 1,
                 // It was over before: the machine has become faster.
-                false => whole = whole.min(begun.elapsed()),
+                Some(lived) => whole = whole.min(lived),
             }
             assert!(tries < 4 * wanted, "only {hits} kills so far: {story}");
             // The next command, whichever it is, takes back what was left.
-            match tries % 2 {
+            match tries / 4 % 2 {
                 0 => drop(desk.must(&["clean"])),
                 _ => drop(desk.must(&["run", "--", "true"])),
             }
@@ -91,8 +93,15 @@ fn kill_at_random(kills: usize, name: &str, args: &[&str], whos: &[Who]) {
     }
 }
 
-/// Returns the workshop's PID, and whether there was a process of that kind to kill.
-fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story: &str) -> (i32, bool) {
+/// Returns the workshop's PID, and how long it lived if there was no process of that kind to kill.
+fn kill_once(
+    desk: &Desk,
+    args: &[&str],
+    victim: Victim,
+    delay: Duration,
+    story: &str,
+) -> (i32, Option<Duration>) {
+    let begun = Instant::now();
     let mut session = Session::start(&mut desk.workshop(args));
     std::thread::sleep(delay);
     // A process of that kind may only come later, or not any more.
@@ -103,9 +112,13 @@ fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story:
         hit || session.child.try_wait().expect("wait").is_some()
     });
     let status = session.end();
+    let lived = begun.elapsed();
     if let (Victim::Workshop, true) = (victim, hit) {
         // It may have been on its way out.
         assert!([0, 137].contains(&status), "status {status}: {story}");
+    }
+    if let Victim::Guard = victim {
+        assert_eq!(status, 0, "nobody but the workshop misses a guard: {story}");
     }
     let until = Instant::now() + Duration::from_secs(10);
     while !session.processes().is_empty() {
@@ -117,7 +130,7 @@ fn kill_once(desk: &Desk, args: &[&str], victim: Victim, delay: Duration, story:
     if !matches!(victim, Victim::Workshop) {
         assert!(left.is_empty(), "we lived, and left {left:?}: {story}");
     }
-    (session.pid(), hit)
+    (session.pid(), (!hit).then_some(lived))
 }
 
 #[test]
@@ -195,25 +208,6 @@ fn clean_removes_what_the_dead_left_and_nothing_else() {
         assert!(groups_of(living.pid()).is_empty() && pages(&desk.state).is_empty());
         assert!(foreign.group.exists());
     }
-}
-
-#[test]
-fn a_program_that_became_another_user_is_ended_by_the_next_run() {
-    if !am_root() {
-        return common::skip("only root's program can become another user", "Run as root");
-    }
-    let desk = Desk::new(Who::Root, "other-user");
-    let args = ["run", "--no-net", "--", "setpriv", "--reuid", "65534", "--clear-groups", "sleep", "1000"];
-    let mut session = Session::start(&mut desk.workshop(&args));
-    wait_until("the program", || session.processes().iter().any(|p| p.name == "sleep"));
-    session.signal(Signal::SIGKILL);
-    assert_eq!(session.end(), 137);
-    // Changing the user has cleared the signal that it would have died of, so it is still there.
-    let told = desk.must(&["clean", "--dry-run"]);
-    assert!(told.contains("PID"), "{told}");
-    desk.must(&["step", "1"]);
-    session.gone();
-    assert!(pages(&desk.state).is_empty());
 }
 
 /// A group that has the prefix of ours in its name and is not ours.

@@ -7,6 +7,8 @@ mod common;
 mod events;
 #[path = "steps/filters.rs"]
 mod filters;
+#[path = "steps/in_guest.rs"]
+mod in_guest;
 
 use std::path::Path;
 
@@ -44,10 +46,24 @@ fn cgroup_version() -> &'static str {
     }
 }
 
+/// On v2: whether it gets limits at all, and whether somebody had the controllers handed on already, which is a
+/// call less to tell.
+fn v2_variant(who: Who) -> &'static str {
+    if cgroup_version() != "v2" {
+        return "";
+    }
+    let ran = step(who, LIMITS, &["--format", "json"]);
+    match common::events(&ran.stdout).iter().find(|event| event["event"] == "call") {
+        None => "_refused",
+        Some(first) if first["name"] == "mkdir" => "_handed_on",
+        Some(_) => "",
+    }
+}
+
 /// What the names of a step's snapshots end with, where they depend on the host.
 fn variant(who: Who, number: u32) -> String {
     match number {
-        LIMITS => format!("_{}", cgroup_version()),
+        LIMITS => format!("_{}{}", cgroup_version(), v2_variant(who)),
         // An ordinary user's containers have limits where a group was delegated to them.
         5..=6 if who == Who::User && step(who, LIMITS, &[]).status == 0 => "_limited".into(),
         MACHINE => format!("_{}", accelerator(who)),
@@ -74,6 +90,9 @@ fn compare(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    for (pattern, with) in filters::of_group(name) {
+        settings.add_filter(pattern, with);
+    }
     for (pattern, with) in filters::filters() {
         settings.add_filter(pattern.as_str(), with.as_str());
     }

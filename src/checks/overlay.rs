@@ -44,12 +44,15 @@ impl Victims {
         files.dedup();
         let wanted =
             |name: &str| files.iter().find(|file| *file == Path::new(name)).or(files.first()).cloned();
-        // Only a file can be added to; a link will do for what is deleted.
-        let is_file = |file: &&PathBuf| {
-            layers.iter().any(|dir| dir.join(file).symlink_metadata().is_ok_and(|m| m.is_file()))
+        // Only a file can be added to, and only what it held before shows that it was copied up; a link, or
+        // an empty file, will do for what is deleted.
+        let has_content = |file: &&PathBuf| {
+            let holds = |m: fs::Metadata| m.is_file() && m.len() > 0;
+            layers.iter().any(|dir| dir.join(file).symlink_metadata().is_ok_and(holds))
         };
-        let changed =
-            wanted(CHANGED).filter(|file| is_file(&file)).or_else(|| files.iter().find(is_file).cloned());
+        let changed = wanted(CHANGED)
+            .filter(|file| has_content(&file))
+            .or_else(|| files.iter().find(has_content).cloned());
         let deleted = wanted(DELETED).filter(|d| Some(d) != changed.as_ref());
         let deleted = deleted.or_else(|| files.iter().find(|d| Some(*d) != changed.as_ref()).cloned());
         match (deleted, changed) {
@@ -125,8 +128,8 @@ fn written_to(scene: &Scene, victims: &Victims) -> Result<(Container, PathBuf, O
 
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let layers = layers(scene);
-    let before = digest(&layers)?;
     let victims = Victims::pick(&layers, scene.lab.rootless)?;
+    let before = digest(&layers)?;
     let (container, upper, _held) = written_to(scene, &victims)?;
     let root = || {
         mounts::mine().ok().and_then(|t| mounts::at(&t, "/").map(|m| m.fstype.clone())).unwrap_or_default()
@@ -149,8 +152,8 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
 
 pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let layers = layers(scene);
-    let before = digest(&layers)?;
     let victims = Victims::pick(&layers, scene.lab.rootless)?;
+    let before = digest(&layers)?;
     let (other, upper, _held) = written_to(scene, &victims)?;
 
     let written = fs::read_to_string(upper.join(ADDED)).unwrap_or_else(|e| e.kind().to_string());

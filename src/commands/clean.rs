@@ -45,13 +45,13 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
 /// One thing that was, or would be, undone. In JSON it is a fact: what was left, and what is there now.
 fn tell(out: &mut Output, thing: &Undo, pid: &str, dry_run: bool) -> Result<(), Fault> {
     let path = thing.what();
-    let (key, now) = match thing {
-        _ if dry_run => ("clean-would", "still there"),
-        Undo::RemoveGroup { .. } | Undo::RemoveBox { .. } => ("clean-removed", "removed"),
-        Undo::Disable { .. } => ("clean-restored", "restored"),
-        Undo::EndProcess { .. } => ("clean-ended", "ended"),
+    let (would, did, now) = match thing {
+        Undo::RemoveGroup { .. } | Undo::RemoveBox { .. } => ("clean-would", "clean-removed", "removed"),
+        Undo::Disable { .. } => ("clean-would-restore", "clean-restored", "restored"),
+        Undo::EndProcess { .. } => ("clean-would-end", "clean-ended", "ended"),
         Undo::Retract => return Ok(()),
     };
+    let (key, now) = if dry_run { (would, "still there") } else { (did, now) };
     if !out.json {
         return out.note(&out.words.fill(key, &[("path", &path)]));
     }

@@ -28,7 +28,7 @@ use crate::course::words::{Failure, Words};
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
-use crate::kernel::cgroup::{self, Limits};
+use crate::kernel::cgroup::{self, Limits, Place};
 use crate::kernel::ledger;
 use crate::kernel::process::proc_is_ours;
 use crate::kernel::signals::Signals;
@@ -186,14 +186,20 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
         // What can't be undone now is tried again next time, and named by `clean`.
         let _ = leftover.undo();
     }
-    // An ordinary user's login has no group to make others in; systemd may have one for us.
-    let no_group =
-        |fault: &Fault| matches!(fault, Fault::Unable { key, .. } if key.starts_with("cgroup-v2-"));
-    if limited && cgroup::places().is_err_and(|fault| no_group(&fault)) {
-        // If not, the step that needs it says so.
+    if limited && wants_scope(&cgroup::places()) {
+        // If there is none for us, root goes on with what it has, and the step that needs it tells others.
         systemd::scope_of_our_own();
     }
     Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)
+}
+
+/// Whether systemd should be asked for a group: an ordinary user's login has none to make others in, and one
+/// further up, which root could take, is systemd's.
+fn wants_scope(places: &Result<Vec<Place>, Fault>) -> bool {
+    match places {
+        Ok(places) => places.iter().any(Place::is_above_us),
+        Err(fault) => matches!(fault, Fault::Unable { key, .. } if key.starts_with("cgroup-v2-")),
+    }
 }
 
 /// The container's files: the learner's directory, or the image of the host's programs.

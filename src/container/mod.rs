@@ -1,5 +1,6 @@
 //! A container: layers put together, and a program that runs in them.
 
+mod guard;
 mod init;
 mod message;
 mod program;
@@ -7,7 +8,7 @@ pub mod recipe;
 mod terminal;
 mod walk;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -18,16 +19,17 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use guard::Guard;
 pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program};
 pub use terminal::Tty;
 pub use walk::create;
 
 use crate::fault::{Doing, Fault};
-use crate::kernel::process;
 use crate::kernel::signals::{self, ENDING, STOPPING, Sent, Signals};
 use crate::kernel::told::{Call, Listener};
 use crate::kernel::undo::Undos;
 use crate::kernel::visit::{settle, visit};
+use crate::kernel::{pidfd, process};
 use crate::layers::{Layer, Made};
 
 /// What to build, and what to run in it.
@@ -63,6 +65,8 @@ pub struct Container {
     /// Its first process, as the host sees it.
     pub pid: Pid,
     pidfd: OwnedFd,
+    /// What ends it if we are killed; posted before its program runs.
+    guard: Option<Guard>,
     /// The namespaces that it does not share with the lab.
     namespaces: CloneFlags,
     /// What its layers made on the host's side.
@@ -194,22 +198,9 @@ impl Container {
         self.reap().map(Some)
     }
 
-    /// pidfd_send_signal(2) to the first process: the PID can't have been given to another.
+    /// Sends a signal to the first process. Its PID can't have been given to another.
     pub fn signal(&self, signal: i32) -> Result<(), Fault> {
-        // SAFETY: a descriptor that we own, and no siginfo.
-        let sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                signal,
-                std::ptr::null::<u8>(),
-                0,
-            )
-        };
-        match Errno::result(sent) {
-            Ok(_) | Err(Errno::ESRCH) => Ok(()),
-            Err(e) => Err(Fault::broken("signal the container", e)),
-        }
+        pidfd::send_signal(&self.pidfd, signal).doing("signal the container")
     }
 
     /// Ends it, if it has not ended, and takes back what it changed.
@@ -223,23 +214,39 @@ impl Container {
         }
         // Even if it could not be waited for: what is left then is left to the kernel alone.
         let undone = self.undo.carry_out();
+        // A container that could not be ended keeps its guard. Otherwise the guard has ended meanwhile.
+        if ended.is_ok() {
+            self.guard.take().into_iter().for_each(Guard::dismiss);
+        }
         ended.and(undone)
     }
 
     /// Whether the first process has ended, by `until` or (with signals) before the next one comes.
-    fn over(&self, until: Option<Instant>, signals: Option<&Signals>) -> Result<bool, Fault> {
+    fn over(&mut self, until: Option<Instant>, signals: Option<&Signals>) -> Result<bool, Fault> {
         loop {
             let mut ready = vec![PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            ready.extend(self.guard.as_ref().map(|g| PollFd::new(g.as_fd(), PollFlags::POLLIN)));
             ready.extend(signals.map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             let left = until.map(|u| u.saturating_duration_since(Instant::now()));
             let patience =
                 left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
-            match poll(&mut ready, patience) {
-                Ok(_) => return Ok(ready[0].any() == Some(true)),
+            let polled = poll(&mut ready, patience);
+            let over = ready[0].any() == Some(true);
+            let unguarded = self.guard.is_some() && ready[1].any() == Some(true);
+            match polled {
+                Ok(_) if unguarded && !over => self.post_guard()?,
+                Ok(_) => return Ok(over),
                 Err(Errno::EINTR) => {}
                 Err(e) => return Err(Fault::broken("wait for the container", e)),
             }
         }
+    }
+
+    /// Posts a guard, in place of one that was killed if there was one.
+    fn post_guard(&mut self) -> Result<(), Fault> {
+        self.guard.take().into_iter().for_each(Guard::dismiss);
+        self.guard = Some(Guard::post(&self.pidfd)?);
+        Ok(())
     }
 
     fn reap(&mut self) -> Result<Exit, Fault> {

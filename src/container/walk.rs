@@ -7,12 +7,13 @@
 //!   clone3 ─────────────────────────────▶ born in its namespaces; waits
 //!   attach: what needs its PID
 //!   go ─────────────────────────────────▶ enter: stage by stage
+//!   posts a guard, which ends it if we can't
 //!   tells each call          ◀─────────── calls as they are made
 //!                            ◀─────────── ready; waits
 //!   go ─────────────────────────────────▶ execve: the wire closes, the program runs
 //! ```
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -27,6 +28,7 @@ use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
 use crate::kernel::clone3;
 use crate::kernel::ledger::{Ledger, Undo};
+use crate::kernel::pidfd;
 use crate::kernel::process::Owner;
 use crate::kernel::told::{Actor, Listener};
 use crate::kernel::undo::{Reversal, Undos};
@@ -52,7 +54,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
     match prepare_and_clone(&mut plan, lab, number, &mut undo, &mut made, listener) {
         Ok(Some(pid)) => {
             drop(theirs);
-            let pidfd = match pidfd_open(pid) {
+            let pidfd = match pidfd::open(pid).doing("pidfd_open") {
                 Ok(pidfd) => pidfd,
                 Err(fault) => {
                     // The process is not a container yet, which would take care of it. It waits for a word,
@@ -66,6 +68,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
             let mut container = Container {
                 pid,
                 pidfd,
+                guard: None,
                 namespaces,
                 made,
                 channel: None,
@@ -78,13 +81,9 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
                 terminal,
             };
             // From here on, dropping the container ends the process and undoes the rest.
-            if !lab.rootless {
-                // Root's program may become another user, and so outlive a `kill -9` of ours.
-                let process = Owner::of(pid.as_raw()).doing("read /proc/PID/stat")?;
-                container.undo.before(Reversal::Outside(Undo::EndProcess { process }))?;
-            }
             attach(&mut plan, lab, number, &mut container, listener)?;
             ours.go()?;
+            tie_to_us(&mut container)?;
             hear_until_ready(&ours, lab, &mut container, listener)?;
             container.channel = Some(ours);
             Ok(container)
@@ -144,6 +143,14 @@ fn attach(
         layer.attach(&mut host, child)?;
     }
     Ok(())
+}
+
+/// Sees to it that the container ends with us, while its first process sets it up: a guard, and a line in
+/// the ledger in case the guard is killed as well.
+fn tie_to_us(container: &mut Container) -> Result<(), Fault> {
+    let process = Owner::of(container.pid.as_raw()).doing("read /proc/PID/stat")?;
+    container.undo.before(Reversal::Outside(Undo::EndProcess { process }))?;
+    container.post_guard()
 }
 
 /// Passes on what the first process tells, until it is ready.
@@ -207,15 +214,6 @@ fn enter(plan: &Plan, wire: &Channel, wanted: Vec<&'static str>) -> Result<(), F
         }
     }
     Ok(())
-}
-
-/// A descriptor for the process (pidfd_open(2)). It is our child and not reaped, so the PID is its.
-fn pidfd_open(pid: Pid) -> Result<OwnedFd, Fault> {
-    // SAFETY: no pointers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    let fd = Errno::result(fd).doing("pidfd_open")?;
-    // SAFETY: a descriptor that the kernel has just given us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Nothing of ours, nor of whoever started us, is open in the program: everything above standard error is

@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
 
-use super::mounts;
+use super::process::caller;
+use super::{mounts, systemd};
 use crate::fault::Fault;
 
 /// What a group can limit.
@@ -63,6 +64,16 @@ pub struct Hierarchy {
     pub mount: PathBuf,
     /// The directory of the group that the caller is in.
     pub own: PathBuf,
+}
+
+impl Hierarchy {
+    /// The group that is ours: where we have stepped aside, we are in a leaf that was made for that.
+    fn home(&self) -> PathBuf {
+        match self.own.parent() {
+            Some(parent) if self.own.to_string_lossy().ends_with(LEAF) => parent.into(),
+            _ => self.own.clone(),
+        }
+    }
 }
 
 /// The hierarchy that a controller is on, or `None` if the kernel or the host doesn't offer it.
@@ -181,15 +192,11 @@ impl Place {
 
     /// v2: the nearest group upwards that may have children with these controllers.
     fn settle_v2(&mut self) -> Result<(), Fault> {
-        let mut dir = self.hierarchy.own.clone();
-        // Where we have stepped aside already, ours is a leaf that was made for that.
-        if dir.file_name().is_some_and(|name| name.to_string_lossy().ends_with(LEAF)) {
-            dir.pop();
-        }
+        let mut dir = self.hierarchy.home();
         let path = self.hierarchy.own.to_string_lossy().into_owned();
-        let key = if read_only(&dir) { "cgroup-read-only" } else { "cgroup-v2-not-delegated" };
+        let key = if read_only(&dir) { "cgroup-read-only" } else { systemd::no_group() };
         // What stands in the way in the topmost group that we may write to is what can be mended.
-        let mut fault = Fault::unable(key, &[("path", &path)]);
+        let mut fault = Fault::unable(key, &[("path", &path), ("uid", &caller().to_string())]);
         while writable(&dir) && writable(&dir.join("cgroup.subtree_control")) {
             match self.try_parent(&dir) {
                 Ok(()) => return Ok(()),
@@ -223,6 +230,11 @@ impl Place {
         self.step_aside = alone && !root && !handed_on;
         self.parent = dir.into();
         Ok(())
+    }
+
+    /// v2: whether it lies further up than the group that we are in, where groups are others' to manage.
+    pub fn is_above_us(&self) -> bool {
+        self.hierarchy.version == Version::V2 && self.parent != self.hierarchy.home()
     }
 
     /// v2: controllers that `dir` could hand on to its children and does not (`cgroup.subtree_control`).
@@ -356,6 +368,20 @@ mod tests {
         assert_eq!(cpu.own, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(v1_hierarchy(HYBRID, &table(), "pids"), None);
         assert_eq!(v2_hierarchy(HYBRID, &table()).unwrap().version, Version::V2);
+    }
+
+    #[test]
+    fn a_group_further_up_is_not_ours() {
+        let mut hierarchy = v2_hierarchy("0::/\n", &table()).unwrap();
+        hierarchy.own = format!("/sys/fs/cgroup/user.slice/mine/workshop-7{LEAF}").into();
+        let place = |parent: &str| Place {
+            hierarchy: hierarchy.clone(),
+            wanted: vec![Controller::Cpu],
+            parent: parent.into(),
+            step_aside: false,
+        };
+        assert!(!place("/sys/fs/cgroup/user.slice/mine").is_above_us(), "we have stepped aside in it");
+        assert!(place("/sys/fs/cgroup/user.slice").is_above_us());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The undo ledger: what must be taken back on the real host, written down *before* it is done.
 //!
 //! Links and mounts live in the lab and end with it. A cgroup does not, nor does a directory in the cache,
-//! and root's program may outlive us by becoming another user. Each is a line in a file named for the process that made it; the
-//! file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead owner left.
+//! and a container may outlive us if its guard is killed with us. Each is a line in a file named for the
+//! process that made it; the file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead
+//! owner left.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,8 +30,9 @@ pub enum Undo {
     Disable { path: PathBuf, controllers: Vec<String> },
     /// Remove the directory in the cache that a container wrote to.
     RemoveBox { path: PathBuf },
-    /// End a container's first process. It dies with us by itself, unless it has changed its user or group by
-    /// then, which clears the signal it asked for (prctl(2), `PR_SET_PDEATHSIG`).
+    /// End a container's first process. Normally it dies with us, by the signal that it asked for (prctl(2),
+    /// `PR_SET_PDEATHSIG`) or by its guard's. This is the second line of defence: a program that no longer
+    /// has that signal outlives us if its guard is killed with us, as `pkill -9 -f workshop` does.
     EndProcess { process: Owner },
     /// The line above stands for something that was refused, and so is not ours to take back.
     Retract,
@@ -128,16 +130,17 @@ pub fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
     all.find(|undo| matches!(undo, Undo::Disable { path, .. } if path == control))
 }
 
-/// The things on a page. A line cut short by a kill stands for something that was not done yet.
+/// The things on a page that are still there. A line cut short by a kill stands for something that was not
+/// done yet.
 fn lines(text: &str) -> Vec<Undo> {
     let mut undo = Vec::new();
     for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
         match line {
             Undo::Retract => drop(undo.pop()),
-            Undo::EndProcess { process } if !process.within_sight() || !process.alive() => {}
             line => undo.push(line),
         }
     }
+    undo.retain(Undo::is_still_there);
     undo
 }
 
@@ -178,6 +181,18 @@ impl Undo {
             Undo::EndProcess { .. } | Undo::Retract => Ok(()),
             // A ledger that names anything else was not written by us.
             Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } => Ok(()),
+        }
+    }
+
+    /// Whether there is anything left to take back. A process may have ended by itself; and where systemd gave
+    /// us a scope, it has removed all groups in it when the last process ended.
+    fn is_still_there(&self) -> bool {
+        match self {
+            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
+                path.exists()
+            }
+            Undo::EndProcess { process } => process.within_sight() && process.alive(),
+            Undo::Retract => false,
         }
     }
 
@@ -266,8 +281,12 @@ fn remove_group(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Kills what is left in a group of ours: it was put there by us, or is a child of what was.
+/// Kills what is left in a group of ours: it was put there by us, or is a child of what was. v2 has a file for
+/// that, which no process that forks on and on escapes (cgroup-v2.rst, "cgroup.kill", Linux 5.14).
 fn end_members(path: &Path) {
+    if fs::write(path.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
     let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     // 0 is a process that our PID namespace has no number for.
     for pid in members.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0) {
@@ -288,7 +307,9 @@ mod tests {
     fn only_a_dead_owners_page_is_a_leftover() {
         let dir = tempfile::tempdir().unwrap();
         let mut mine = Ledger::open(dir.path(), 1).unwrap();
-        let undo = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-gone".into() };
+        let boxed = tempfile::tempdir().unwrap();
+        let undo = Undo::RemoveBox { path: boxed.path().join(BOXES).join("1-1") };
+        fs::create_dir_all(boxed.path().join(BOXES).join("1-1")).unwrap();
         mine.record(&undo).unwrap();
         assert!(leftovers(dir.path()).is_empty(), "I am alive");
 
@@ -313,10 +334,21 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let group = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-not-ours".into() };
+        let group = Undo::RemoveGroup { path: dir.path().into() };
         let lines = [&group, &Undo::Retract].map(|undo| serde_json::to_string(undo).unwrap()).join("\n");
         fs::write(dir.path().join(page_of_the_dead()), lines).unwrap();
         assert_eq!(leftovers(dir.path())[0].undo, []);
+    }
+
+    #[test]
+    fn what_has_gone_by_itself_is_not_left_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-gone".into() };
+        fs::write(dir.path().join(page_of_the_dead()), serde_json::to_string(&gone).unwrap()).unwrap();
+        let found = leftovers(dir.path());
+        assert_eq!(found[0].undo, []);
+        found.into_iter().for_each(|l| l.undo().unwrap());
+        assert!(leftovers(dir.path()).is_empty(), "the page goes as well");
     }
 
     #[test]

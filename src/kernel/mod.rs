@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod mounts;
 pub mod netlink;
 pub mod page_cache;
+pub mod pidfd;
 pub mod process;
 pub mod signals;
 pub mod strace;

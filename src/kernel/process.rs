@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid, geteuid};
 use serde::{Deserialize, Serialize};
 
 /// A process, told apart from a later one that got the same PID by the time it started, and from one in
@@ -49,6 +49,22 @@ impl Owner {
 
 fn my_pid_namespace() -> io::Result<u64> {
     fs::metadata("/proc/self/ns/pid").map(|ns| ns.ino())
+}
+
+/// Who the caller is to the host: in the lab's user namespace everybody is root.
+pub fn caller() -> Uid {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    outside(&map, geteuid().as_raw()).map_or_else(geteuid, Uid::from_raw)
+}
+
+/// The user ID that stands outside a user namespace for one inside it, by lines of `inside outside length`
+/// (user_namespaces(7)).
+fn outside(map: &str, uid: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().map(|field| field.parse::<u32>().ok());
+        let (inside, outside, length) = (fields.next()??, fields.next()??, fields.next()??);
+        uid.checked_sub(inside).filter(|nth| *nth < length).map(|nth| outside + nth)
+    })
 }
 
 /// Whether /proc is that of our own PID namespace, so that the PIDs in it are those that we know.
@@ -143,6 +159,14 @@ mod tests {
         assert!(me.alive());
         assert!(!Owner { started: me.started + 1, ..me }.alive());
         assert!(me.within_sight() && !Owner { namespace: 1, ..me }.within_sight());
+    }
+
+    #[test]
+    fn root_in_a_user_namespace_is_somebody_outside() {
+        assert_eq!(outside("         0       1000          1\n", 0), Some(1000));
+        assert_eq!(outside("0 1000 1\n1 100000 65536\n", 7), Some(100006));
+        assert_eq!(outside("0 0 4294967295\n", 1000), Some(1000));
+        assert_eq!(outside("0 1000 1\n", 5), None, "not mapped");
     }
 
     #[test]

@@ -40,9 +40,19 @@ impl Session {
         self.child.id() as i32
     }
 
-    /// What is alive of it, the first process included.
+    /// What is alive of it, the first process included. Only its guards are in sessions of their own.
     pub fn processes(&self) -> Vec<Process> {
-        in_session(self.pid())
+        let mine = |p: &Process| p.session == self.pid() || self.is_guard(p);
+        processes().into_iter().filter(mine).collect()
+    }
+
+    /// The guards of its containers. They are named for whom they watch.
+    pub fn guards(&self) -> Vec<Process> {
+        processes().into_iter().filter(|p| self.is_guard(p)).collect()
+    }
+
+    fn is_guard(&self, process: &Process) -> bool {
+        process.name.strip_prefix("guard-").is_some_and(|whose| whose.parse() == Ok(self.pid()))
     }
 
     /// Waits until nothing of it is alive.

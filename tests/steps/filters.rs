@@ -5,13 +5,18 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 /// Patterns and what takes their place, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 58] = [
+const PATTERNS: [(&str, &str); 57] = [
     // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
     (r#"/[^\s"=,:]*/\.cache/workshop/images/layers/sha256-[0-9a-f]{64}"#, "[layer]"),
     (r"…[0-9a-f]{20,},", "…[layer],"),
     (r#"/[^\s"=,:]*/\.cache/workshop"#, "[cache]"),
     (r"\b(rootfs|box|upper|work)-\d+", "$1-[n]"),
-    (r#"/sys/fs/cgroup/(memory|pids|cpu)?[^\s"]*workshop-\d+-\d+-\d+"#, "/sys/fs/cgroup/$1/[group]"),
+    (r#"/sys/fs/cgroup/(memory|pids|cpu)/[^\s"]*workshop-\d+-\d+-\d+"#, "/sys/fs/cgroup/$1/[group]"),
+    (r#"/sys/fs/cgroup/[^\s"]*workshop-\d+-\d+-\d+"#, "/sys/fs/cgroup/[group]"),
+    (
+        r"(?:…|/sys/fs/cgroup)(?:/\S+)?/cgroup\.subtree_control +(= \d+)",
+        "[parent]/cgroup.subtree_control  $1",
+    ),
     (r#"[…/][^\s"]*workshop-\d+-\d+-\d+|…[^\s"]*\d-\d+"#, "…/[group]"),
     (r"cpu,cpuacct", "cpu"),
     // Where an ordinary user could not make a group. How long that is decides where the lines break.
@@ -21,13 +26,11 @@ const PATTERNS: [(&str, &str); 58] = [
         "$1 [reason]\n\n",
     ),
     (r"(?s)\s+/sys/fs/cgroup/[^\[\s]*(?:\.|\s아래에.{0,30}?)\n (The|여기서는)", " [group]\n $1"),
-    // Calls: PIDs, descriptors, the environment. Where limits are v2, the group is an argument of clone3.
+    // Calls: PIDs, descriptors, the environment.
     (r#"("name":"(?:clone3|socket)".*?"result":")\d+"#, "$1[n]"),
     (r"((?:clone3|socket) .* = )\d+", "$1[n]"),
     (r#"("name":"(?:write|sendto)","args":\[")\d+"#, "$1[fd]"),
-    (r"(\|(?:\n +[│┃] +)?CLONE_INTO_CGROUP)", ""),
-    (r", cgroup=\d+\}", "}"),
-    (r#""\\"(?:/usr)?/bin/sh\\"""#, r#""\"/bin/sh\"""#),
+    (r#""\\"(?:/usr)?/s?bin/sh\\"""#, r#""\"/bin/sh\"""#),
     (r"0x[0-9a-f]+ /\* \d+ vars \*/", "0x[pointer] /* [n] vars */"),
     (r"netns \d+", "netns [pid]"),
     (r"(IFLA_MASTER\}, )\d+", "$1[index]"),
@@ -38,7 +41,6 @@ const PATTERNS: [(&str, &str); 58] = [
     (r"(netns \[pid\])(?: addrgenmode)?  (= \d+)\n +[│┃] +(?:addrgenmode )?none", "$1 addrgenmode none  $2"),
     // A machine: its kernel, what QEMU was called with, what both sides have, when it was where. Not every
     // firmware says anything.
-    (r#"("name":"kernel","outside":"[^"]+","inside":")[^"\[]+"#, "$1[guest's]"),
     (r#"("event":"boot","kernel":")[^"]+"#, "$1[guest's]"),
     (
         r#"("name":"given-kernel","passed":true,"expected":")[^"]+(","actual":")[^"]+"#,
@@ -80,6 +82,17 @@ const PATTERNS: [(&str, &str); 58] = [
     (r" \d+\.\d ?(s|초)\n", " [s] $1\n"),
 ];
 
+/// Where limits are v2, the group is an argument of clone3. To the step of limits that matters, to others it does not.
+const GROUP: [[(&str, &str); 2]; 2] = [
+    [(r"(, cgroup=)\d+\}", "$1[fd]}"), (r"(CLONE_INTO_CGROUP) +(= )", "$1  $2")],
+    [(r"(\|(?:\n +[│┃] +)?CLONE_INTO_CGROUP)", ""), (r", cgroup=\d+\}", "}")],
+];
+
+/// Those of [`GROUP`] for a snapshot.
+pub fn of_group(name: &str) -> [(&'static str, &'static str); 2] {
+    GROUP[usize::from(!name.starts_with("step_4_"))]
+}
+
 /// The same for rows of the text's table of facts, once its columns are two spaces apart.
 const ROWS: [(&str, &str); 13] = [
     (r"(?m)^( (?:/home|/dev|ps ax|echo \$\$))  \d+  (0|1|2|13)$", "$1  [n]  $2"),
@@ -98,13 +111,18 @@ const ROWS: [(&str, &str); 13] = [
     (r"(?m)^(.+\S)  +(\S)", "$1  $2"),
 ];
 
-/// All patterns: the kernel's release, then those above.
+/// All patterns: the releases of the host's kernel and the guest's, then those above.
 pub fn filters() -> &'static [(Regex, String)] {
     static FILTERS: OnceLock<Vec<(Regex, String)>> = OnceLock::new();
     FILTERS.get_or_init(|| {
         let uname = nix::sys::utsname::uname().expect("uname");
-        let release = regex::escape(&uname.release().to_string_lossy());
-        let all = std::iter::once((release.as_str(), "[release]")).chain(PATTERNS);
+        let host = regex::escape(&uname.release().to_string_lossy());
+        // A distribution's kernel is named for its release.
+        let kernel = crate::common::guest::kernel();
+        let guest = kernel.file_name().unwrap_or_default().to_string_lossy();
+        let guest = guest.strip_prefix("vmlinuz-").map_or(host.clone(), regex::escape);
+        let releases = [(host.as_str(), "[release]"), (guest.as_str(), "[release]")];
+        let all = releases.into_iter().chain(PATTERNS);
         all.map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with.to_string())).collect()
     })
 }

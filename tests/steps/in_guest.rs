@@ -1,0 +1,84 @@
+//! The same steps on another kernel, with cgroup v2 alone: in a virtual machine, as root and as an ordinary user
+//! with a delegated group, against the same snapshots.
+
+use crate::common::guest::Guest;
+use crate::common::{STEPS, Who, events};
+use crate::{LIMITS, compare, filters};
+
+/// How a step is asked for, and what its snapshot is called.
+const FORMS: [(&str, &str); 3] =
+    [("en", "--lang en"), ("ko", "--lang ko"), ("json", "--format json --lang en")];
+
+/// What is run in one machine: names of snapshots, and the commands for them.
+#[derive(Default)]
+struct Script(Vec<(String, String)>);
+
+impl Script {
+    /// A command that changes the guest and has no snapshot.
+    fn line(mut self, line: &str) -> Script {
+        self.0.push((String::new(), line.into()));
+        self
+    }
+
+    /// A step in every form. `name` is put into its snapshots' names after the number and the form; `before` comes
+    /// before the program.
+    fn step(mut self, number: u32, name: &str, before: &str) -> Script {
+        self.0.extend(FORMS.map(|(form, options)| {
+            (format!("step_{number}_{form}_{name}"), format!("{before} workshop step {number} {options}"))
+        }));
+        self
+    }
+
+    /// Runs it all, and holds each run against its snapshot.
+    fn judge(self, guest: &Guest) {
+        for (name, said, status) in guest.script(&self.0) {
+            match name.is_empty() {
+                true => assert_eq!((said.as_str(), status), ("", 0)),
+                false => judge_one(&name, &said, status),
+            }
+        }
+    }
+}
+
+fn judge_one(name: &str, said: &str, status: i32) {
+    let wanted = if name.ends_with("refused") { 3 } else { 0 };
+    assert_eq!(status, wanted, "{name}: {said}");
+    if !name.contains("_json_") {
+        return compare(name, &filters::even_columns(said));
+    }
+    let checks: Vec<_> = events(said).into_iter().filter(|e| e["event"] == "check").collect();
+    assert!(checks.is_empty() == (wanted == 3) && checks.iter().all(|c| c["passed"] == true), "{said}");
+    compare(name, said);
+}
+
+#[test]
+fn steps_in_a_guest_as_root_are_told_as_in_their_snapshots() {
+    if !Guest::possible() {
+        return;
+    }
+    let name = |number| if number == LIMITS { "root_v2" } else { "root" };
+    let script =
+        STEPS.iter().fold(Script::default(), |script, (number, _)| script.step(*number, name(*number), ""));
+    // As on a host with systemd, which hands the controllers on to everybody.
+    let script = script.line("echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control");
+    let script = script.step(LIMITS, "root_v2_handed_on", "");
+    // As in a login without a user manager.
+    let nobody = "HOME=/tmp/nobody setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let script = script.line("mkdir /tmp/nobody; chown 65534:65534 /tmp/nobody");
+    script.step(LIMITS, "user_v2_refused", nobody).judge(&Guest::new(Who::User));
+}
+
+#[test]
+fn steps_in_a_guest_as_an_ordinary_user_are_told_as_in_their_snapshots() {
+    if !Guest::possible() {
+        return;
+    }
+    let name = |number| match number {
+        LIMITS => "user_v2",
+        5.. => "user_limited",
+        _ => "user",
+    };
+    let script =
+        STEPS.iter().fold(Script::default(), |script, (number, _)| script.step(*number, name(*number), ""));
+    script.judge(&Guest::new(Who::User).with(&["--user=65534"]));
+}
