@@ -95,7 +95,7 @@ pub fn of_group(name: &str) -> [(&'static str, &'static str); 2] {
 
 /// The same for rows of the text's table of facts, once its columns are two spaces apart.
 const ROWS: [(&str, &str); 13] = [
-    (r"(?m)^( (?:/home|/dev|ps ax|echo \$\$))  \d+  (0|1|2|13)$", "$1  [n]  $2"),
+    (r"(?m)^( (?:/home|/dev|ps ax|echo \$\$))  \d+  (0|1|2|13)(?:  .+)?$", "$1  [n]  $2"),
     (r"(?m)^( (?:kernel|커널))  \S+  \S+$", "$1  [release]  [guest's]"),
     (r"(?m)^( (?:boot|부팅) ID)  \w+  \w+$", "$1  [id]  [id]"),
     (r"(?m)^( PID 1)  .+  workshop$", "$1  [host's]  workshop"),
