@@ -176,6 +176,27 @@ fn where_sysctls_are_read_only_step_6_says_so() {
     refused(Who::Root, change, "6", 3, &["/proc/sys/net/ipv4/ip_forward", "--privileged"]);
 }
 
+/// No QEMU, and no kernel but the one that runs.
+const WITHOUT_QEMU: &str =
+    "for name in qemu-system-x86_64 qemu-kvm; do for dir in /usr/bin /usr/local/bin /usr/libexec; do
+    if [ -e $dir/$name ]; then mount --bind /dev/null $dir/$name; fi; done; done";
+const WITHOUT_KERNEL: &str = "unset WORKSHOP_KERNEL; for dir in /boot /lib/modules; do
+    if [ -d $dir ]; then mount -t tmpfs none $dir; fi; done";
+
+#[test]
+fn without_qemu_or_a_kernel_step_7_says_how_to_get_it_and_the_tour_goes_on() {
+    refused(Who::Root, WITHOUT_QEMU, "7", 3, &["no QEMU", "apt install qemu-system-x86", "dnf install"]);
+    let have = common::has_machines(Who::Root);
+    for &who in made_by_root().iter().filter(|_| have) {
+        refused(who, WITHOUT_KERNEL, "7", 3, &["no kernel", "apt install linux-image", "pacman -S linux"]);
+        works(who, WITHOUT_KERNEL, &["tour"]);
+        let Some(mut doctor) = on_host(who, WITHOUT_KERNEL, &["doctor"]) else { continue };
+        let ran = run(&mut doctor);
+        assert_eq!(ran.status, 3, "{}", ran.stdout);
+        assert!(ran.stderr.contains("apt install linux-image"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn without_a_home_it_keeps_its_folders_in_tmp() {
     let tmp = disk("tmp");

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use common::held::{Held, Told, complete, hold, same, told};
 use common::strace::{Seen, trace};
-use common::{Who, events, have, run, who, workshop};
+use common::{Who, events, has_machines, have, run, who, workshop};
 
 /// Has the image made, once: strace would follow every byte of it.
 fn warm(who: Who) {
@@ -83,6 +83,22 @@ fn what_step_5_tells_is_what_the_kernel_received() {
 #[test]
 fn what_step_6_tells_is_what_the_kernel_received() {
     prove_for_all("6");
+}
+
+/// What comes after them are QEMU's own calls, and those of the guest's programs reach no kernel but the guest's.
+#[test]
+fn what_step_7_tells_is_what_the_kernel_received() {
+    for who in who().into_iter().filter(|who| has_machines(*who)) {
+        let Some((told, seen)) = record(who, "7", &[]) else { continue };
+        let held = hold(&told, &seen).unwrap_or_else(|why| panic!("step 7 as {who:?}: {why}"));
+        let names: Vec<_> = told.iter().map(|call| call.name.as_str()).collect();
+        assert_eq!(names, ["memfd_create", "clone3", "execve"]);
+        let qemu: i32 = told[1].result.parse().expect("a PID");
+        let becoming = held.indices[2];
+        assert_eq!((seen[becoming].pid, &held.container[0]), (qemu, &qemu));
+        let calls_of_init = seen.iter().filter(|call| call.args.iter().any(|arg| arg == "\"/run/new\""));
+        assert_eq!(calls_of_init.collect::<Vec<_>>(), Vec::<&Seen>::new(), "the guest's own calls were seen");
+    }
 }
 
 #[test]

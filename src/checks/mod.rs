@@ -1,6 +1,7 @@
 //! Claims about a container, and whether the kernel bears them out. Every claim is about kernel state
 //! (an inode, a line of mountinfo, a counter, a packet that arrives), never about printed words.
 
+pub mod boot_vm;
 pub mod cgroup_limit;
 pub mod mount_proc;
 pub mod overlay;

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{CompareOptions, Format};
 use crate::compare::{self, Comparison, Contestant, Host, Kind, PROGRAM, Process, Runs, Vm, pss, take_turns};
 use crate::container::recipe::{Files, Recipe};
-use crate::course::STEPS;
+use crate::course::{STEPS, layers};
 use crate::fault::{Doing, Fault};
 use crate::image::{Image, ImageError, Store, host_search_path};
 use crate::kernel::cgroup::{self, Limits};
@@ -82,8 +82,7 @@ fn contestants<'l>(
 /// The container of all steps. Its limits are to be there, not to be felt: the file that the probe reads must fit.
 fn recipe<'l>(lab: &'l Lab, image: &Image, host: &Host) -> Result<Recipe<'l>, Fault> {
     let limits = Limits { memory: MEMORY << 20, pids: 64, cpus: host.cores as f64 };
-    let layers = STEPS.iter().filter(|step| host.limits || step.slug != "cgroup-limit");
-    let layers = layers.map(|step| (step.slug, step.layer)).collect();
+    let layers = layers(STEPS.iter().filter(|step| host.limits || step.slug != "cgroup-limit"));
     Recipe::new(lab, layers, limits, || Ok(Files::Image(image.clone())))
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::cli::RunOptions;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Tty, create};
-use crate::course::STEPS;
+use crate::course::{STEPS, layers};
 use crate::fault::Fault;
 use crate::kernel::cgroup::Limits;
 use crate::kernel::told::Silence;
@@ -20,7 +20,7 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     let leave_out = |slug: &str| {
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
-    let layers = STEPS.iter().filter(|s| !leave_out(s.slug)).map(|s| (s.slug, s.layer)).collect();
+    let layers = layers(STEPS.iter().filter(|step| !leave_out(step.slug)));
     let lab = enter_lab(limits.is_some())?;
     let rootfs = options.rootfs.as_deref();
     let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab.folders, rootfs))?;

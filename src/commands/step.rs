@@ -2,22 +2,19 @@
 //! shown from both sides, and checked.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::checks::{self, Check, LabState, Report, Scene};
+use crate::checks::{self, LabState, Scene};
 use crate::cli::StepOptions;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Container, Exit, Tty, create};
 use crate::course::lesson::Lesson;
-use crate::course::progress::Progress;
-use crate::course::{STEPS, Step};
+use crate::course::{Build, Layer, Step, layers};
 use crate::fault::Fault;
-use crate::kernel::cgroup;
-use crate::kernel::told::{Call, Listener};
 use crate::lab::Lab;
 
-use super::{LIMITS, Output, enter_lab, files};
+use super::narrator::{Narrator, note_progress, report, stop_if_asked};
+use super::{LIMITS, Output, enter_lab, files, machine};
 
 /// Runs one step in a lab of its own.
 pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Result<i32, Fault> {
@@ -28,7 +25,8 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
     out.passes_status = !options.program.is_empty();
-    let lab = enter_lab(step.number >= 4)?;
+    let limited = step.builds_on().into_iter().chain([step]).any(Step::can_be_missed);
+    let lab = enter_lab(limited)?;
     let lesson = Lesson::load(step, out.lang);
     let ground = ground(step)?;
     if let Some(dir) = &options.rootfs {
@@ -65,23 +63,37 @@ pub fn tell(
     ground: &Ground,
     options: &StepOptions,
 ) -> Result<Option<Exit>, Fault> {
+    match &step.builds {
+        Build::Layer(layer) => tell_layer(out, lab, (step, layer), lesson, ground, options),
+        Build::Machine(claims) => machine::tell(out, lab, (step, claims), lesson, ground, options),
+    }
+}
+
+fn tell_layer(
+    out: &mut Output,
+    lab: &Lab,
+    (step, layer): (&'static Step, &Layer),
+    lesson: &Lesson,
+    ground: &Ground,
+    options: &StepOptions,
+) -> Result<Option<Exit>, Fault> {
     let failed = out.tally.failed;
-    let layers = ground.steps.iter().chain([&step]).map(|s| (s.slug, s.layer)).collect();
+    let layers = layers(ground.steps.iter().copied().chain([step]));
     let recipe = Recipe::new(lab, layers, LIMITS, || files(&lab.folders, options.rootfs.as_deref()))?;
     // Only now: the learner's own root filesystem is lent to the container by a mount of the lab's.
     let before = LabState::read()?;
-    let mut narrator = Narrator { out, step, lesson, options, seq: 0, executed: false };
+    let mut narrator = Narrator::new(out, step, lesson, options);
     let (mut container, _held) = build(&recipe, options, &mut narrator)?;
     let told = narrator.seq;
     stop_if_asked(lab)?;
 
     let scene = Scene { lab, recipe: &recipe, container: &container, before: &before };
-    out.show.facts(&(step.facts)(&scene)?, lesson).map_err(Fault::output)?;
+    out.show.facts(&(layer.facts)(&scene)?, lesson).map_err(Fault::output)?;
     if let Some(table) = lesson.table("files") {
         let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
         out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
     }
-    report(out, lab, step, lesson, |r| (step.checks)(&scene, r))?;
+    report(out, lab, step, lesson, |r| (layer.checks)(&scene, r))?;
     if let Some(title) = lesson.heading("whole") {
         whole(out, title, &scene)?;
     }
@@ -92,7 +104,7 @@ pub fn tell(
         if options.shell {
             out.note(out.words.say("shell-welcome"))?;
         }
-        let mut narrator = Narrator { out, step, lesson, options, seq: told, executed: false };
+        let mut narrator = Narrator::new(out, step, lesson, options).after(told);
         container.start(&mut narrator)?;
         let ended = container.wait(&lab.signals)?;
         if let Some(fault) = container.explain(ended) {
@@ -105,14 +117,11 @@ pub fn tell(
     // After a program's own output only what went wrong is worth a word.
     out.only_failures = options.has_program() && !options.shell;
     report(out, lab, step, lesson, |r| {
-        (step.after)(&memory, &LabState::read()?, r)?;
+        (layer.after)(&memory, &LabState::read()?, r)?;
         checks::host_same(lab, r)
     })?;
     if out.tally.failed == failed {
-        // The step is done, whether or not it can be written down.
-        if let Err(fault) = Progress::read(&lab.folders.state).note(step.slug) {
-            out.note(&out.words.fill("progress-not-noted", &[("problem", &fault.to_string())]))?;
-        }
+        note_progress(out, lab, step)?;
     }
     Ok(exit)
 }
@@ -120,38 +129,35 @@ pub fn tell(
 /// What a step can stand on, on this host.
 pub struct Ground {
     /// The steps before it whose layers can be built.
-    steps: Vec<&'static Step>,
-    /// Why there are no limits among them.
-    without: Option<Fault>,
+    pub steps: Vec<&'static Step>,
+    /// Those that this host refuses, and why.
+    without: Vec<(&'static Step, Fault)>,
 }
 
-/// All steps before this one, but for limits that this host won't give to an ordinary user. Where limits are
-/// what the step is about, that is its fault.
-pub fn ground(step: &'static Step) -> Result<Ground, Fault> {
-    const LIMITS: &str = "cgroup-limit";
-    let mut steps = step.builds_on();
-    if step.slug == LIMITS {
-        cgroup::places()?;
+/// All steps before this one, but for those that this host refuses. Where it refuses the step itself, that is
+/// its fault.
+pub fn ground(step: &Step) -> Result<Ground, Fault> {
+    step.permitted()?;
+    let mut ground = Ground { steps: Vec::new(), without: Vec::new() };
+    for below in step.builds_on() {
+        match below.permitted() {
+            Ok(()) => ground.steps.push(below),
+            Err(fault) => ground.without.push((below, fault)),
+        }
     }
-    let without = match steps.iter().any(|s| s.slug == LIMITS) {
-        true => cgroup::places().err(),
-        false => None,
-    };
-    if without.is_some() {
-        steps.retain(|s| s.slug != LIMITS);
-    }
-    Ok(Ground { steps, without })
+    Ok(ground)
 }
 
 /// The step's heading, and what had to be left out.
 pub fn begin(out: &mut Output, step: &'static Step, lesson: &Lesson, ground: &Ground) -> Result<(), Fault> {
     out.show.step(step, lesson, &ground.steps).map_err(Fault::output)?;
-    let Some(reason) = ground.without.as_ref().and_then(|fault| out.words.failure(fault)) else {
-        return Ok(());
-    };
-    out.note(
-        &out.words.fill("without", &[("number", "4"), ("slug", "cgroup-limit"), ("reason", &reason.message)]),
-    )
+    for (missing, fault) in &ground.without {
+        let Some(reason) = out.words.failure(fault) else { continue };
+        let number = missing.number.to_string();
+        let with = [("number", number.as_str()), ("slug", missing.slug), ("reason", &reason.message)];
+        out.note(&out.words.fill("without", &with))?;
+    }
+    Ok(())
 }
 
 /// The container: with a program that just waits, or with the learner's, held back one execve(2)
@@ -176,32 +182,13 @@ fn build(
 
 /// A shell for a person: bash where there is one, since it has line editing, without the startup files of a
 /// host that the first steps still see. The prompt says how far the container has come.
-fn shell(step: &Step) -> Vec<OsString> {
+pub fn shell(step: &Step) -> Vec<OsString> {
     let start = format!(
         "PS1='(step {}) # '; export PS1; \
          if command -v bash >/dev/null; then exec bash --norc -i; else exec sh -i; fi",
         step.number
     );
     ["sh", "-c", &start].map(OsString::from).into()
-}
-
-/// Runs checks and tells each; a signal that asks us to end is heeded between two of them.
-fn report(
-    out: &mut Output,
-    lab: &Lab,
-    step: &'static Step,
-    lesson: &Lesson,
-    run: impl FnOnce(&mut Report) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mut hear = |check: Check| {
-        out.check(&check, lesson)?;
-        stop_if_asked(lab)
-    };
-    run(&mut Report::new(step.slug, &mut hear))
-}
-
-fn stop_if_asked(lab: &Lab) -> Result<(), Fault> {
-    lab.signals.end_asked().map_or(Ok(()), |signal| Err(Fault::Interrupted(signal)))
 }
 
 /// Step 6's last word: the whole container, part by part.
@@ -217,55 +204,4 @@ fn whole(out: &mut Output, title: &str, scene: &Scene) -> Result<(), Fault> {
         .collect();
     let head = [words.say("whole-part"), words.say("whole-whose"), words.say("whole-step")];
     out.show.table(title, &head, &rows).map_err(Fault::output)
-}
-
-/// Tells the calls as they are made.
-struct Narrator<'n> {
-    out: &'n mut Output,
-    step: &'static Step,
-    lesson: &'n Lesson,
-    options: &'n StepOptions,
-    seq: u32,
-    /// execve(2) was told before it was made, since the program may speak before we can.
-    executed: bool,
-}
-
-impl Narrator<'_> {
-    fn say(&mut self, call: &Call) -> io::Result<()> {
-        self.seq += 1;
-        if call.step == self.step.slug {
-            return self.out.show.call(self.seq, call, self.lesson);
-        }
-        match STEPS.iter().find(|s| s.slug == call.step) {
-            Some(step) => self.out.show.call(self.seq, call, &Lesson::load(step, self.out.lang)),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether the program that is about to run will write where we write.
-    fn shares_output(&self) -> bool {
-        !self.out.json && self.options.has_program()
-    }
-}
-
-impl Listener for Narrator<'_> {
-    fn wants(&self, step: &str) -> bool {
-        self.options.verbose || step == self.step.slug
-    }
-
-    fn about(&mut self, call: &Call) -> io::Result<()> {
-        if self.options.pause {
-            self.out.show.about(call, self.lesson)?;
-            super::menu::wait_for_enter()?;
-        }
-        if call.name == "execve" && self.shares_output() {
-            self.executed = true;
-            self.say(call)?;
-        }
-        Ok(())
-    }
-
-    fn told(&mut self, call: Call) -> io::Result<()> {
-        if std::mem::take(&mut self.executed) { Ok(()) } else { self.say(&call) }
-    }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::cli::VmOptions;
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
+use crate::kernel::caller::Caller;
 use crate::kernel::signals::Signals;
-use crate::kernel::told::Silence;
+use crate::kernel::told::{Actor, Listener, Silence};
 use crate::vm::wire::Job;
 use crate::vm::{Extra, Kernel, Machine, Plan, Session, Streams, find_qemu, pack, terminal_size};
 
@@ -26,7 +27,7 @@ pub fn run(out: &mut Output, options: VmOptions) -> Result<i32, Fault> {
     out.passes_status = true;
     let signals = Signals::take().doing("open an inbox for signals")?;
     let job = job(&options, out.json);
-    let parts = Parts::find(&options)?;
+    let parts = Parts::find(&options, "", &mut Silence)?;
     let plan = parts.plan(&options)?;
     let mut machine = Machine::boot(plan, options.accel, &signals, &mut Silence)?;
     if !out.json {
@@ -62,20 +63,30 @@ fn tell(out: &mut Output, machine: &Machine) -> Result<(), Fault> {
 pub struct Parts {
     pub qemu: PathBuf,
     pub kernel: Kernel,
+    /// The read-only layers of its root filesystem.
+    pub layers: Vec<PathBuf>,
     pub initramfs: OwnedFd,
     /// MiB.
     pub memory: u64,
+    step: &'static str,
 }
 
 impl Parts {
-    pub fn find(options: &VmOptions) -> Result<Parts, Fault> {
+    /// Looks for them and packs what the guest gets to see. Calls are told in the name of `step`.
+    pub fn find(
+        options: &VmOptions,
+        step: &'static str,
+        listener: &mut dyn Listener,
+    ) -> Result<Parts, Fault> {
+        let mut calls = Caller::new(Actor::Host, listener);
+        calls.speak_for(step);
         let memory = memory(options.memory.as_deref())?;
         let extras = options.copy.iter().map(|text| extra(text)).collect::<Result<Vec<_>, _>>()?;
         let qemu = find_qemu()?;
         let kernel = Kernel::find(options.kernel.as_deref())?;
         let layers = files(&Folders::find()?, options.rootfs.as_deref())?.layers();
-        let initramfs = pack(&kernel, &layers, &extras)?;
-        let parts = Parts { qemu, kernel, initramfs, memory };
+        let initramfs = pack(&mut calls, &kernel, &layers, &extras)?;
+        let parts = Parts { qemu, kernel, layers, initramfs, memory, step };
         parts.enough_memory()?;
         Ok(parts)
     }
@@ -99,7 +110,7 @@ impl Parts {
             memory: self.memory,
             timeout: options.timeout.map(Duration::from_secs),
             console: options.console.then(|| Box::new(std::io::stderr()) as Box<dyn std::io::Write>),
-            step: "",
+            step: self.step,
         })
     }
 }
@@ -123,7 +134,7 @@ fn extra(text: &str) -> Result<Extra, Fault> {
 }
 
 /// The program: a shell where none is named. It has a terminal if we are on one.
-fn job(options: &VmOptions, json: bool) -> Job {
+pub fn job(options: &VmOptions, json: bool) -> Job {
     let terminal = (stdin().is_terminal() && stdout().is_terminal() && !json).then(terminal_size).flatten();
     let argv = if options.program.is_empty() { shell() } else { options.program.clone() };
     let passed_on = |name: &&str| Some((name.to_string(), std::env::var_os(name)?));

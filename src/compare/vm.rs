@@ -17,7 +17,8 @@ use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
 use crate::fault::{Doing, Fault};
 use crate::image::Image;
-use crate::kernel::told::Silence;
+use crate::kernel::caller::Caller;
+use crate::kernel::told::{Actor, Silence};
 use crate::lab::Lab;
 use crate::vm::wire::Job;
 use crate::vm::{Accelerator, Kernel, Machine, Plan, Session, Streams, find_qemu, pack};
@@ -53,7 +54,9 @@ impl Vm<'_> {
         memory: u64,
     ) -> Result<Vm<'l>, Fault> {
         let qemu = find_qemu()?;
-        let initramfs = pack(&kernel, &image.layers, &[])?;
+        let mut nobody = Silence;
+        let mut calls = Caller::new(Actor::Host, &mut nobody);
+        let initramfs = pack(&mut calls, &kernel, &image.layers, &[])?;
         let files = fstat(&initramfs).doing("look at the initramfs")?.st_size as u64;
         let size = fs::metadata(&kernel.image).doing("look at the kernel")?.len();
         let (program, disk) = (program.to_path_buf(), size + files);

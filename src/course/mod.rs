@@ -6,9 +6,14 @@ pub mod markdown;
 pub mod progress;
 pub mod words;
 
+use nix::unistd::Pid;
+
+use crate::checks::boot_vm::Boot;
 use crate::checks::{self, Fact, LabState, Memory, Report, Scene};
 use crate::fault::Fault;
+use crate::kernel::cgroup;
 use crate::layers::{CgroupLimit, Maker, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge};
+use crate::vm;
 
 #[cfg(test)]
 mod format;
@@ -17,66 +22,120 @@ mod format;
 pub struct Step {
     pub number: u32,
     pub slug: &'static str,
-    /// The layer that it adds.
-    pub layer: Maker,
-    /// What its container looks like from both sides.
+    /// What it builds.
+    pub builds: Build,
+    /// Asks, before anything is built, whether the host gives what it may refuse. Other steps can stand without
+    /// such a step. `None` where only the step's own calls can tell.
+    permit: Option<fn() -> Result<(), Fault>>,
+}
+
+/// What a step builds, and what is claimed of it.
+pub enum Build {
+    /// One more layer of the container.
+    Layer(Layer),
+    /// A virtual machine beside it.
+    Machine(Machine),
+}
+
+/// A step's layer of the container.
+pub struct Layer {
+    pub make: Maker,
+    /// What the container looks like from both sides.
     pub facts: fn(&Scene) -> Result<Vec<Fact>, Fault>,
-    /// What it claims while its container is there.
+    /// What is claimed while the container is there.
     pub checks: fn(&Scene, &mut Report) -> Result<(), Fault>,
-    /// What it claims when the container is gone.
+    /// What is claimed when the container is gone.
     pub after: fn(&Memory, &LabState, &mut Report) -> Result<(), Fault>,
+}
+
+/// A step's virtual machine.
+pub struct Machine {
+    /// What it looks like from both sides.
+    pub facts: fn(&mut Boot) -> Result<Vec<Fact>, Fault>,
+    /// What is claimed while it runs.
+    pub checks: fn(&mut Boot, &mut Report) -> Result<(), Fault>,
+    /// What is claimed when it has ended, of the QEMU that had this PID.
+    pub after: fn(Pid, &mut Report) -> Result<(), Fault>,
 }
 
 /// Every step in order. This is where a step is registered: a later one is added at the end, and the command
 /// line, the list, the menu, the tour and `doctor` know it.
-pub const STEPS: [Step; 6] = [
+pub const STEPS: [Step; 7] = [
     Step {
         number: 1,
         slug: "unshare-pid",
-        layer: |_| Box::new(UnsharePid),
-        facts: checks::unshare_pid::facts,
-        checks: checks::unshare_pid::checks,
-        after: checks::nothing_after,
+        builds: Build::Layer(Layer {
+            make: |_| Box::new(UnsharePid),
+            facts: checks::unshare_pid::facts,
+            checks: checks::unshare_pid::checks,
+            after: checks::nothing_after,
+        }),
+        permit: None,
     },
     Step {
         number: 2,
         slug: "mount-proc",
-        layer: |_| Box::new(MountProc),
-        facts: checks::mount_proc::facts,
-        checks: checks::mount_proc::checks,
-        after: checks::mount_proc::after,
+        builds: Build::Layer(Layer {
+            make: |_| Box::new(MountProc),
+            facts: checks::mount_proc::facts,
+            checks: checks::mount_proc::checks,
+            after: checks::mount_proc::after,
+        }),
+        permit: None,
     },
     Step {
         number: 3,
         slug: "pivot-root",
-        layer: |i| Box::new(PivotRoot::new(i.root.clone(), &i.hostname)),
-        facts: checks::pivot_root::facts,
-        checks: checks::pivot_root::checks,
-        after: checks::mount_proc::after,
+        builds: Build::Layer(Layer {
+            make: |i| Box::new(PivotRoot::new(i.root.clone(), &i.hostname)),
+            facts: checks::pivot_root::facts,
+            checks: checks::pivot_root::checks,
+            after: checks::mount_proc::after,
+        }),
+        permit: None,
     },
     Step {
         number: 4,
         slug: "cgroup-limit",
-        layer: |i| Box::new(CgroupLimit::new(i.limits)),
-        facts: checks::cgroup_limit::facts,
-        checks: checks::cgroup_limit::checks,
-        after: checks::cgroup_limit::after,
+        builds: Build::Layer(Layer {
+            make: |i| Box::new(CgroupLimit::new(i.limits)),
+            facts: checks::cgroup_limit::facts,
+            checks: checks::cgroup_limit::checks,
+            after: checks::cgroup_limit::after,
+        }),
+        permit: Some(|| cgroup::places().map(drop)),
     },
     Step {
         number: 5,
         slug: "overlay",
-        layer: |i| Box::new(Overlay::new(i.lowers.clone(), i.rootless)),
-        facts: checks::overlay::facts,
-        checks: checks::overlay::checks,
-        after: checks::nothing_after,
+        builds: Build::Layer(Layer {
+            make: |i| Box::new(Overlay::new(i.lowers.clone(), i.rootless)),
+            facts: checks::overlay::facts,
+            checks: checks::overlay::checks,
+            after: checks::nothing_after,
+        }),
+        permit: None,
     },
     Step {
         number: 6,
         slug: "veth-bridge",
-        layer: |i| Box::new(VethBridge::new(Network::default(), i.seat)),
-        facts: checks::veth_bridge::facts,
-        checks: checks::veth_bridge::checks,
-        after: checks::veth_bridge::after,
+        builds: Build::Layer(Layer {
+            make: |i| Box::new(VethBridge::new(Network::default(), i.seat)),
+            facts: checks::veth_bridge::facts,
+            checks: checks::veth_bridge::checks,
+            after: checks::veth_bridge::after,
+        }),
+        permit: None,
+    },
+    Step {
+        number: 7,
+        slug: "boot-vm",
+        builds: Build::Machine(Machine {
+            facts: checks::boot_vm::facts,
+            checks: checks::boot_vm::checks,
+            after: checks::boot_vm::after,
+        }),
+        permit: Some(vm::permitted),
     },
 ];
 
@@ -107,9 +166,27 @@ impl Step {
         })
     }
 
-    /// The steps that this one stands on: all before it.
+    /// The steps that this one stands on: all before it that add to the container.
     pub fn builds_on(&self) -> Vec<&'static Step> {
-        STEPS.iter().filter(|step| step.number < self.number).collect()
+        STEPS.iter().filter(|step| step.number < self.number && step.layer().is_some()).collect()
+    }
+
+    /// The layer that it adds to the container, if that is what it builds.
+    pub fn layer(&self) -> Option<&Layer> {
+        match &self.builds {
+            Build::Layer(layer) => Some(layer),
+            Build::Machine(_) => None,
+        }
+    }
+
+    /// Whether this host gives what the step takes, and if not, what is missing.
+    pub fn permitted(&self) -> Result<(), Fault> {
+        self.permit.map_or(Ok(()), |ask| ask())
+    }
+
+    /// Whether a host may refuse it, so that other steps must be able to stand without it.
+    pub fn can_be_missed(&self) -> bool {
+        self.permit.is_some()
     }
 
     /// The step that comes after this one.
@@ -122,10 +199,18 @@ impl Step {
         format!("{:02}-{}", self.number, self.slug)
     }
 
-    /// Source file of the layer that the step adds: `src/layers/pivot_root.rs`.
+    /// Source file of what the step builds: `src/layers/pivot_root.rs`.
     pub fn source(&self) -> String {
-        format!("src/layers/{}.rs", self.slug.replace('-', "_"))
+        match self.builds {
+            Build::Layer(_) => format!("src/layers/{}.rs", self.slug.replace('-', "_")),
+            Build::Machine(_) => "src/vm/machine.rs".into(),
+        }
     }
+}
+
+/// What a container of these steps is made of: their layers in order, each with its step's slug.
+pub fn layers<'s>(steps: impl IntoIterator<Item = &'s Step>) -> Vec<(&'static str, Maker)> {
+    steps.into_iter().filter_map(|step| Some((step.slug, step.layer()?.make))).collect()
 }
 
 /// What counts when names are compared: `Pivot_Root` and `pivotroot` are meant alike.
@@ -162,7 +247,7 @@ mod tests {
         for name in ["3", "03", "pivot-root", "03-pivot-root"] {
             assert_eq!(slug(Step::find(name)), Some("pivot-root"), "{name}");
         }
-        for name in ["0", "7", "99", "", "pivotroot", "-3"] {
+        for name in ["0", "8", "99", "", "pivotroot", "-3"] {
             assert_eq!(slug(Step::find(name)), None, "{name}");
         }
     }
@@ -195,7 +280,15 @@ mod tests {
         let Some(step) = Step::find("3") else { panic!("step 3 exists") };
         assert_eq!(step.builds_on().iter().map(|step| step.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(slug(step.next()), Some("cgroup-limit"));
-        assert_eq!(slug(Step::find("6").and_then(Step::next)), None);
+        assert_eq!(slug(Step::find("7").and_then(Step::next)), None);
         assert_eq!(step.source(), "src/layers/pivot_root.rs");
+    }
+
+    #[test]
+    fn a_container_is_the_layers_of_its_steps_in_order() {
+        let Some(step) = Step::find("5") else { panic!("step 5 exists") };
+        let without = step.builds_on().into_iter().filter(|below| !below.can_be_missed());
+        let slugs: Vec<_> = layers(without.chain([step])).into_iter().map(|(slug, _)| slug).collect();
+        assert_eq!(slugs, ["unshare-pid", "mount-proc", "pivot-root", "overlay"]);
     }
 }

@@ -1,13 +1,14 @@
 //! System calls that are told. Each method makes one call, tells it with its real arguments and
 //! result, and turns a refusal into a [`Refused`] that names it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, sendto, socket};
 use nix::sys::stat::Mode;
 
@@ -252,9 +253,26 @@ impl<'a> Caller<'a> {
         self.refused(why, execve.shown(), errno, None)
     }
 
-    /// Tells an execve(2) that a child of ours has made, which has no voice of its own.
-    pub fn executed(&mut self, why: &str, execve: &Execve, outcome: nix::Result<()>) -> Result<(), Fault> {
-        self.make(why, || execve.shown(), || outcome, zero)
+    /// Tells an execve(2) that a child of ours makes, which has no voice of its own: `go` lets it, and returns what
+    /// came of it.
+    pub fn executed(
+        &mut self,
+        why: &str,
+        execve: &Execve,
+        go: impl FnOnce() -> nix::Result<()>,
+    ) -> Result<(), Fault> {
+        self.make(why, || execve.shown(), go, zero)
+    }
+
+    /// memfd_create(2), with the descriptor closed by execve(2).
+    pub fn memfd_create(&mut self, why: &str, name: &CStr) -> Result<OwnedFd, Fault> {
+        let shown = || Shown {
+            name: "memfd_create",
+            args: vec![strace::text(name.to_bytes()), "MFD_CLOEXEC".into()],
+            brief: None,
+        };
+        let create = || memfd_create(name, MFdFlags::MFD_CLOEXEC);
+        self.make(why, shown, create, |fd| fd.as_raw_fd().to_string())
     }
 }
 

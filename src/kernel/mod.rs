@@ -8,6 +8,7 @@ pub mod icmp;
 pub mod ledger;
 pub mod mounts;
 pub mod netlink;
+pub mod page_cache;
 pub mod pidfd;
 pub mod process;
 pub mod signals;

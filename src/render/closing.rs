@@ -15,9 +15,9 @@ const GAP: usize = 3;
 const BESIDE: usize = 70;
 
 /// The picture with what is still open next to it.
-pub fn picture(style: &Style, built: &[u32], lesson: &Lesson) -> Vec<String> {
+pub fn picture(style: &Style, built: &[u32], machine: bool, lesson: &Lesson) -> Vec<String> {
     let words = Words::of(style.lang);
-    let picture = picture::lines(style, built);
+    let picture = picture::lines(style, built, machine);
     let across = picture.first().map_or(0, |line| width(line));
     let beside = style.width >= BESIDE;
     let room =

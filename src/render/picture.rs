@@ -2,34 +2,36 @@
 //!
 //! Each row is something that the host has. As long as the container has no such thing of its own, a line runs
 //! from the host's through the container's wall. The step that makes it the container's own closes the wall.
+//! A virtual machine stands beside the container: it has all of it, and a kernel too.
 
 use super::style::{Lines, Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
 
-/// The picture of a container with the layers of these steps, line by line, all of one width.
-pub fn lines(style: &Style, built: &[u32]) -> Vec<String> {
+/// The picture of a container with the layers of these steps, line by line, all of one width; with a virtual
+/// `machine` beside it.
+pub fn lines(style: &Style, built: &[u32], machine: bool) -> Vec<String> {
     let words = Words::of(style.lang);
-    let signs = style.signs();
     let picture = Picture {
         style,
         hosts: words.hosts.iter().map(|word| width(word)).max().unwrap_or(0),
         owns: words.owns.iter().map(|word| width(word)).max().unwrap_or(0).max(width(words.container) + 2),
+        machine: machine.then_some(words.machine),
     };
-    let before = " ".repeat(picture.hosts + 2);
-    let inside = picture.owns + 4;
-    let (wall, thick) = (&signs.host, &signs.container);
-
+    let wall = &style.signs().host;
     let mut lines =
         vec![picture.edge(Role::Host, wall.top_left, wall, words.host, picture.width() - 2, true)];
-    let top = picture.edge(Role::Container, thick.top_left, thick, words.container, inside, true);
-    lines.push(picture.in_host(&format!("{before}{top}")));
+    lines.push(picture.in_host(&picture.boxes(true)));
     for ((host, own), number) in words.hosts.iter().zip(words.owns).zip(1..) {
         lines.push(picture.in_host(&picture.row(host, own, built.contains(&number))));
     }
-    let bottom = picture.edge(Role::Container, thick.bottom_left, thick, "", inside, false);
-    lines.push(picture.in_host(&format!("{before}{bottom}")));
-    lines.push(picture.in_host(&style.paint(Role::Dim, words.kernel)));
+    if machine {
+        lines.push(picture.in_host(&picture.row(words.kernel, words.kernel, false)));
+    }
+    lines.push(picture.in_host(&picture.boxes(false)));
+    if !machine {
+        lines.push(picture.in_host(&style.paint(Role::Dim, words.one_kernel)));
+    }
     lines.push(picture.edge(Role::Host, wall.bottom_left, wall, "", picture.width() - 2, false));
     lines
 }
@@ -39,12 +41,30 @@ struct Picture<'a> {
     /// Widths of the widest words in the host's and in the container's column.
     hosts: usize,
     owns: usize,
+    /// The name of the virtual machine, if there is one.
+    machine: Option<&'static str>,
 }
 
 impl Picture<'_> {
-    /// Columns of the whole picture: the host's word, the container's box, and a space at either side of each.
+    /// Columns of the whole picture: the host's word, the container's box, and a space at either side of each;
+    /// then the machine's box and a space before it.
     fn width(&self) -> usize {
-        self.hosts + self.owns + 12
+        self.hosts + self.owns + 12 + self.machine.map_or(0, |name| inside_machine(name) + 3)
+    }
+
+    /// The upper or the lower edges of the boxes in the host.
+    fn boxes(&self, top: bool) -> String {
+        let thick = &self.style.signs().container;
+        let left = if top { thick.top_left } else { thick.bottom_left };
+        let named = |name: &'static str| if top { name } else { "" };
+        let container = named(Words::of(self.style.lang).container);
+        let before = " ".repeat(self.hosts + 2);
+        let mut boxes = before + &self.edge(Role::Container, left, thick, container, self.owns + 4, top);
+        if let Some(name) = self.machine {
+            let across = inside_machine(name);
+            boxes = boxes + " " + &self.edge(Role::Container, left, thick, named(name), across, top);
+        }
+        boxes
     }
 
     /// An upper or lower edge with a name in it; `across` is what lies between its corners.
@@ -61,8 +81,18 @@ impl Picture<'_> {
         format!("{wall} {} {wall}", pad(text, self.width() - 4))
     }
 
-    /// What the host has, and whether the container has its own or is open to it.
+    /// What the host has, whether the container has its own or is open to it, and the machine's.
     fn row(&self, host: &str, own: &str, closed: bool) -> String {
+        let (style, signs) = (self.style, self.style.signs());
+        let row = self.of_container(host, own, closed);
+        let Some(name) = self.machine else { return row };
+        let wall = style.paint(Role::Container, signs.container.down);
+        let before = " ".repeat(inside_machine(name) / 2);
+        let own = pad(&format!("{before}{}", style.paint(Role::Container, signs.own)), inside_machine(name));
+        format!("{row} {wall}{own}{wall}")
+    }
+
+    fn of_container(&self, host: &str, own: &str, closed: bool) -> String {
         let (style, signs) = (self.style, self.style.signs());
         let wall = style.paint(Role::Container, signs.container.down);
         let own = pad(own, self.owns);
@@ -76,6 +106,11 @@ impl Picture<'_> {
         let host = style.paint(Role::Host, &format!("{host} {line}{}", signs.open));
         format!("{host} {} {wall}", style.paint(Role::Dim, &own))
     }
+}
+
+/// Columns between the walls of a machine's box with this name.
+fn inside_machine(name: &str) -> usize {
+    width(name) + 3
 }
 
 #[cfg(test)]
@@ -94,28 +129,43 @@ mod tests {
             [(Lang::En, true, true), (Lang::Ko, true, false), (Lang::Ko, false, true)]
         {
             let style = Style { lang, unicode, colour, ..Style::default() };
-            for step in 0..=6 {
-                let widths: Vec<_> = lines(&style, &upto(step)).iter().map(|line| width(line)).collect();
+            for (step, machine) in (0..=6).map(|step| (step, false)).chain([(6, true)]) {
+                let lines = lines(&style, &upto(step), machine);
+                let widths: Vec<_> = lines.iter().map(|line| width(line)).collect();
                 assert!(widths.iter().all(|width| *width == widths[0] && *width <= 42), "{widths:?}");
             }
         }
     }
 
     #[test]
-    fn each_step_has_a_row() {
-        assert_eq!(Words::of(Lang::En).hosts.len(), STEPS.len());
+    fn each_layer_has_a_row() {
+        let with_layers = STEPS.iter().filter(|step| step.layer().is_some());
+        assert_eq!(Words::of(Lang::En).hosts.len(), with_layers.count());
     }
 
     #[test]
     fn it_grows() {
         let style = Style::default();
-        insta::assert_snapshot!([1, 4, 6].map(|step| lines(&style, &upto(step)).join("\n")).join("\n\n"));
+        insta::assert_snapshot!(
+            [1, 4, 6].map(|step| lines(&style, &upto(step), false).join("\n")).join("\n\n")
+        );
     }
 
     #[test]
     fn it_is_aligned_in_korean_and_in_ascii() {
         let korean = Style { lang: Lang::Ko, ..Style::default() };
         let ascii = Style { unicode: false, ..Style::default() };
-        insta::assert_snapshot!([korean, ascii].map(|style| lines(&style, &upto(3)).join("\n")).join("\n\n"));
+        insta::assert_snapshot!(
+            [korean, ascii].map(|style| lines(&style, &upto(3), false).join("\n")).join("\n\n")
+        );
+    }
+
+    #[test]
+    fn a_machine_has_a_kernel_too() {
+        let english = Style::default();
+        let korean = Style { lang: Lang::Ko, ..english };
+        let ascii = Style { unicode: false, ..english };
+        let pictures = [english, korean, ascii].map(|style| lines(&style, &upto(6), true).join("\n"));
+        insta::assert_snapshot!(pictures.join("\n\n"));
     }
 }

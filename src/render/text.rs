@@ -26,6 +26,8 @@ pub struct Text<W: Write> {
     step: String,
     /// Numbers of the steps whose layers it has.
     built: Vec<u32>,
+    /// Whether there is a virtual machine beside it.
+    machine: bool,
     /// Who made the last call.
     actor: Option<Actor>,
     /// Step and key of the last sentence that said why.
@@ -55,6 +57,7 @@ impl<W: Write> Text<W> {
             last: None,
             step: String::new(),
             built: Vec::new(),
+            machine: false,
             actor: None,
             why: Default::default(),
             shown: None,
@@ -146,6 +149,7 @@ impl<W: Write> Renderer for Text<W> {
         self.begin(Part::Step)?;
         self.step = step.slug.to_string();
         self.built = builds_on.iter().chain([&step]).map(|step| step.number).collect();
+        self.machine = step.layer().is_none();
         self.why = Default::default();
 
         let title = format!("{} {} {}", words.step(step.number), signs.dot, lesson.title());
@@ -266,7 +270,7 @@ impl<W: Write> Renderer for Text<W> {
 
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()> {
         self.begin(Part::Closing)?;
-        let mut lines = closing::picture(&self.style, &self.built, lesson);
+        let mut lines = closing::picture(&self.style, &self.built, self.machine, lesson);
         for part in
             [closing::by_hand(&self.style, lesson), closing::pointers(&self.style, step, lesson, next)]
         {

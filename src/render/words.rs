@@ -30,7 +30,10 @@ pub struct Words {
     /// What each of these steps gives the container.
     pub owns: [&'static str; 6],
     /// What no step separates.
+    pub one_kernel: &'static str,
+    /// What a virtual machine has of its own besides.
     pub kernel: &'static str,
+    pub machine: &'static str,
     step: (&'static str, &'static str),
     second: &'static str,
 }
@@ -76,7 +79,9 @@ static EN: Words = Words {
     error: "error",
     hosts: ["processes", "mounts", "files", "memory, CPU", "image", "network"],
     owns: ["PIDs", "/proc", "root", "limits", "layers", "network"],
-    kernel: "one kernel for both",
+    one_kernel: "one kernel for both",
+    kernel: "kernel",
+    machine: "VM",
     step: ("Step ", ""),
     second: " s",
 };
@@ -102,7 +107,9 @@ static KO: Words = Words {
     error: "오류",
     hosts: ["프로세스", "마운트", "파일", "메모리, CPU", "이미지", "네트워크"],
     owns: ["PID", "/proc", "루트", "제한", "레이어", "네트워크"],
-    kernel: "커널은 하나, 함께 씁니다",
+    one_kernel: "커널은 하나, 함께 씁니다",
+    kernel: "커널",
+    machine: "VM",
     step: ("", "단계"),
     second: "초",
 };

@@ -133,15 +133,14 @@ impl Machine {
         let inherited = [order.initramfs, order.console, order.monitor];
         let mut calls = Caller::new(Actor::Host, listener);
         calls.speak_for(plan.step);
-        let timeline = Timeline::start();
         let arguments = qemu::arguments(&order);
-        let pid = qemu::start(&mut calls, plan.qemu, &arguments, theirs, to_errors, &inherited)?;
+        let (pid, started) = qemu::start(&mut calls, plan.qemu, &arguments, theirs, to_errors, &inherited)?;
         let machine = Machine {
             pid,
             accelerator,
             release: plan.kernel.release.clone(),
             memory: plan.memory,
-            timeline,
+            timeline: Timeline::since(started),
             wire: File::from(ours),
             frames: Frames::default(),
             console,
@@ -249,6 +248,23 @@ impl Machine {
                 _ => {}
             }
         }
+    }
+
+    /// Whether KVM runs a machine with this kernel here.
+    pub fn runs_under_kvm(qemu: &Path, kernel: &Kernel) -> Result<bool, Fault> {
+        if !qemu::kvm_makes_machines() {
+            return Ok(false);
+        }
+        let initramfs = Caller::new(Actor::Host, &mut Silence).memfd_create("initramfs", c"empty")?;
+        shows_life(&Plan {
+            qemu,
+            kernel,
+            initramfs: &initramfs,
+            memory: 128,
+            timeout: None,
+            console: None,
+            step: "",
+        })
     }
 
     /// What there is to tell of it.

@@ -36,3 +36,11 @@ pub use pack::{Extra, pack};
 pub use qemu::{Accelerator, find as find_qemu};
 pub use session::{Session, Streams, terminal_size};
 pub use timeline::Booted;
+
+use crate::fault::Fault;
+
+/// Whether this host has what a machine takes, QEMU and a kernel; if not, what is missing.
+pub fn permitted() -> Result<(), Fault> {
+    find_qemu()?;
+    Kernel::find(None).map(drop)
+}

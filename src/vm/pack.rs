@@ -1,13 +1,10 @@
 //! What the guest gets to see: the same root filesystem as the steps' containers, with our program as its init and
 //! the kernel's modules, written as an initramfs that no disk ever sees.
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::guest::MODULES;
 use super::initramfs::Initramfs;
@@ -15,6 +12,7 @@ use super::kernel::Kernel;
 use super::modules::{Module, modules};
 use crate::fault::{Doing, Fault};
 use crate::image::own_binary;
+use crate::kernel::caller::Caller;
 
 /// Where our program is in the guest: in everybody's PATH, and the kernel's `rdinit=`.
 const PROGRAM: &str = "/bin/workshop";
@@ -26,9 +24,13 @@ const DRIVERS: [&str; 6] = ["overlay", "veth", "bridge", "nf_tables", "nft_chain
 pub type Extra = (PathBuf, PathBuf);
 
 /// Writes the initramfs into a file in memory (memfd_create(2)), which is gone when the last descriptor of it is.
-pub fn pack(kernel: &Kernel, layers: &[PathBuf], extras: &[Extra]) -> Result<OwnedFd, Fault> {
-    const NAME: &CStr = c"initramfs";
-    let file = memfd_create(NAME, MFdFlags::MFD_CLOEXEC).doing("memfd_create")?;
+pub fn pack(
+    calls: &mut Caller,
+    kernel: &Kernel,
+    layers: &[PathBuf],
+    extras: &[Extra],
+) -> Result<OwnedFd, Fault> {
+    let file = calls.memfd_create("initramfs", c"initramfs")?;
     let mut archive = Initramfs::new(BufWriter::new(File::from(file.try_clone().doing("duplicate a file")?)));
     write(&mut archive, kernel, layers, extras)?;
     archive.finish()?.flush().doing("write the initramfs")?;

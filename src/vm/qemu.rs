@@ -5,10 +5,13 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::ValueEnum;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, setsid, write};
 
 use crate::fault::{Doing, Fault};
@@ -115,7 +118,7 @@ pub fn arguments(order: &Order) -> Vec<OsString> {
 const KERNEL_LINE: &str = concat!("console=ttyS0 reboot=t panic=-1 rdinit=/bin/workshop -- ", "guest");
 
 /// Starts QEMU with the wire as its standard input and output. It gets the descriptors that `inherited` names
-/// besides, nothing of our terminal, and dies with us.
+/// besides, nothing of our terminal, and dies with us. Returns its PID and when it was executed.
 pub fn start(
     calls: &mut Caller,
     program: &Path,
@@ -123,17 +126,20 @@ pub fn start(
     wire: OwnedFd,
     errors: OwnedFd,
     inherited: &[RawFd],
-) -> Result<Pid, Fault> {
+) -> Result<(Pid, Instant), Fault> {
     let text = |s: &OsStr| CString::new(s.as_bytes()).map_err(|_| Fault::usage("nul-in-argument", &[]));
     let argv = std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
     let argv = argv.map(text).collect::<Result<Vec<_>, _>>()?;
     let execve = Execve::new(text(program.as_os_str())?, argv, environment());
     let (said, say) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
+    let (hear, go) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
     let me = nix::unistd::getpid();
     let Some(pid) = calls.clone3("clone", &clone3::arguments(0, None))? else {
         guarded(|| {
-            let errno = match become_qemu(me, wire, errors, inherited) {
-                Ok(()) => execve.make(),
+            let ready = become_qemu(me, wire, errors, inherited);
+            // The call is told before it is made. Should we never be told to make it, we die with our parent.
+            let errno = match ready.and_then(|()| read(&hear, &mut [0])) {
+                Ok(_) => execve.make(),
                 Err(errno) => errno,
             };
             let _ = write(&say, &(errno as i32).to_ne_bytes());
@@ -141,16 +147,22 @@ pub fn start(
         })
     };
     drop(say);
-    let mut errno = [0; 4];
-    // The pipe is closed by an execve(2) that worked.
-    let outcome = match read(&said, &mut errno).doing("hear from QEMU")? {
-        4 => Err(Errno::from_raw(i32::from_ne_bytes(errno))),
-        _ => Ok(()),
-    };
-    if outcome.is_err() {
-        let _ = nix::sys::wait::waitpid(pid, None);
+    let mut started = Instant::now();
+    let executed = calls.executed("qemu", &execve, || {
+        started = Instant::now();
+        write(&go, b"g")?;
+        let mut errno = [0; 4];
+        // The pipe is closed by an execve(2) that worked.
+        match read(&said, &mut errno)? {
+            4 => Err(Errno::from_raw(i32::from_ne_bytes(errno))),
+            _ => Ok(()),
+        }
+    });
+    if executed.is_err() {
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = waitpid(pid, None);
     }
-    calls.executed("qemu", &execve, outcome).map(|()| pid)
+    executed.map(|()| (pid, started))
 }
 
 /// In the child: what QEMU shall have of ours, and what it shall not.

@@ -48,9 +48,9 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// A machine starts now.
-    pub fn start() -> Timeline {
-        Timeline { start: Instant::now(), began: vec![(Stage::Hypervisor, Duration::ZERO)], end: None }
+    /// A machine was started then.
+    pub fn since(start: Instant) -> Timeline {
+        Timeline { start, began: vec![(Stage::Hypervisor, Duration::ZERO)], end: None }
     }
 
     /// A stage begins now, unless it has begun already.
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn stages_follow_each_other_without_gaps() {
-        let mut timeline = Timeline::start();
+        let mut timeline = Timeline::since(Instant::now());
         timeline.begin(Stage::Firmware);
         timeline.begin(Stage::Unpacking);
         std::thread::sleep(Duration::from_millis(5));

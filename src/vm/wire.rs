@@ -12,12 +12,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::container::Exit;
 use crate::fault::Fault;
+use crate::kernel::page_cache::Cached;
 
 /// What the guest says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,6 +81,18 @@ pub struct Size {
 pub enum Question {
     /// Who and where am I: [`super::guest::Survey`].
     Survey,
+    /// Read this file and say what of it is in the page cache: [`Reading`].
+    Read(PathBuf),
+    /// What does pivot_root(2) without a mount namespace do: [`super::guest::Pulled`].
+    PullRoot,
+}
+
+/// A file that was read in the guest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// The file itself, where a name leads to it by links.
+    pub path: PathBuf,
+    pub cached: Cached,
 }
 
 /// One of a program's two ways to speak.

@@ -55,7 +55,9 @@ pub fn hold(told: &[Told], seen: &[Seen]) -> Result<Held, String> {
     let mut from = 0;
     for call in told {
         let inside = call.actor == "container";
-        let pids = if inside { &held.container[..] } else { &[host][..] };
+        // The process that becomes a machine is in no container: what it does, the host does.
+        let new = inside || (call.step == "boot-vm" && call.name == "execve");
+        let pids = if new { &held.container[..] } else { &[host][..] };
         let mut near = String::from("it made no such call");
         let found = (from..seen.len()).find(|at| {
             let other = &seen[*at];

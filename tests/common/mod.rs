@@ -126,6 +126,8 @@ pub fn command_as(who: Who, program: &Path) -> Command {
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home(who)).env("LANG", "C.UTF-8");
+    // The kernel that machines boot, where it is none of the host's own.
+    command.envs(std::env::var_os("WORKSHOP_KERNEL").map(|kernel| ("WORKSHOP_KERNEL", kernel)));
     command.current_dir("/").stdin(Stdio::null());
     command
 }
@@ -159,14 +161,43 @@ pub fn events(stdout: &str) -> Vec<serde_json::Value> {
 }
 
 /// The steps: number and slug. They never change once released.
-pub const STEPS: [(u32, &str); 6] = [
+pub const STEPS: [(u32, &str); 7] = [
     (1, "unshare-pid"),
     (2, "mount-proc"),
     (3, "pivot-root"),
     (4, "cgroup-limit"),
     (5, "overlay"),
     (6, "veth-bridge"),
+    (7, "boot-vm"),
 ];
+
+/// Whether a host may refuse the step to this user: an ordinary user gets limits on few hosts, and a virtual
+/// machine takes QEMU and a kernel. Other steps do without such a step then.
+pub fn may_be_refused(who: Who, number: u32) -> bool {
+    match number {
+        4 => who == Who::User,
+        7 => !has_machines(who),
+        _ => false,
+    }
+}
+
+/// Whether this host has what a virtual machine takes; skips aloud if not.
+pub fn has_machines(who: Who) -> bool {
+    static ABLE: [OnceLock<bool>; 2] = [const { OnceLock::new() }; 2];
+    *ABLE[who as usize].get_or_init(|| {
+        // With a state directory of its own: another test may be watching what is made in the home.
+        let desk = watch::Desk::new(who, "doctor");
+        let ran = run(desk.workshop(&["doctor", "--format", "json"]).stdout(Stdio::piped()));
+        let events = events(&ran.stdout);
+        let able = events.iter().any(|e| e["step"] == "boot-vm" && e["passed"] == true);
+        if !able {
+            let install =
+                "Install qemu-system-x86, and a kernel that may be read or name one: WORKSHOP_KERNEL";
+            skip("no virtual machine can be booted here", install);
+        }
+        able
+    })
+}
 
 pub mod screen;
 pub mod watch;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 /// Patterns and what takes their place, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 39] = [
+const PATTERNS: [(&str, &str); 57] = [
     // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
     (r#"/[^\s"=,:]*/\.cache/workshop/images/layers/sha256-[0-9a-f]{64}"#, "[layer]"),
     (r"…[0-9a-f]{20,},", "…[layer],"),
@@ -39,6 +39,29 @@ const PATTERNS: [(&str, &str); 39] = [
     // Whether these fit on one line is a matter of how long a PID is.
     (r"(\[group\]/\S+)  (= \d+)\n +[│┃] +(\d+)\n", "$1 $3  $2\n"),
     (r"(netns \[pid\])(?: addrgenmode)?  (= \d+)\n +[│┃] +(?:addrgenmode )?none", "$1 addrgenmode none  $2"),
+    // A machine: its kernel, what QEMU was called with, what both sides have, when it was where. Not every
+    // firmware says anything.
+    (r#"("event":"boot","kernel":")[^"]+"#, "$1[guest's]"),
+    (
+        r#"("name":"given-kernel","passed":true,"expected":")[^"]+(","actual":")[^"]+"#,
+        "$1[guest's]$2[guest's]",
+    ),
+    (r#"(-kernel\\", \\")[^"\\]+"#, "$1[kernel]"),
+    (r"/dev/fd/\d+", "/dev/fd/[fd]"),
+    (r#"…[^"\s]*"\](\s)"#, r#"…[kernel]"]$1"#),
+    (r#"("name":"memfd_create".*?"result":")\d+"#, "$1[fd]"),
+    (r"(memfd_create .* = )\d+", "$1[fd]"),
+    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[boot ID]"),
+    (r#"("name":"boot-id","outside":")\w+(","inside":")\w+"#, "$1[id]$2[id]"),
+    (r#"("name":"processor","outside":")[^"]*(","inside":")[^"]+"#, "$1[name]$2[name]"),
+    (r#"("name":"uptime","outside":")[^"]+(","inside":")[^"]+"#, "$1[time]$2[time]"),
+    (r"\b\d+ MiB\b", "[size]"),
+    (r"\b1 outside, \d\d+ inside", "1 outside, [n] inside"),
+    (r"\b\d+ pages inside, \d+ outside", "[n] pages inside, [n] outside"),
+    (r"device \d+ inode \d+", "device [device] inode [inode]"),
+    (r#"\{"name":"firmware"[^}]*\},|(?m)^ (?:firmware|펌웨어) +\d.*\n"#, ""),
+    (r"(?m)^ (\S.*?\S) +\d+ ms +\d+ ms$", " $1  [ms]  [ms]"),
+    (r"\b\d+ ms\b", "[ms]"),
     // Facts and what checks saw.
     (r"([a-z]+):\[\d+\]", "$1:[inode]"),
     (r"inode \d+ on [^\s\x22]+(  |\x22,\x22inside)", "inode [n] on [type]$1"),
@@ -55,7 +78,7 @@ const PATTERNS: [(&str, &str); 39] = [
     (r#"("outside":"\[n\]","inside":")\d+ 1""#, r#"$1[pid] 1""#),
     (r#"("name":"(?:first|hostname|proc|root)","outside":")[^"\[]+""#, r#"$1[host's]""#),
     (r#"("name":"proc","outside":"\[host's\]","inside":")[\d:]+"#, "$1[device]"),
-    (r#""seconds":[0-9.e-]+"#, r#""seconds":[s]"#),
+    (r#""(at|seconds)":[0-9.e-]+"#, r#""$1":[s]"#),
     (r" \d+\.\d ?(s|초)\n", " [s] $1\n"),
 ];
 
@@ -71,8 +94,13 @@ pub fn of_group(name: &str) -> [(&'static str, &'static str); 2] {
 }
 
 /// The same for rows of the text's table of facts, once its columns are two spaces apart.
-const ROWS: [(&str, &str); 8] = [
-    (r"(?m)^( (?:/home|/dev|ps ax|echo \$\$))  \d+  (0|1|2|13)$", "$1  [n]  $2"),
+const ROWS: [(&str, &str); 13] = [
+    (r"(?m)^( (?:/home|/dev|ps ax|echo \$\$))  \d+  (0|1|2|13)(?:  .+)?$", "$1  [n]  $2"),
+    (r"(?m)^( (?:kernel|커널))  \S+  \S+$", "$1  [release]  [guest's]"),
+    (r"(?m)^( (?:boot|부팅) ID)  \w+  \w+$", "$1  [id]  [id]"),
+    (r"(?m)^( PID 1)  .+  workshop$", "$1  [host's]  workshop"),
+    (r"(?m)^( (?:processor|프로세서))  .+\n(?:  +.+\n)?", "$1  [name]  [name]\n"),
+    (r"(?m)\d+\.\d s  \d+\.\d s$", "[time]  [time]"),
     (r"(?m)^( NSpid)  \d+  \d+ 1$", "$1  [n]  [n] 1"),
     // Two counts of one thing at two moments: whether they are the same is no matter.
     (r"(?m)^(.+)  \d+  \d+(  .+)?$", "$1  [n]  [n]"),
@@ -83,7 +111,7 @@ const ROWS: [(&str, &str); 8] = [
     (r"(?m)^(.+\S)  +(\S)", "$1  $2"),
 ];
 
-/// All patterns: those above and the releases of the host's kernel and the guest's.
+/// All patterns: the releases of the host's kernel and the guest's, then those above.
 pub fn filters() -> &'static [(Regex, String)] {
     static FILTERS: OnceLock<Vec<(Regex, String)>> = OnceLock::new();
     FILTERS.get_or_init(|| {
@@ -94,7 +122,7 @@ pub fn filters() -> &'static [(Regex, String)] {
         let guest = kernel.file_name().unwrap_or_default().to_string_lossy();
         let guest = guest.strip_prefix("vmlinuz-").map_or(host.clone(), regex::escape);
         let releases = [(host.as_str(), "[release]"), (guest.as_str(), "[release]")];
-        let all = PATTERNS.into_iter().chain(releases);
+        let all = releases.into_iter().chain(PATTERNS);
         all.map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with.to_string())).collect()
     })
 }

@@ -3,6 +3,7 @@
 //! The guest's kernel unpacks the initramfs, finds nothing in it but us, and executes us. From then on it is as
 //! on any Linux: nobody has mounted /proc, loaded a driver or set the host name, unless we do.
 
+mod pivot;
 mod program;
 mod setup;
 mod survey;
@@ -19,12 +20,14 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
+pub use pivot::Pulled;
 pub use setup::MODULES;
 pub use survey::Survey;
 
-use super::wire::{self, Frames, FromGuest, Job, Question, Stream, ToGuest};
+use super::wire::{self, Frames, FromGuest, Job, Question, Reading, Stream, ToGuest};
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
+use crate::kernel::page_cache;
 use program::Running;
 
 /// The wire's end in the guest: the second serial line.
@@ -120,13 +123,27 @@ fn obey(word: ToGuest, line: &mut File, running: &mut Option<Running>) -> Result
             program.resize(size);
             Ok(())
         }
-        (ToGuest::Ask(Question::Survey), _) => {
-            let answer = serde_json::to_value(Survey::make()).doing("answer the host")?;
-            say(line, FromGuest::Answer(answer))
-        }
+        (ToGuest::Ask(question), _) => say(line, answer(question).unwrap_or_else(FromGuest::Failed)),
         // A word for a program that has just ended.
         _ => Ok(()),
     }
+}
+
+/// What the guest's kernel says to a question of the host's.
+fn answer(question: Question) -> Result<FromGuest, Fault> {
+    let answer = match question {
+        Question::Survey => serde_json::to_value(Survey::make()),
+        Question::Read(path) => serde_json::to_value(read(&path).doing("read a file")?),
+        Question::PullRoot => serde_json::to_value(pivot::pull_root()?),
+    };
+    answer.map(FromGuest::Answer).doing("answer the host")
+}
+
+fn read(path: &Path) -> std::io::Result<Reading> {
+    let path = path.canonicalize()?;
+    std::fs::read(&path)?;
+    let cached = page_cache::cached(&path)?;
+    Ok(Reading { path, cached })
 }
 
 fn start(job: &Job) -> Result<Running, Fault> {

@@ -17,6 +17,9 @@ pub struct Survey {
     pub boot_id: String,
     /// The name of PID 1.
     pub first: String,
+    /// The file that it executes, where the caller may know, and the PID of its parent.
+    pub first_program: String,
+    pub first_parent: String,
     /// How many processes there are.
     pub processes: usize,
     /// `pid:[…]` of PID 1.
@@ -25,6 +28,8 @@ pub struct Survey {
     pub memory_kb: u64,
     /// How much of it caches files, in kB (`Cached`).
     pub cached_kb: u64,
+    /// The processor's name for itself.
+    pub processor: String,
     /// Whether the processor says that it runs under a hypervisor (the flag in /proc/cpuinfo).
     pub hypervisor: bool,
     /// Seconds since the kernel began to count.
@@ -44,10 +49,17 @@ impl Survey {
             kernel: text("/proc/sys/kernel/osrelease"),
             boot_id: text("/proc/sys/kernel/random/boot_id"),
             first: text("/proc/1/comm"),
+            first_program: fs::read_link("/proc/1/exe")
+                .map_or_else(|e| e.to_string(), |exe| exe.display().to_string()),
+            first_parent: process::status(Path::new("/proc"), "1", "PPid").unwrap_or_default(),
             processes: process::pids(Path::new("/proc")).len(),
             pid_namespace: process::namespace("1", "pid"),
             memory_kb: kilobytes("MemTotal"),
             cached_kb: kilobytes("Cached"),
+            processor: processor
+                .lines()
+                .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()))
+                .unwrap_or_default(),
             hypervisor: processor
                 .lines()
                 .find(|line| line.starts_with("flags"))

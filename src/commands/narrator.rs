@@ -1,0 +1,108 @@
+//! What a step tells as it happens: calls, checks, and that a signal was heard.
+
+use std::io;
+
+use crate::checks::{Check, Report};
+use crate::cli::StepOptions;
+use crate::course::lesson::Lesson;
+use crate::course::progress::Progress;
+use crate::course::{STEPS, Step};
+use crate::fault::Fault;
+use crate::kernel::told::{Actor, Call, Listener};
+use crate::lab::Lab;
+
+use super::Output;
+
+/// Runs checks and tells each; a signal that asks us to end is heeded between two of them.
+pub fn report(
+    out: &mut Output,
+    lab: &Lab,
+    step: &'static Step,
+    lesson: &Lesson,
+    run: impl FnOnce(&mut Report) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut hear = |check: Check| {
+        out.check(&check, lesson)?;
+        stop_if_asked(lab)
+    };
+    run(&mut Report::new(step.slug, &mut hear))
+}
+
+pub fn stop_if_asked(lab: &Lab) -> Result<(), Fault> {
+    lab.signals.end_asked().map_or(Ok(()), |signal| Err(Fault::Interrupted(signal)))
+}
+
+/// The step is done, whether or not it can be written down.
+pub fn note_progress(out: &mut Output, lab: &Lab, step: &Step) -> Result<(), Fault> {
+    match Progress::read(&lab.folders.state).note(step.slug) {
+        Ok(()) => Ok(()),
+        Err(fault) => out.note(&out.words.fill("progress-not-noted", &[("problem", &fault.to_string())])),
+    }
+}
+
+/// Tells the calls as they are made.
+pub struct Narrator<'n> {
+    pub out: &'n mut Output,
+    pub step: &'static Step,
+    lesson: &'n Lesson,
+    options: &'n StepOptions,
+    /// How many calls have been told.
+    pub seq: u32,
+    /// execve(2) was told before it was made, since the program may speak before we can.
+    executed: bool,
+}
+
+impl<'n> Narrator<'n> {
+    pub fn new(
+        out: &'n mut Output,
+        step: &'static Step,
+        lesson: &'n Lesson,
+        options: &'n StepOptions,
+    ) -> Narrator<'n> {
+        Narrator { out, step, lesson, options, seq: 0, executed: false }
+    }
+
+    /// Goes on counting after so many calls.
+    pub fn after(self, told: u32) -> Narrator<'n> {
+        Narrator { seq: told, ..self }
+    }
+
+    fn say(&mut self, call: &Call) -> io::Result<()> {
+        self.seq += 1;
+        if call.step == self.step.slug {
+            return self.out.show.call(self.seq, call, self.lesson);
+        }
+        match STEPS.iter().find(|s| s.slug == call.step) {
+            Some(step) => self.out.show.call(self.seq, call, &Lesson::load(step, self.out.lang)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the call starts a program that will write where we write.
+    fn shares_output(&self, call: &Call) -> bool {
+        let starts = call.name == "execve" && call.actor == Actor::Container;
+        starts && !self.out.json && self.options.has_program()
+    }
+}
+
+impl Listener for Narrator<'_> {
+    fn wants(&self, step: &str) -> bool {
+        self.options.verbose || step == self.step.slug
+    }
+
+    fn about(&mut self, call: &Call) -> io::Result<()> {
+        if self.options.pause {
+            self.out.show.about(call, self.lesson)?;
+            super::menu::wait_for_enter()?;
+        }
+        if self.shares_output(call) {
+            self.executed = true;
+            self.say(call)?;
+        }
+        Ok(())
+    }
+
+    fn told(&mut self, call: Call) -> io::Result<()> {
+        if std::mem::take(&mut self.executed) { Ok(()) } else { self.say(&call) }
+    }
+}
