@@ -23,6 +23,7 @@ const DRIVERS: [&str; 6] = ["overlay", "veth", "bridge", "nf_tables", "nft_chain
 /// Files of the caller's that go along: from where on the host to where in the guest.
 pub type Extra = (PathBuf, PathBuf);
 
+// ANCHOR: boot-vm-initramfs
 /// Writes the initramfs into a file in memory (memfd_create(2)), which is gone when the last descriptor of it is.
 pub fn pack(
     calls: &mut Caller,
@@ -36,6 +37,7 @@ pub fn pack(
     archive.finish()?.flush().doing("write the initramfs")?;
     Ok(file)
 }
+// ANCHOR_END: boot-vm-initramfs
 
 fn write(
     archive: &mut Initramfs<BufWriter<File>>,
