@@ -1,4 +1,4 @@
-//! The index that `theme/book.js` searches: each page in pieces, one for each heading.
+//! The index that `theme/pages.js` searches: each page in pieces, one for each heading.
 //!
 //! It is a script that sets a variable, not JSON: pages opened from a local disk may not read other files.
 

@@ -40,7 +40,7 @@ pub struct PlanWords {
     pub sum: String,
 }
 
-/// Words that `theme/book.js` says.
+/// Words that `theme/pages.js` says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ScriptWords {
     pub right: String,

@@ -85,7 +85,7 @@ impl Page<'_> {
                 }
                 None => match minutes::of_line(line) {
                     Some(count) => out.push(minutes::line(&self.edition.words, count)),
-                    None => out.push(line.to_owned()),
+                    None => out.push(highlighted(line).to_owned()),
                 },
             }
         }
@@ -117,6 +117,11 @@ impl Page<'_> {
         let lines: Vec<_> = svg[start..].lines().filter(|line| !line.trim().is_empty()).collect();
         Ok(format!("<figure id=\"figure-{name}\">\n{}\n</figure>\n", lines.join("\n")))
     }
+}
+
+/// mdBook's highlighter complains of a language that it does not know.
+fn highlighted(line: &str) -> &str {
+    if line == "```dockerfile" { "```text" } else { line }
 }
 
 /// `{{#NAME REST}}` alone on a line.

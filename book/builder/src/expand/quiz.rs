@@ -1,7 +1,7 @@
 //! Questions: a task list under a heading, with one `[x]`, and what is said after it.
 //!
 //! The page does not say in plain sight which choice is right: it holds a sum over the question's name and the
-//! right choice, and `theme/book.js` makes the same sum over the choice that was taken. Without a script the
+//! right choice, and `theme/pages.js` makes the same sum over the choice that was taken. Without a script the
 //! answer is in a fold.
 
 use anyhow::{Context, Result, ensure};
@@ -84,7 +84,7 @@ fn inline(text: &str) -> String {
     out.trim().trim_start_matches("<p>").trim_end_matches("</p>").to_owned()
 }
 
-/// FNV-1a, 32 bits: short enough to be written a second time in `theme/book.js`. It hides, it does not protect.
+/// FNV-1a, 32 bits: short enough to be written a second time in `theme/pages.js`. It hides, it does not protect.
 fn sum(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -21,7 +21,7 @@ pub fn recorded(edition: &Edition, name: &str) -> Result<String> {
     let runs: BTreeMap<String, Run> = toml::from_str(&fs::read_to_string(&runs)?)?;
     let run = runs.get(name).with_context(|| format!("book/runs.toml has no run {name}"))?;
     let text = read(&edition.path("runs").join(name).with_extension("txt"))?;
-    let command = format!("<span class=\"dim\">$ workshop {}</span>\n", escaped(&run.command.join(" ")));
+    let command = format!(" <span class=\"dim\">$ workshop {}</span>\n", escaped(&run.command.join(" ")));
     Ok(block(&(command + &to_html(&text)?)))
 }
 

@@ -204,6 +204,8 @@
         if (event.key === "ArrowDown") (links[at + 1] ?? links[0])?.focus();
         else if (event.key === "ArrowUp") (links[at - 1] ?? input).focus();
         else if (event.key === "Enter" && document.activeElement === input) links[0]?.click();
+        // In a search field the browser would only empty it.
+        else if (event.key === "Escape") dialog.close();
         else return;
         event.preventDefault();
     });
