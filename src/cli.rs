@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::course::STEPS;
@@ -67,7 +68,7 @@ pub struct Global {
     #[arg(long, value_enum, global = true, value_name = "LANG")]
     pub lang: Option<Lang>,
     /// Text for people, or JSON Lines for programs
-    #[arg(long, value_enum, global = true, default_value_t = Format::Text)]
+    #[arg(long, global = true, default_value = "text", value_parser = Format::common())]
     pub format: Format,
     /// Colour: auto means on a terminal (NO_COLOR and CLICOLOR_FORCE are honoured)
     #[arg(long, value_enum, global = true, default_value_t = When::Auto, value_name = "WHEN")]
@@ -78,6 +79,16 @@ pub struct Global {
 pub enum Format {
     Text,
     Json,
+    /// A table for the book; only `compare` has it.
+    Markdown,
+}
+
+impl Format {
+    /// The formats that every command has.
+    fn common() -> impl TypedValueParser<Value = Format> {
+        PossibleValuesParser::new(["text", "json"])
+            .map(|name| if name == "json" { Format::Json } else { Format::Text })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,6 +117,9 @@ pub enum Command {
     /// The virtual machine's init
     #[command(hide = true)]
     Guest,
+    /// Measure the same program as a plain process, in a container and in a virtual machine
+    #[command(display_order = 23)]
+    Compare(CompareOptions),
     /// Say what this host allows, and what mends what it doesn't
     #[command(display_order = 24)]
     Doctor,
@@ -195,6 +209,25 @@ pub struct RunOptions {
     /// The program to run in the container, and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CompareOptions {
+    /// How many times each is run [default: 10, and 3 for a virtual machine in software emulation]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub runs: Option<u16>,
+    /// Text for people, JSON Lines for programs, or Markdown for a page
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Boot this kernel in the virtual machine [default: $WORKSHOP_KERNEL, the host's own, or another one that is installed]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_vm")]
+    pub kernel: Option<PathBuf>,
+    /// Leave the virtual machine out
+    #[arg(long)]
+    pub no_vm: bool,
+    /// Draw it too, into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Args)]

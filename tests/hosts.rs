@@ -333,3 +333,24 @@ fn where_busybox_is_all_there_is_the_tour_works() {
         works(who, &change, &["run", "--", "sh", "-c", "ls / && exit 0"]);
     }
 }
+
+#[test]
+fn without_a_hypervisor_the_other_two_are_compared_and_the_status_says_so() {
+    let hidden = "for name in qemu-system-x86_64 qemu-kvm; do \
+                  for dir in /usr/local/bin /usr/bin /bin /usr/sbin /usr/libexec; do \
+                  if [ -e $dir/$name ]; then mount --bind /dev/null $dir/$name; fi; done; done";
+    for who in all() {
+        let args = ["compare", "--runs", "1", "--format", "json"];
+        let Some(mut command) = on_host(who, hidden, &args) else { return };
+        command.envs(std::env::var_os("WORKSHOP_KERNEL").map(|kernel| ("WORKSHOP_KERNEL", kernel)));
+        let ran = run(&mut command);
+        let events = events(&ran.stdout);
+        let of = |event: &str| events.iter().filter(|e| e["event"] == event).collect::<Vec<_>>();
+        assert_eq!(ran.status, 3, "{who:?}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(of("subject").len(), 2, "process and container were measured");
+        let [error] = of("error")[..] else { panic!("one error: {}", ran.stdout) };
+        assert_eq!(error["code"], 3);
+        let done = events.last().expect("events");
+        assert_eq!((&done["passed"], &done["skipped"]), (&2.into(), &1.into()), "{done}");
+    }
+}

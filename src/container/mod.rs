@@ -60,6 +60,21 @@ impl Exit {
     }
 }
 
+/// A part of a container's start that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// What the host needs before there is a process.
+    Prepared,
+    /// clone3(2).
+    Cloned,
+    /// What the host does once there is a PID.
+    Attached,
+    /// What the first process does inside.
+    Entered,
+    /// execve(2).
+    Executed,
+}
+
 /// A container that was made. Dropping it ends it and takes back what it changed on the host.
 pub struct Container {
     /// Its first process, as the host sees it.
@@ -85,6 +100,8 @@ pub struct Container {
     init: bool,
     /// Ours, if it was lent to the program.
     terminal: Option<terminal::Terminal>,
+    /// When each part of its start was over, in order.
+    pub timeline: Vec<(Milestone, Instant)>,
 }
 
 impl Container {
@@ -106,6 +123,7 @@ impl Container {
                 None => break,
             }
         }
+        self.reached(Milestone::Executed);
         // Or by death. (An init never calls execve(2), and neither does a function of ours.)
         if self.executes && process::never_executed(self.pid) {
             return Err(Fault::unable("died-before-exec", &[]));
@@ -114,6 +132,10 @@ impl Container {
             Some(call) => listener.told(Call { result: "0".into(), ..call }).map_err(Fault::output),
             None => Ok(()),
         }
+    }
+
+    fn reached(&mut self, milestone: Milestone) {
+        self.timeline.push((milestone, Instant::now()));
     }
 
     /// Looks around inside, in all of its namespaces.

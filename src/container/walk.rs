@@ -15,6 +15,7 @@
 
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
@@ -23,7 +24,7 @@ use nix::unistd::Pid;
 
 use super::message::{Channel, FromInside, Upward};
 use super::terminal::{Terminal, Tty};
-use super::{Container, Plan, Program, init, program};
+use super::{Container, Milestone, Plan, Program, init, program};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
 use crate::kernel::clone3;
@@ -46,12 +47,15 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
     let later: CloneFlags = plan.layers.iter().map(|l| l.later_namespaces()).collect();
     let namespaces = namespaces(&plan) | later;
     let init = plan.init;
+    let mut timeline = Vec::new();
     let terminal = Terminal::lend(plan.tty);
     if terminal.is_none() {
         plan.tty = Tty::Unused;
     }
 
-    match prepare_and_clone(&mut plan, lab, number, &mut undo, &mut made, listener) {
+    let host =
+        Host { calls: Caller::new(Actor::Host, listener), undo: &mut undo, lab, number, made: &mut made };
+    match prepare_and_clone(&mut plan, host, &mut timeline) {
         Ok(Some(pid)) => {
             drop(theirs);
             let pidfd = match pidfd::open(pid).doing("pidfd_open") {
@@ -79,12 +83,15 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
                 exit: None,
                 init,
                 terminal,
+                timeline,
             };
             // From here on, dropping the container ends the process and undoes the rest.
             attach(&mut plan, lab, number, &mut container, listener)?;
+            container.reached(Milestone::Attached);
             ours.go()?;
             tie_to_us(&mut container)?;
             hear_until_ready(&ours, lab, &mut container, listener)?;
+            container.reached(Milestone::Entered);
             container.channel = Some(ours);
             Ok(container)
         }
@@ -109,23 +116,22 @@ fn namespaces(plan: &Plan) -> CloneFlags {
 /// The host's part before there is a process, and the process. `None` is the process itself.
 fn prepare_and_clone(
     plan: &mut Plan,
-    lab: &Lab,
-    number: u32,
-    undo: &mut Undos,
-    made: &mut Made,
-    listener: &mut dyn Listener,
+    mut host: Host,
+    timeline: &mut Vec<(Milestone, Instant)>,
 ) -> Result<Option<Pid>, Fault> {
-    let mut host = Host { calls: Caller::new(Actor::Host, listener), undo, lab, number, made };
     for layer in &mut plan.layers {
         host.calls.speak_for(layer.slug());
         layer.prepare(&mut host)?;
     }
+    timeline.push((Milestone::Prepared, Instant::now()));
     let flags = namespaces(plan).bits() as u64;
     let birthplace = plan.layers.iter().find_map(|l| l.birthplace()).map(|fd| fd.as_raw_fd());
     // The call belongs to the last step that added something to it.
     let adds = |l: &dyn Layer| !l.namespaces().is_empty() || l.birthplace().is_some();
     host.calls.speak_for(plan.layers.iter().rev().find(|l| adds(l.as_ref())).map_or("", |l| l.slug()));
-    host.calls.clone3("clone", &clone3::arguments(flags, birthplace))
+    let pid = host.calls.clone3("clone", &clone3::arguments(flags, birthplace))?;
+    timeline.push((Milestone::Cloned, Instant::now()));
+    Ok(pid)
 }
 
 /// The host's part while the process waits.

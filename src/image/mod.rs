@@ -35,6 +35,8 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[allow(unused_imports, reason = "its users come next")]
+pub use closure::Placed;
 pub use digest::tree_digest;
 pub use explain::{ExecProblem, explain_exec, machine_name};
 pub use inside::Unresolved;

@@ -15,10 +15,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::layer::Layer;
+use super::layer::{Layer, in_image};
 use super::manifest::{LayerRecord, Manifest, directory_name, stamp_sources};
 use super::scratch::{self, Scratch};
-use super::{At, Image, ImageError, configuration, digest, plan, wanted};
+use super::{At, Image, ImageError, configuration, digest, own_binary, plan, wanted};
 
 /// Counts up when the same host files are to give another image than before.
 const FORMAT: &str = "1";
@@ -66,6 +66,59 @@ impl Store {
         let image = self.build(&manifest, &request)?;
         self.collect_garbage();
         Ok(image)
+    }
+
+    /// IMAGE with our own executable at PLACE (an absolute path in it): one more layer, of what the image lacks.
+    ///
+    /// # Errors
+    /// `Own` if the executable or a library of it is gone; `Io` as for [`Store::host_image`].
+    pub fn with_own_binary(&self, image: Image, place: &Path) -> Result<Image, ImageError> {
+        let mut layer = Layer::default();
+        for file in own_binary(place)? {
+            let place = in_image(&file.place);
+            if !image.layers.iter().any(|below| below.join(&place).exists()) {
+                layer.copy(&file.source, &file.place)?;
+            }
+        }
+        let name = place.to_string_lossy();
+        let parts = [FORMAT, image.digest.as_str(), &name];
+        let path = self.images().join(format!("own-{}.json", directory_name(&digest::text_digest(parts))));
+        let added = match self.cached_layer(&path, &layer) {
+            Some(manifest) => manifest,
+            None => self.build_layer(&path, &layer)?,
+        };
+        let added = self.image(&added);
+        Ok(Image {
+            digest: digest::text_digest([image.digest.as_str(), &added.digest]),
+            layers: image.layers.into_iter().chain(added.layers).collect(),
+            bytes: image.bytes + added.bytes,
+            missing: image.missing,
+        })
+    }
+
+    /// What the manifest at PATH records, if it was made of the same files as LAYER and is still whole.
+    fn cached_layer(&self, path: &Path, layer: &Layer) -> Option<Manifest> {
+        let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let intact = |record: &LayerRecord| record.intact(&self.layers().join(record.directory()));
+        let same = manifest.sources == stamp_sources(layer.sources()) && manifest.layers.iter().all(intact);
+        if !same {
+            return None;
+        }
+        touch(path);
+        self.image(&manifest).layers.iter().for_each(|dir| touch(dir));
+        Some(manifest)
+    }
+
+    /// Makes LAYER alone, and its manifest at PATH.
+    fn build_layer(&self, path: &Path, layer: &Layer) -> Result<Manifest, ImageError> {
+        let scratch = Scratch::new(&self.dir)?;
+        let sources = stamp_sources(layer.sources());
+        let (record, bytes) = self.publish(layer, &scratch, 0)?;
+        let manifest =
+            Manifest { found: Vec::new(), sources, layers: vec![record], bytes, missing: Vec::new() };
+        self.record(&manifest, &scratch, path)?;
+        self.collect_garbage();
+        Ok(manifest)
     }
 
     /// The image that the manifest at PATH records, if nothing has changed since.

@@ -54,6 +54,31 @@ fn leftovers(dir: &Path) -> Vec<String> {
 }
 
 #[test]
+fn an_image_with_our_own_program_has_one_more_layer_of_what_it_lacked() {
+    let (dir, store) = store();
+    let plain = store.host_image(&host_search_path()).unwrap();
+    let with = || store.with_own_binary(plain.clone(), Path::new("/usr/local/bin/own")).unwrap();
+    let image = with();
+    assert_eq!(image.layers[..plain.layers.len()], plain.layers);
+    assert_ne!(image.digest, plain.digest);
+    let own = image.layers.last().unwrap();
+    let program = fs::metadata(own.join("usr/local/bin/own")).unwrap().len();
+    // The C library is in the image already.
+    assert!(image.bytes - plain.bytes < program + (1 << 20), "{program} {image:?}");
+
+    let made = fs::metadata(own.join("usr/local/bin/own")).unwrap().modified().unwrap();
+    assert_eq!(with(), image);
+    let still = fs::metadata(own.join("usr/local/bin/own")).unwrap().modified().unwrap();
+    assert_eq!(made, still, "it was made twice");
+
+    let root = merged(dir.path(), &image);
+    let Some(output) = in_root(&root, &["/usr/local/bin/own", "--list"]) else {
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn our_own_program_starts_in_a_root_of_nothing_but_its_files() {
     let dir = tempfile::tempdir().unwrap();
     for Placed { source, place } in own_binary(Path::new("/bin/own")).unwrap() {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally};
+use crate::compare::{Comparison, Host, Measured, Spread, Unit};
 use crate::course::Step;
 use crate::course::lesson::Lesson;
 use crate::kernel::told::{Actor, Call};
@@ -57,6 +58,27 @@ enum Event<'a> {
         actual: &'a str,
         help: &'a str,
     },
+    Host {
+        #[serde(flatten)]
+        host: &'a Host,
+    },
+    Subject {
+        subject: &'a str,
+        kernel: &'a str,
+        /// Processes that the program sees, and those of its own that the host sees.
+        processes_inside: usize,
+        processes_on_host: usize,
+    },
+    Measurement {
+        subject: &'a str,
+        /// A figure's name, or `stage` with the name of one.
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stage: Option<&'a str>,
+        unit: Unit,
+        #[serde(flatten)]
+        spread: &'a Spread,
+    },
     /// A virtual machine, and when each stage of its boot began and how long it took, in seconds.
     Boot(&'a Booted),
     Done {
@@ -96,6 +118,27 @@ impl<W: Write> Json<W> {
         let builds_on = builds_on.iter().map(|step| step.slug).collect();
         let (number, slug, title) = (step.number, step.slug, lesson.title());
         self.write(&Event::Step { number, slug, title, builds_on, listed })
+    }
+}
+
+impl<W: Write> Json<W> {
+    fn write_measured(&mut self, measured: &Measured) -> io::Result<()> {
+        let subject = measured.kind.name();
+        let (processes_inside, processes_on_host) = measured.processes;
+        self.write(&Event::Subject {
+            subject,
+            kernel: &measured.kernel,
+            processes_inside,
+            processes_on_host,
+        })?;
+        for (stage, spread) in &measured.stages {
+            let (name, unit) = ("stage", Unit::Seconds);
+            self.write(&Event::Measurement { subject, name, stage: Some(stage), unit, spread })?;
+        }
+        measured.figures.iter().try_for_each(|(figure, spread)| {
+            let (name, unit) = (figure.name(), figure.unit());
+            self.write(&Event::Measurement { subject, name, stage: None, unit, spread })
+        })
     }
 }
 
@@ -160,6 +203,11 @@ impl<W: Write> Renderer for Json<W> {
 
     fn table(&mut self, _: &str, _: &[&str], _: &[Vec<String>]) -> io::Result<()> {
         Ok(())
+    }
+
+    fn measured(&mut self, comparison: &Comparison) -> io::Result<()> {
+        self.write(&Event::Host { host: &comparison.host })?;
+        comparison.subjects.iter().try_for_each(|measured| self.write_measured(measured))
     }
 
     fn note(&mut self, _: &str) -> io::Result<()> {

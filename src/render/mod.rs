@@ -6,6 +6,7 @@
 mod calls;
 mod closing;
 pub mod json;
+pub mod measured;
 mod picture;
 mod prose;
 pub mod style;
@@ -20,6 +21,7 @@ mod fixture;
 use std::io;
 
 pub use crate::checks::{Check as CheckResult, Fact};
+use crate::compare::Comparison;
 use crate::course::Step;
 use crate::course::lesson::Lesson;
 pub use crate::course::words::Failure;
@@ -60,6 +62,8 @@ pub trait Renderer {
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.
     fn table(&mut self, title: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()>;
+    /// What was measured of process, container and virtual machine.
+    fn measured(&mut self, comparison: &Comparison) -> io::Result<()>;
     /// A remark.
     fn note(&mut self, text: &str) -> io::Result<()>;
     /// A virtual machine has booted: `words` says so to people.

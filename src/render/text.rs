@@ -8,7 +8,8 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing};
+use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, measured};
+use crate::compare::Comparison;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
 use crate::kernel::told::{Actor, Call};
@@ -300,6 +301,11 @@ impl<W: Write> Renderer for Text<W> {
         }
         lines.extend(table::lines(&style, &cells, &[]));
         self.lines(&lines)
+    }
+
+    fn measured(&mut self, comparison: &Comparison) -> io::Result<()> {
+        self.begin(Part::Table)?;
+        self.lines(&measured::lines(&self.style, comparison))
     }
 
     fn note(&mut self, text: &str) -> io::Result<()> {

@@ -29,7 +29,7 @@ use crate::kernel::told::{Actor, Listener, Silence};
 pub struct Plan<'p> {
     pub qemu: &'p Path,
     pub kernel: &'p Kernel,
-    /// See [`super::pack`].
+    /// See `pack`.
     pub initramfs: &'p OwnedFd,
     /// MiB.
     pub memory: u64,

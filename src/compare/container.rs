@@ -1,0 +1,80 @@
+//! The second subject: the container of all steps, made by the same walk as `workshop run` makes it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+use super::listen::listen;
+use super::memory::look;
+use super::probe::PROBE;
+use super::subject::{Kind, Run, Stopwatch, Subject};
+use crate::container::recipe::{FIRST_SEAT, Recipe};
+use crate::container::{Milestone, Plan, create};
+use crate::fault::{Doing, Fault};
+use crate::kernel::told::Silence;
+
+/// A container, made anew for each run.
+pub struct Container<'l> {
+    recipe: Recipe<'l>,
+    command: Vec<OsString>,
+    disk: u64,
+}
+
+impl Container<'_> {
+    /// `program` is our own executable's path in the recipe's image, whose files are `disk` bytes.
+    pub fn new<'l>(recipe: Recipe<'l>, program: &Path, disk: u64) -> Container<'l> {
+        Container { recipe, command: vec![program.into(), PROBE.into()], disk }
+    }
+
+    /// The plan, and the end of the pipe that the probe is heard through.
+    fn plan(&self) -> Result<(Plan<'static>, OwnedFd), Fault> {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
+        let mut plan = self.recipe.plan(self.recipe.exec(self.command.clone()), FIRST_SEAT);
+        plan.stdio.stdin = Some(File::open("/dev/null").doing("open /dev/null")?.into());
+        plan.stdio.stdout = Some(writer);
+        Ok((plan, reader))
+    }
+}
+
+impl Subject for Container<'_> {
+    fn kind(&self) -> Kind {
+        Kind::Container
+    }
+
+    fn disk(&self) -> u64 {
+        self.disk
+    }
+
+    fn run(&mut self) -> Result<Run, Fault> {
+        let (plan, reader) = self.plan()?;
+        let lab = self.recipe.lab;
+        let mut watch = Stopwatch::start();
+        let mut container = create(plan, lab, &mut Silence)?;
+        container.start(&mut Silence)?;
+        for (milestone, time) in &container.timeline {
+            watch.over_at(stage(*milestone), *time);
+        }
+        let heard = listen(&reader, &lab.signals, || look(container.pid.as_raw()))?;
+        watch.over_at("load", heard.first);
+        // It has said all that it had to say. Should it not end by itself, the next line ends it.
+        container.wait_at_most(Duration::from_secs(10))?;
+        container.end()?;
+        Ok(watch.stop(heard))
+    }
+}
+
+/// The stage that a milestone ends.
+fn stage(milestone: Milestone) -> &'static str {
+    match milestone {
+        Milestone::Prepared => "prepare",
+        Milestone::Cloned => "clone",
+        Milestone::Attached => "attach",
+        Milestone::Entered => "enter",
+        Milestone::Executed => "exec",
+    }
+}
