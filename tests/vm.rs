@@ -252,6 +252,12 @@ fn what_a_machine_lacks_is_named_with_what_mends_it() {
         let mut command = start();
         command.env("WORKSHOP_KERNEL", kernel()).args(["--memory", "64M", "--", "true"]);
         refused(&mut command, 2, &["64 MiB", "--memory"]);
+        // A file that is as large as a disk, and has nothing in it.
+        let large = home(Who::User).join("large");
+        fs::File::create(&large).and_then(|file| file.set_len(64 << 30)).expect("make a file");
+        let mut command = start();
+        command.env("WORKSHOP_KERNEL", kernel()).arg("--copy").arg(&large).args(["--", "true"]);
+        refused(&mut command, 2, &["large", "1 GiB", "--copy"]);
     }
 }
 
