@@ -59,6 +59,7 @@ impl Lab {
     }
 }
 
+// ANCHOR: lab-namespaces
 /// Into namespaces of our own: mount and network always; user too without CAP_SYS_ADMIN, where we
 /// are root of the other two, and only of those.
 fn move_in(rootless: bool) -> Result<(), Fault> {
@@ -78,6 +79,7 @@ fn move_in(rootless: bool) -> Result<(), Fault> {
     write("uid_map", format!("0 {uid} 1"))?;
     write("gid_map", format!("0 {gid} 1"))
 }
+// ANCHOR_END: lab-namespaces
 
 /// A mount table of our own that passes nothing back to the host, and a tmpfs to work in.
 fn make_private(dir: &Path) -> nix::Result<()> {

@@ -1,6 +1,8 @@
 //! `workshop compare` as its user sees it: what it measures and says, in every form, and what it leaves behind.
 
 mod common;
+#[path = "compare/patterns.rs"]
+mod patterns;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -97,24 +99,13 @@ fn process_and_container_are_measured_as_root_and_as_an_ordinary_user() {
     }
 }
 
-/// The parts of a comparison that differ from host to host and from run to run, and what takes their place.
-const PATTERNS: [(&str, &str); 7] = [
-    (r"[█▏▎▍▌▋▊▉]+ *", "[bar]  "),
-    (r"\d+(\.\d+)?( (ns|µs|ms|s\b|KiB|MiB|GiB)|초)", "[amount]"),
-    (r"×\d+(\.\d)?", "×[n]"),
-    (r"(?s)(processor|프로세서)(:?) .*?\n( |- )(kernel|커널)", "$1$2 [processor]\n$3$4"),
-    (r"(?m)^( |- )(container|컨테이너)(:?) +(all|여섯|한도).*$", "$1$2$3 [steps]"),
-    (r"(processes inside|안쪽 프로세스)( +| \| )\d+", "$1$2[n]"),
-    (r" {2,}", "  "),
-];
-
 fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     let release = nix::sys::utsname::uname().expect("uname").release().to_string_lossy().into_owned();
     settings.add_filter(&regex::escape(&release), "[release]");
-    for (pattern, with) in PATTERNS {
+    for (pattern, with) in patterns::PATTERNS {
         settings.add_filter(pattern, with);
     }
     settings.bind(|| insta::assert_snapshot!(name, text));

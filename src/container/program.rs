@@ -109,10 +109,12 @@ fn exec(
         // Perhaps the loader knows better where to look: let it try, and explain if it gives up.
         let _ = wire.say(&FromInside::Suspect(in_words(&path.display().to_string(), problem)));
     }
+    // ANCHOR: unshare-pid-exec
     let mut upward = Upward { channel: wire, wanted };
     let mut calls = Caller::new(Actor::Container, &mut upward);
     calls.speak_for(step);
     let fault = calls.execve("exec", &Execve::new(name, args, envp));
+    // ANCHOR_END: unshare-pid-exec
     explain(&path).unwrap_or(fault)
 }
 

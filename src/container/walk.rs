@@ -113,6 +113,7 @@ fn namespaces(plan: &Plan) -> CloneFlags {
     plan.layers.iter().map(|l| l.namespaces()).collect()
 }
 
+// ANCHOR: unshare-pid-clone
 /// The host's part before there is a process, and the process. `None` is the process itself.
 fn prepare_and_clone(
     plan: &mut Plan,
@@ -133,6 +134,7 @@ fn prepare_and_clone(
     timeline.push((Milestone::Cloned, Instant::now()));
     Ok(pid)
 }
+// ANCHOR_END: unshare-pid-clone
 
 /// The host's part while the process waits.
 fn attach(

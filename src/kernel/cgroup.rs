@@ -291,6 +291,7 @@ pub struct Setting {
 }
 
 impl Limits {
+    // ANCHOR: cgroup-limit-limit-memory
     /// The files of one controller and what to write to each, in order.
     pub fn settings(&self, controller: Controller, version: Version) -> Vec<Setting> {
         let quota = (self.cpus * CPU_PERIOD as f64).round().max(1000.0) as u64;
@@ -316,6 +317,7 @@ impl Limits {
             }
         }
     }
+    // ANCHOR_END: cgroup-limit-limit-memory
 }
 
 /// A group that exists, in one hierarchy.

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 /// 33 does not fit into: it is 0 there, and the child would silently stay in its parent's group.
 pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
+// ANCHOR: clone3
 /// Makes a process as fork(2) does, in new namespaces and, with [`CLONE_INTO_CGROUP`], in another
 /// cgroup. Returns the child's PID as the caller sees it, and `None` in the child.
 ///
@@ -22,6 +23,7 @@ pub fn clone3(args: &libc::clone_args) -> nix::Result<Option<Pid>> {
         pid => Ok(Some(Pid::from_raw(pid as i32))),
     }
 }
+// ANCHOR_END: clone3
 
 /// The arguments of a plain fork into new namespaces: `flags` of clone(2), the exit signal that
 /// wait(2) listens for, and on cgroup v2 the group to be born in.

@@ -18,6 +18,7 @@ use crate::fault::{Doing, Fault};
 /// How long a visitor may take. None of them waits for anything that takes a second.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+// ANCHOR: visit
 /// Runs `look` in a process of its own inside the given namespaces of the process behind `pidfd`,
 /// and returns what it saw. With a PID namespace among them, the visitor is a process *of* that
 /// namespace, since a process that has joined one only passes it on to its children.
@@ -31,6 +32,7 @@ where
         Ok(look)
     })
 }
+// ANCHOR_END: visit
 
 /// Leaves `work` running in a process of its own inside the given namespaces, and returns its PID.
 /// The caller ends and reaps it; it dies with the caller in any case.

@@ -35,6 +35,7 @@ impl CgroupLimit {
         CgroupLimit { limits, birthplace: None, tasks: Vec::new(), hierarchies: Vec::new() }
     }
 
+    // ANCHOR: cgroup-limit-group
     fn make_group(&mut self, host: &mut Host, place: &Place) -> Result<(), Fault> {
         // Until the group is there, another workshop might end and take the controllers with it.
         let _held = cgroup::hold(&place.parent);
@@ -59,7 +60,9 @@ impl CgroupLimit {
         host.made.groups.push(Group { hierarchy, wanted, dir });
         Ok(())
     }
+    // ANCHOR_END: cgroup-limit-group
 
+    // ANCHOR: cgroup-limit-clone
     /// What the child joins by. Writing a PID to `cgroup.procs` moves a whole thread group and waits
     /// for an RCU grace period, some 10 ms. v2 can put a process there at birth; in v1 a process that
     /// has one thread can move that thread, itself, through `tasks`, at once.
@@ -77,6 +80,7 @@ impl CgroupLimit {
         }
         Ok(())
     }
+    // ANCHOR_END: cgroup-limit-clone
 }
 
 impl Layer for CgroupLimit {
@@ -96,6 +100,7 @@ impl Layer for CgroupLimit {
         self.birthplace.as_ref().map(|fd| fd.as_fd())
     }
 
+    // ANCHOR: cgroup-limit-join
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         match stage {
             Stage::Group => {
@@ -112,9 +117,11 @@ impl Layer for CgroupLimit {
             _ => Ok(()),
         }
     }
+    // ANCHOR_END: cgroup-limit-join
 }
 
 impl CgroupLimit {
+    // ANCHOR: cgroup-limit-view-dir
     /// /sys/fs/cgroup as the container sees it: its own groups, read-only, so that it can read its
     /// limits and not lift them.
     fn mount_view(&self, inside: &mut Inside) -> Result<(), Fault> {
@@ -150,8 +157,10 @@ impl CgroupLimit {
         // The kernel looks at neither source nor type then (mount(2), "Remounting an existing mount").
         inside.calls.mount("view-dir", None, &top, None, seal, None)
     }
+    // ANCHOR_END: cgroup-limit-view-dir
 }
 
+// ANCHOR: cgroup-limit-subtree
 /// v2: a group's controllers are those that its parent hands on (`cgroup.subtree_control`).
 fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
     let control = place.parent.join("cgroup.subtree_control");
@@ -171,7 +180,9 @@ fn enable_controllers(host: &mut Host, place: &Place) -> Result<(), Fault> {
     host.undo.before(Reversal::Outside(Undo::Disable { path: control.clone(), controllers: missing }))?;
     write(host, "subtree", &control, &text)
 }
+// ANCHOR_END: cgroup-limit-subtree
 
+// ANCHOR: cgroup-limit-aside
 /// v2: we are the only process of a group that was delegated to us. It can't have both processes and
 /// controlled children, so we go into a child of it that holds nothing else.
 fn step_aside(host: &mut Host, parent: &Path) -> Result<(), Fault> {
@@ -180,6 +191,7 @@ fn step_aside(host: &mut Host, parent: &Path) -> Result<(), Fault> {
     host.undo.before(Reversal::MoveBack { group: parent.into() })?;
     write(host, "aside", &leaf.join("cgroup.procs"), "0")
 }
+// ANCHOR_END: cgroup-limit-aside
 
 /// Makes a group that is in the ledger before it is there, and is not if it was refused.
 fn make_recorded(host: &mut Host, dir: &Path) -> Result<(), Fault> {

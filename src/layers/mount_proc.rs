@@ -20,10 +20,13 @@ impl Layer for MountProc {
         "mount-proc"
     }
 
+    // ANCHOR: mount-proc-clone
     fn namespaces(&self) -> CloneFlags {
         CloneFlags::CLONE_NEWNS
     }
+    // ANCHOR_END: mount-proc-clone
 
+    // ANCHOR: mount-proc-private
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         match stage {
             Stage::Propagation => {
@@ -39,4 +42,5 @@ impl Layer for MountProc {
             _ => Ok(()),
         }
     }
+    // ANCHOR_END: mount-proc-private
 }

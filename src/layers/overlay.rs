@@ -88,6 +88,7 @@ impl Layer for Overlay {
         "overlay"
     }
 
+    // ANCHOR: overlay-upper
     fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
         let mut base = host.lab.fresh_dir("box")?;
         host.undo.before(Reversal::Tree(base.clone()))?;
@@ -106,7 +107,9 @@ impl Layer for Overlay {
         self.made = Some(Directories { upper, work, merged });
         Ok(())
     }
+    // ANCHOR_END: overlay-upper
 
+    // ANCHOR: overlay-overlay
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         if let (Stage::Image, Some(made)) = (stage, &self.made) {
             let options = self.options(made);
@@ -124,4 +127,5 @@ impl Layer for Overlay {
         }
         Ok(())
     }
+    // ANCHOR_END: overlay-overlay
 }

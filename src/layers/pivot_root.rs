@@ -44,9 +44,11 @@ impl Layer for PivotRoot {
         "pivot-root"
     }
 
+    // ANCHOR: pivot-root-clone
     fn namespaces(&self) -> CloneFlags {
         CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC
     }
+    // ANCHOR_END: pivot-root-clone
 
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         match stage {
@@ -56,13 +58,16 @@ impl Layer for PivotRoot {
                 mount_sys(inside)
             }
             Stage::Switch => switch(inside),
+            // ANCHOR: pivot-root-hostname
             Stage::Names => inside.calls.sethostname("hostname", &self.hostname),
+            // ANCHOR_END: pivot-root-hostname
             _ => Ok(()),
         }
     }
 }
 
 impl PivotRoot {
+    // ANCHOR: pivot-root-bind
     /// pivot_root(2) wants a mount point. A plain directory becomes one by being bind-mounted onto
     /// itself; an overlay is one already.
     fn choose(&self, inside: &mut Inside) -> Result<(), Fault> {
@@ -77,8 +82,10 @@ impl PivotRoot {
         }
         Ok(())
     }
+    // ANCHOR_END: pivot-root-bind
 }
 
+// ANCHOR: pivot-root-dev
 /// A small /dev: a tmpfs with the host's own harmless nodes bound into it. mknod(2) would need
 /// CAP_MKNOD in the initial user namespace, which no unprivileged user has.
 fn mount_dev(inside: &mut Inside) -> Result<(), Fault> {
@@ -109,7 +116,9 @@ fn mount_dev(inside: &mut Inside) -> Result<(), Fault> {
     let flags = no_exec | MsFlags::MS_NODEV;
     inside.calls.mount("shm", tmpfs, &dev.join("shm"), Some("tmpfs"), flags, Some("mode=1777"))
 }
+// ANCHOR_END: pivot-root-dev
 
+// ANCHOR: pivot-root-sys
 /// sysfs shows the devices of the network namespace it is mounted in; read-only, since much of what
 /// can be written there is the host's.
 fn mount_sys(inside: &mut Inside) -> Result<(), Fault> {
@@ -117,7 +126,9 @@ fn mount_sys(inside: &mut Inside) -> Result<(), Fault> {
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     inside.calls.mount("sys", Some(Path::new("sysfs")), &sys, Some("sysfs"), flags, None)
 }
+// ANCHOR_END: pivot-root-sys
 
+// ANCHOR: pivot-root-chdir
 /// The switch itself. With "." for both arguments the old root ends up stacked on top of the new one
 /// (pivot_root(2), "NOTES"), so no directory has to be made to hold it; "." is then the old root,
 /// and detaching it uncovers the new one.
@@ -130,6 +141,7 @@ fn switch(inside: &mut Inside) -> Result<(), Fault> {
     inside.root = "/".into();
     Ok(())
 }
+// ANCHOR_END: pivot-root-chdir
 
 /// A directory to mount on. A link would lead the mount out of the root that is being made.
 fn make_mount_point(dir: &Path) -> Result<(), Fault> {

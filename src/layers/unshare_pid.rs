@@ -21,6 +21,7 @@ impl Layer for UnsharePid {
         CloneFlags::CLONE_NEWPID
     }
 
+    // ANCHOR: unshare-pid-pdeathsig
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         if stage == Stage::Group {
             // PID 1's end is the end of its namespace, so this one signal takes all of the
@@ -29,4 +30,5 @@ impl Layer for UnsharePid {
         }
         Ok(())
     }
+    // ANCHOR_END: unshare-pid-pdeathsig
 }

@@ -77,6 +77,7 @@ impl VethBridge {
         name(&format!("ve{}", self.seat))
     }
 
+    // ANCHOR: veth-bridge-bridge
     /// The bridge, its address, forwarding and NAT: made for the first container, shared by the next.
     fn make_bridge(&self, host: &mut Host, socket: &mut NetlinkSocket) -> Result<Device, Fault> {
         let bridge = name(self.network.bridge)?;
@@ -101,7 +102,9 @@ impl VethBridge {
         self.open_the_way_out(host, &bridge)?;
         Ok(device)
     }
+    // ANCHOR_END: veth-bridge-bridge
 
+    // ANCHOR: veth-bridge-forward
     /// Forwarding between the bridge and the host's other links, and masquerade: packets that leave
     /// get the host's address, since nobody outside knows the way back to ours.
     fn open_the_way_out(&self, host: &mut Host, bridge: &Name) -> Result<(), Fault> {
@@ -118,7 +121,9 @@ impl VethBridge {
         let request = nft_masquerade(&mut firewall.sequence, &table, source, bridge);
         host.calls.send("nat", &firewall, &request)
     }
+    // ANCHOR_END: veth-bridge-forward
 
+    // ANCHOR: veth-bridge-pair
     /// The cable, with its near end plugged into the bridge.
     fn make_cable(&self, host: &mut Host, socket: &mut NetlinkSocket, bridge: &Device) -> Result<(), Fault> {
         let (near, far) = (self.near_end()?, self.far_end()?);
@@ -136,6 +141,7 @@ impl VethBridge {
         let request = link_set(&mut socket.sequence, &device, &plugged);
         host.calls.send("plug", socket, &request)
     }
+    // ANCHOR_END: veth-bridge-pair
 }
 
 impl Layer for VethBridge {
@@ -143,10 +149,13 @@ impl Layer for VethBridge {
         "veth-bridge"
     }
 
+    // ANCHOR: veth-bridge-clone
     fn namespaces(&self) -> CloneFlags {
         CloneFlags::CLONE_NEWNET
     }
+    // ANCHOR_END: veth-bridge-clone
 
+    // ANCHOR: veth-bridge-netlink
     fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
         let mut socket = host.calls.netlink("netlink", Family::Route)?;
         let bridge = self.make_bridge(host, &mut socket)?;
@@ -156,7 +165,9 @@ impl Layer for VethBridge {
         self.socket = Some(socket);
         Ok(())
     }
+    // ANCHOR_END: veth-bridge-netlink
 
+    // ANCHOR: veth-bridge-move
     fn attach(&mut self, host: &mut Host, child: Pid) -> Result<(), Fault> {
         let far = Device::find(&self.far_end()?).doing("find the far end of the pair")?;
         let Some(socket) = &mut self.socket else { return Ok(()) };
@@ -168,7 +179,9 @@ impl Layer for VethBridge {
         let request = link_set(&mut socket.sequence, &far, &change);
         host.calls.send("move", socket, &request)
     }
+    // ANCHOR_END: veth-bridge-move
 
+    // ANCHOR: veth-bridge-netlink-inside
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         if stage != Stage::Network {
             return Ok(());
@@ -194,6 +207,7 @@ impl Layer for VethBridge {
         let request = route::default_route(&mut socket.sequence, self.network.address(1), &device);
         inside.calls.send("route", &socket, &request)
     }
+    // ANCHOR_END: veth-bridge-netlink-inside
 }
 
 fn name(text: &str) -> Result<Name, Fault> {

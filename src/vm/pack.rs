@@ -26,6 +26,7 @@ pub type Extra = (PathBuf, PathBuf);
 /// How many bytes of files a guest may have, whatever its memory. They lie in the host's memory too.
 const MOST: u64 = 1 << 30;
 
+// ANCHOR: boot-vm-initramfs
 /// Writes the initramfs into a file in memory (memfd_create(2)), which is gone when the last descriptor of it is.
 pub fn pack(
     calls: &mut Caller,
@@ -40,6 +41,7 @@ pub fn pack(
     archive.finish()?.flush().doing("write the initramfs")?;
     Ok(file)
 }
+// ANCHOR_END: boot-vm-initramfs
 
 fn write(
     archive: &mut Initramfs<BufWriter<File>>,

@@ -86,6 +86,7 @@ pub struct Order<'o> {
     pub monitor: RawFd,
 }
 
+// ANCHOR: boot-vm-qemu
 /// QEMU's command line: QEMU's "microvm" machine type has no more devices than are named here. A kernel is
 /// put into its memory directly, so that there is no disk and no boot loader.
 pub fn arguments(order: &Order) -> Vec<OsString> {
@@ -112,11 +113,13 @@ pub fn arguments(order: &Order) -> Vec<OsString> {
     line.push(order.kernel.into());
     line
 }
+// ANCHOR_END: boot-vm-qemu
 
 /// The kernel's command line (Documentation/admin-guide/kernel-parameters.rst): its messages go to the first
 /// serial line; a panic ends the machine at once, as a restart does, by a triple fault, which needs no firmware; our program is init.
 const KERNEL_LINE: &str = concat!("console=ttyS0 reboot=t panic=-1 rdinit=/bin/workshop -- ", "guest");
 
+// ANCHOR: boot-vm-clone
 /// Starts QEMU with the wire as its standard input and output. It gets the descriptors that `inherited` names
 /// besides, nothing of our terminal, and dies with us. Returns its PID and when it was executed.
 pub fn start(
@@ -164,6 +167,7 @@ pub fn start(
     }
     executed.map(|()| (pid, started))
 }
+// ANCHOR_END: boot-vm-clone
 
 /// In the child: what QEMU shall have of ours, and what it shall not.
 fn become_qemu(parent: Pid, wire: OwnedFd, errors: OwnedFd, inherited: &[RawFd]) -> nix::Result<()> {

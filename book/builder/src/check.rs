@@ -1,0 +1,150 @@
+//! What must hold for the built sites: every link leads somewhere, nothing comes from elsewhere, pages stay small.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::frame;
+use crate::html::{Piece, pieces};
+
+/// Bytes of a page's HTML without its pictures.
+const LARGEST: usize = 300_000;
+
+/// Attributes by which a page loads something.
+const LOADS: [(&str, &str); 8] = [
+    ("script", "src"),
+    ("link", "href"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("video", "src"),
+    ("image", "href"),
+    ("use", "href"),
+];
+
+/// What one page has and wants.
+struct Page {
+    ids: BTreeSet<String>,
+    repeated: Vec<String>,
+    links: Vec<String>,
+    loads: Vec<String>,
+    size: usize,
+}
+
+/// Reads every page below `out` and fails with all that is wrong.
+pub fn check(out: &Path) -> Result<()> {
+    let mut pages = BTreeMap::new();
+    for path in frame::pages(out)? {
+        let html = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        pages.insert(normal(&path), read(&html));
+    }
+    let mut faults = Vec::new();
+    let mut links = 0;
+    for (path, page) in &pages {
+        let name = path.strip_prefix(normal(out)).unwrap_or(path).display().to_string();
+        faults.extend(page.repeated.iter().map(|id| format!("{name}: two elements are called #{id}")));
+        if page.size > LARGEST && !name.ends_with("print.html") {
+            faults.push(format!("{name}: {} bytes without pictures, more than {LARGEST}", page.size));
+        }
+        faults.extend(page.loads.iter().filter(|l| is_elsewhere(l)).map(|l| format!("{name}: loads {l}")));
+        for link in page.links.iter().chain(&page.loads).filter(|link| !is_elsewhere(link)) {
+            links += 1;
+            faults.extend(dead_end(&pages, path, link).map(|why| format!("{name}: {link}: {why}")));
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}\n{} faults", faults.join("\n"), faults.len());
+    }
+    println!("{} pages, {links} links: all lead somewhere, nothing is loaded from elsewhere", pages.len());
+    Ok(())
+}
+
+fn read(html: &str) -> Page {
+    let mut page =
+        Page { ids: BTreeSet::new(), repeated: Vec::new(), links: Vec::new(), loads: Vec::new(), size: 0 };
+    for piece in pieces(html) {
+        let Piece::Open { name, .. } = &piece else { continue };
+        if let Some(id) = piece.attribute("id")
+            && !page.ids.insert(id.to_owned())
+        {
+            page.repeated.push(id.to_owned());
+        }
+        if let Some(link) = piece.attribute("href").filter(|_| name == "a") {
+            page.links.push(link.to_owned());
+        }
+        for (_, attribute) in LOADS.iter().filter(|(element, _)| element == name) {
+            page.loads.extend(piece.attribute(attribute).map(str::to_owned));
+        }
+    }
+    page.size = without_pictures(html);
+    page
+}
+
+/// The page's bytes outside of `<svg>`.
+fn without_pictures(html: &str) -> usize {
+    let pictures = html.split("<svg").skip(1).filter_map(|rest| rest.find("</svg>"));
+    html.len() - pictures.sum::<usize>()
+}
+
+fn is_elsewhere(link: &str) -> bool {
+    let scheme = link.split_once(':').map(|(scheme, _)| scheme);
+    link.starts_with("//")
+        || scheme.is_some_and(|s| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphabetic()))
+}
+
+/// Why a link leads nowhere.
+fn dead_end(pages: &BTreeMap<PathBuf, Page>, from: &Path, link: &str) -> Option<String> {
+    let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+    let target = match path {
+        "" => from.to_path_buf(),
+        path => normal(&from.parent().unwrap_or(Path::new("")).join(path)),
+    };
+    match pages.get(&target) {
+        Some(page) if fragment.is_empty() || page.ids.contains(fragment) => None,
+        Some(_) => Some("nothing there is called so".into()),
+        None if target.is_file() => None,
+        None => Some("there is no such file".into()),
+    }
+}
+
+/// The path without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_link_is_found_and_a_live_one_is_not() {
+        let pages = BTreeMap::from([
+            (PathBuf::from("/a/x.html"), read("<a href=\"../b.html#here\">")),
+            (PathBuf::from("/b.html"), read("<h2 id=\"here\">")),
+        ]);
+        let from = Path::new("/a/x.html");
+        assert_eq!(dead_end(&pages, from, "../b.html#here"), None);
+        assert!(dead_end(&pages, from, "../b.html#there").is_some());
+        assert!(dead_end(&pages, from, "b.html").is_some());
+        assert!(dead_end(&pages, from, "#here").is_some());
+    }
+
+    #[test]
+    fn what_is_elsewhere_has_a_scheme() {
+        assert!(is_elsewhere("https://docs.kernel.org/"));
+        assert!(is_elsewhere("//docs.kernel.org/"));
+        assert!(!is_elsewhere("a.html#b:c/d"));
+    }
+}

@@ -1,0 +1,147 @@
+//! What the pages leave to the builder: `{{#…}}` lines, task lists that are questions, and the minutes.
+//!
+//! | in a page | becomes |
+//! |---|---|
+//! | `{{#figure NAME}}` | `book/LANG/figures/NAME.svg`, inlined, so that it takes the theme's colours |
+//! | `{{#run NAME}}` | the recorded run `book/LANG/runs/NAME.txt` with its colours and its command |
+//! | `{{#try NAME}}` | the commands of `book/try/NAME.sh` and their recorded output |
+//! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
+//! | `{{#include PATH:ANCHOR}}` | a file, or the part of it between `ANCHOR: …` and `ANCHOR_END: …` |
+//! | `{{#plan NAME}}` | the pages of a plan in `book/plans.toml` and their minutes, summed up |
+//! | `<!-- minutes: 12 -->` | a line that says so |
+//! | a task list | a question with choices ([`quiz`]) |
+
+mod cut;
+mod lesson;
+mod minutes;
+mod quiz;
+mod terminal;
+
+pub use terminal::escaped;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use mdbook_driver::book::{Book, Chapter};
+use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
+
+use crate::book::Edition;
+use minutes::Minutes;
+
+/// The preprocessor.
+pub struct Expand {
+    edition: Edition,
+}
+
+impl Expand {
+    pub fn new(edition: Edition) -> Expand {
+        Expand { edition }
+    }
+}
+
+impl Preprocessor for Expand {
+    fn name(&self) -> &str {
+        "workshop"
+    }
+
+    fn run(&self, _: &PreprocessorContext, mut book: Book) -> Result<Book> {
+        let minutes = Minutes::of(&book);
+        let mut outcome = Ok(());
+        book.for_each_chapter_mut(|chapter| {
+            if outcome.is_ok() {
+                outcome = expand(&self.edition, &minutes, chapter);
+            }
+        });
+        outcome.map(|()| book)
+    }
+}
+
+fn expand(edition: &Edition, minutes: &Minutes, chapter: &mut Chapter) -> Result<()> {
+    let Some(path) = chapter.path.clone() else { return Ok(()) };
+    let page = Page { edition, minutes, path: &path };
+    let text = page.expand(&chapter.content).with_context(|| format!("{}", path.display()))?;
+    chapter.content = quiz::ask(&page, &text)?;
+    Ok(())
+}
+
+/// The page that is being expanded.
+struct Page<'a> {
+    edition: &'a Edition,
+    minutes: &'a Minutes,
+    /// Below `src`: `machines/01-virtual-machine.md`.
+    path: &'a Path,
+}
+
+impl Page<'_> {
+    /// Every line that asks for something is replaced by it.
+    fn expand(&self, text: &str) -> Result<String> {
+        let mut out = Vec::new();
+        let mut lines = unfenced(text);
+        while let Some(line) = lines.next() {
+            match directive(line) {
+                Some((name, rest)) => {
+                    out.push(self.replacement(name, rest).with_context(|| line.to_owned())?)
+                }
+                None => match minutes::of_line(line) {
+                    Some(count) => out.push(minutes::line(&self.edition.words, count)),
+                    None => out.push(highlighted(line).to_owned()),
+                },
+            }
+        }
+        Ok(out.join("\n") + "\n")
+    }
+
+    fn replacement(&self, name: &str, rest: &str) -> Result<String> {
+        match name {
+            "figure" => self.figure(rest),
+            "run" => terminal::recorded(self.edition, rest),
+            "try" => terminal::tried(self.edition, rest),
+            "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
+            "include" => cut::include(&self.folder(), rest),
+            "plan" => self.minutes.table(self.edition, self.path, rest),
+            _ => bail!("nothing is known by this name"),
+        }
+    }
+
+    /// The folder that the page's relative paths start at.
+    fn folder(&self) -> std::path::PathBuf {
+        self.edition.path("src").join(self.path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// A picture. A blank line would end the HTML in the Markdown, so it has none.
+    fn figure(&self, name: &str) -> Result<String> {
+        let file = self.edition.path("figures").join(name).with_extension("svg");
+        let svg = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let start = svg.find("<svg").context("there is no <svg> in it")?;
+        let lines: Vec<_> = svg[start..].lines().filter(|line| !line.trim().is_empty()).collect();
+        Ok(format!("<figure id=\"figure-{name}\">\n{}\n</figure>\n", lines.join("\n")))
+    }
+}
+
+/// mdBook's highlighter complains of a language that it does not know.
+fn highlighted(line: &str) -> &str {
+    if line == "```dockerfile" { "```text" } else { line }
+}
+
+/// `{{#NAME REST}}` alone on a line.
+fn directive(line: &str) -> Option<(&str, &str)> {
+    let inside = line.trim().strip_prefix("{{#")?.strip_suffix("}}")?.trim();
+    let (name, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+    Some((name, rest.trim()))
+}
+
+/// The lines, but a fence around a recorded run is left out: it becomes HTML, which brings its own.
+fn unfenced(text: &str) -> impl Iterator<Item = &str> {
+    let lines: Vec<_> = text.lines().collect();
+    let is_run =
+        |n: usize| directive(lines.get(n).copied().unwrap_or("")).is_some_and(|(name, _)| name == "run");
+    let is_fence = |n: usize| lines.get(n).is_some_and(|line| line.starts_with("```"));
+    let fences: Vec<bool> = (0..lines.len())
+        .map(|n| {
+            is_fence(n)
+                && ((is_run(n + 1) && is_fence(n + 2)) || (n >= 2 && is_run(n - 1) && is_fence(n - 2)))
+        })
+        .collect();
+    lines.into_iter().zip(fences).filter(|(_, fence)| !fence).map(|(line, _)| line)
+}

@@ -1,0 +1,117 @@
+//! Recorded runs as HTML: the colours of the terminal become classes, and wide characters keep their two columns.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use unicode_width::UnicodeWidthChar;
+
+use crate::book::Edition;
+
+/// One entry of `book/runs.toml`. What a test needs besides is the test's business.
+#[derive(Deserialize)]
+struct Run {
+    command: Vec<String>,
+}
+
+/// The run `name` of the program, with its command above it.
+pub fn recorded(edition: &Edition, name: &str) -> Result<String> {
+    let runs = edition.repository.book().join("runs.toml");
+    let runs: BTreeMap<String, Run> = toml::from_str(&fs::read_to_string(&runs)?)?;
+    let run = runs.get(name).with_context(|| format!("book/runs.toml has no run {name}"))?;
+    let text = read(&edition.path("runs").join(name).with_extension("txt"))?;
+    let command = format!(" <span class=\"dim\">$ workshop {}</span>\n", escaped(&run.command.join(" ")));
+    Ok(block(&(command + &to_html(&text)?)))
+}
+
+/// The commands of `book/try/NAME.sh`, to be copied, and what they printed.
+pub fn tried(edition: &Edition, name: &str) -> Result<String> {
+    let folder = edition.repository.book().join("try");
+    let commands = read(&folder.join(name).with_extension("sh"))?;
+    let output = read(&folder.join(name).with_extension("out"))?;
+    Ok(format!(
+        "```sh\n{}\n```\n\n<p class=\"output\">{}</p>\n\n{}",
+        commands.trim_end(),
+        edition.words.output,
+        block(&to_html(&output)?)
+    ))
+}
+
+fn read(file: &std::path::Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
+}
+
+/// It scrolls in itself, so the keyboard must reach it. mdBook's highlighter takes `code`, so this is `samp`.
+fn block(html: &str) -> String {
+    format!("<pre class=\"run\" tabindex=\"0\"><samp>{}</samp></pre>\n", html.trim_end())
+}
+
+/// Text with escape sequences for colours (ECMA-48, "SGR") as HTML with classes.
+fn to_html(text: &str) -> Result<String> {
+    let mut html = String::new();
+    let mut open = false;
+    let mut rest = text;
+    while let Some(at) = rest.find("\u{1b}[") {
+        push_text(&mut html, &rest[..at]);
+        let (codes, after) =
+            rest[at + 2..].split_once('m').context("an escape sequence that sets no colour")?;
+        if open {
+            html.push_str("</span>");
+        }
+        let classes =
+            codes.split(';').filter_map(|code| class(code).transpose()).collect::<Result<Vec<_>>>()?;
+        open = !classes.is_empty();
+        if open {
+            html.push_str(&format!("<span class=\"{}\">", classes.join(" ")));
+        }
+        rest = after;
+    }
+    push_text(&mut html, rest);
+    Ok(if open { html + "</span>" } else { html })
+}
+
+/// What the program paints in this colour (`src/render/style.rs`).
+fn class(code: &str) -> Result<Option<&'static str>> {
+    Ok(Some(match code {
+        "0" | "" => return Ok(None),
+        "1" => "strong",
+        "2" => "dim",
+        "31" => "bad",
+        "32" => "good",
+        "33" => "guest",
+        "35" => "container",
+        "94" => "host",
+        _ => bail!("the program has no colour {code}"),
+    }))
+}
+
+/// In most fonts a Hangul letter is not exactly two columns wide, and frames would be broken.
+fn push_text(html: &mut String, text: &str) {
+    for letter in text.chars() {
+        if letter.width() == Some(2) {
+            html.push_str(&format!("<i>{letter}</i>"));
+        } else {
+            html.push_str(&escaped(letter.encode_utf8(&mut [0; 4])));
+        }
+    }
+}
+
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_become_classes_and_wide_letters_get_a_box() {
+        let html = to_html("\u{1b}[94mhost\u{1b}[0m <a> \u{1b}[1;32m✓\u{1b}[0m 밖").expect("colours");
+        assert_eq!(
+            html,
+            "<span class=\"host\">host</span> &lt;a&gt; <span class=\"strong good\">✓</span> <i>밖</i>"
+        );
+        assert!(to_html("\u{1b}[99mx").is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! The book's own words in one language, from `book/LANG/words.toml`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The words that are not on any page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Words {
+    pub title: String,
+    pub description: String,
+    /// The language's name for itself.
+    pub name: String,
+    /// What the link to this language says, in this language.
+    pub switch: String,
+    /// `{n}` minutes, at the top of a page.
+    pub minutes: String,
+    /// Above the output of commands.
+    pub output: String,
+    /// Above the source code of a call.
+    pub source: String,
+    /// The fold below a question.
+    pub answer: String,
+    pub plan: PlanWords,
+    /// What the script says; it gets them as they are.
+    pub script: ScriptWords,
+    /// mdBook's English words in the frame around a page, and what stands in their place.
+    pub frame: BTreeMap<String, String>,
+}
+
+/// The head of the table of minutes, and its sum.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlanWords {
+    pub page: String,
+    pub minutes: String,
+    pub sum: String,
+}
+
+/// Words that `theme/pages.js` says.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ScriptWords {
+    pub right: String,
+    pub wrong: String,
+    pub search: String,
+    pub placeholder: String,
+    pub nothing: String,
+    pub close: String,
+}
+
+impl Words {
+    pub fn read(file: &Path) -> Result<Words> {
+        let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not as words should be", file.display()))
+    }
+}

@@ -1,0 +1,11 @@
+# syntax=docker/dockerfile:1
+FROM python:3.14-slim
+RUN useradd --system --uid 10001 app && install -d -o app -g app /data
+WORKDIR /app
+COPY requirements.txt .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install -r requirements.txt
+COPY app.py .
+USER app
+EXPOSE 8000
+CMD ["gunicorn", "--no-control-socket", "--bind=0.0.0.0:8000", "app:app"]

@@ -1,0 +1,212 @@
+//! What the book's pages show as terminal output is what the program and the commands really print.
+//!
+//! `WORKSHOP_RECORD=1 cargo test --test book_runs` records all of it anew. Read the differences before you commit
+//! them, as a reader of the page would.
+
+mod common;
+#[path = "steps/filters.rs"]
+mod filters;
+#[path = "compare/patterns.rs"]
+mod patterns;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::guest::{Guest, kernel};
+use common::{Ran, Who, am_root, place, run, skip};
+use regex::Regex;
+use serde::Deserialize;
+
+/// An entry of book/runs.toml, which says what its fields mean.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {
+    command: Vec<String>,
+    #[serde(rename = "where", default)]
+    place: String,
+    #[serde(default)]
+    machine: bool,
+    #[serde(default)]
+    quick: Vec<String>,
+}
+
+fn book() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("book")
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn recording() -> bool {
+    std::env::var_os("WORKSHOP_RECORD").is_some()
+}
+
+/// A shell script that gives a command a home of the usual name, with the kernel for machines in it, in a mount
+/// namespace: the book shall not name folders of the machine that it was recorded on. Without KVM, so that it tells
+/// the same wherever it is repeated.
+const AT_HOME: &str = "
+    set -e
+    mount --make-rprivate /
+    if [ -e /dev/kvm ]; then mount --bind /dev/null /dev/kvm; fi
+    mkdir -p \"$1/kernel\"
+    if [ -n \"$2\" ]; then mount --bind \"$2\" \"$1/kernel\"; fi
+    mount -t tmpfs tmpfs /home
+    mkdir /home/you
+    mount --rbind \"$1\" /home/you
+    shift 2
+    exec env -i HOME=/home/you PATH=\"$PATH\" LANG=C.UTF-8 \"$@\"";
+
+/// The program as root with colours, as the book shows it.
+fn on_the_host(command: &[String], lang: &str) -> Ran {
+    let kernel = kernel();
+    // A distribution's modules are found beside it: boot/vmlinuz-VERSION, lib/modules/VERSION.
+    let package = kernel.ancestors().nth(2).unwrap_or(Path::new(""));
+    let below = kernel.strip_prefix(package).unwrap_or(&kernel);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", AT_HOME, "sh"]).arg(place().dir.join("root")).arg(package);
+    unshare.arg(format!("WORKSHOP_KERNEL=/home/you/kernel/{}", below.display())).arg(&place().program);
+    run(unshare.args(command).args(["--lang", lang, "--color", "always"]))
+}
+
+fn in_a_guest(command: &[String]) -> [(&'static str, Ran); 2] {
+    let line = |lang: &str| {
+        (lang.to_owned(), format!("workshop {} --lang {lang} --color always", command.join(" ")))
+    };
+    let said = Guest::new(Who::Root).script(&[line("en"), line("ko")]);
+    let mut said = said.into_iter().map(|(_, stdout, status)| Ran { status, stdout, stderr: String::new() });
+    ["en", "ko"].map(|lang| (lang, said.next().expect("both languages")))
+}
+
+/// Without colours, and without all that differs from host to host.
+fn filtered(name: &str, text: &str) -> String {
+    let colours = Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
+    let text = filters::even_columns(&colours.replace_all(text, ""));
+    let own: &[&[_]] = match name {
+        "compare" => &[&patterns::PATTERNS, COMPARE],
+        "doctor" => &[DOCTOR],
+        _ => &[],
+    };
+    let group = filters::of_group(&name.replace('-', "_").replace("step_4", "step_4_"));
+    let patterns = own.iter().copied().flatten().chain(&group);
+    let without = |text: String, (pattern, with): &(&str, &str)| {
+        Regex::new(pattern).expect(pattern).replace_all(&text, *with).into_owned()
+    };
+    filters::masked(&patterns.fold(text, without))
+}
+
+/// What differs between two comparisons of other numbers of runs, besides what differs between any two.
+const COMPARE: &[(&str, &str)] = &[
+    (r"(?m)^( (?:kernel|커널) +)\d\S+$", "$1[release]"),
+    (r"(?m)^( (?:runs|실행 횟수) +).+\n(?:  .+\n)?", "$1[numbers]\n"),
+    (r"(?m)^( (?:processes inside|안쪽 프로세스) .+ )\d+$", "$1[n]"),
+    (r"\d[\d.]*( times as|배)", "[n]$1"),
+    // Where a line breaks is a matter of how long a number is.
+    (r"(?m)(\S)\n (\S)", "$1 $2"),
+    // One run has no range.
+    (r" +\d[\d.,]*–\d[\d.,]*", ""),
+    (r"(?m) +$", ""),
+];
+
+/// What another host has.
+const DOCTOR: &[(&str, &str)] = &[
+    (r"(?m)^( (?:kernel|커널) +)\d\S+$", "$1[release]"),
+    (r"(?m)^( cgroups? +).+$", "$1[versions]"),
+    (r"(?m)^( (?:image|이미지) +\D*)\d+", "$1[n]"),
+    (r"(?m)^( (?:QEMU|KVM|kernel for a VM|VM의 커널)) .+\n(?:      +.+\n)*", "$1 [of this host]\n"),
+];
+
+fn judge(name: &str, lang: &str, ran: &Ran) {
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{name} {lang}: {}", ran.stdout);
+    let file = book().join(lang).join("runs").join(name).with_extension("txt");
+    if recording() {
+        return fs::write(&file, &ran.stdout).expect("write the run");
+    }
+    let [recorded, now] = [read(&file), ran.stdout.clone()].map(|text| filtered(name, &text));
+    let differs = recorded.lines().zip(now.lines()).find(|(one, other)| one != other);
+    assert!(recorded == now, "{}: the first line that differs: {differs:#?}", file.display());
+}
+
+fn repeat(name: &str) {
+    let runs: BTreeMap<String, Recorded> = toml::from_str(&read(&book().join("runs.toml"))).expect("runs");
+    let recorded = &runs[name];
+    if !am_root() {
+        return skip("the book's runs are root's", "Run the tests as root");
+    }
+    if (recorded.machine || recorded.place == "guest") && !Guest::possible() {
+        return;
+    }
+    if recorded.place == "guest" {
+        return in_a_guest(&recorded.command).iter().for_each(|(lang, ran)| judge(name, lang, ran));
+    }
+    let quick = if recording() { &[] } else { &recorded.quick[..] };
+    let command = [&recorded.command[..], quick].concat();
+    for lang in ["en", "ko"] {
+        judge(name, lang, &on_the_host(&command, lang));
+    }
+}
+
+/// One test for each run, so that they run side by side and each is named if it fails.
+macro_rules! runs {
+    ($($test:ident $name:literal)*) => {
+        $(#[test]
+        fn $test() {
+            repeat($name);
+        })*
+
+        #[test]
+        fn every_run_of_the_book_is_repeated() {
+            let runs: BTreeMap<String, Recorded> =
+                toml::from_str(&read(&book().join("runs.toml"))).expect("runs");
+            assert_eq!(runs.keys().map(String::as_str).collect::<Vec<_>>(), [$($name),*]);
+        }
+    };
+}
+
+runs! {
+    compare_is_as_recorded "compare"
+    doctor_is_as_recorded "doctor"
+    step_1_is_as_recorded "step-1"
+    step_2_is_as_recorded "step-2"
+    step_3_is_as_recorded "step-3"
+    step_4_is_as_recorded "step-4"
+    step_5_is_as_recorded "step-5"
+    step_6_is_as_recorded "step-6"
+    step_7_is_as_recorded "step-7"
+}
+
+/// Namespaces of its own, in which the commands may mount and rename and leave nothing.
+const LAB: [&str; 10] = [
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--net",
+    "--uts",
+    "--ipc",
+];
+
+#[test]
+fn commands_to_try_print_what_the_book_says() {
+    let folder = book().join("try");
+    let scripts = fs::read_dir(&folder).expect("book/try").flatten().map(|entry| entry.path());
+    let scripts: Vec<_> = scripts.filter(|file| file.extension().is_some_and(|e| e == "sh")).collect();
+    assert!(!scripts.is_empty());
+    for script in scripts {
+        let mut lab = common::command_as(Who::User, Path::new("unshare"));
+        // What the commands complain of is part of what is printed.
+        lab.args(LAB).args(["sh", "-c", &format!("exec 2>&1\n{}", read(&script))]).env("LC_ALL", "C.UTF-8");
+        let said = run(&mut lab).stdout;
+        let file = script.with_extension("out");
+        if recording() {
+            fs::write(&file, said).expect("write the output");
+        } else {
+            assert_eq!(said.trim_end(), read(&file).trim_end(), "{}", script.display());
+        }
+    }
+}
