@@ -78,10 +78,13 @@ fn files_and_an_ordinary_user_come_along_when_they_are_asked_for() {
     fs::create_dir_all(dir.join("sub")).expect("make a directory");
     fs::write(dir.join("sub/file"), "hello").expect("write a file");
     let copy = format!("{}:/opt/along", dir.display());
-    let script = "id -u; cat /opt/along/sub/file; cat /proc/self/cgroup; touch /opt/along/x || echo refused";
-    let ran = vm(Who::User, &["--user=4711", "--copy", &copy, "--", "sh", "-c", script]);
+    // A file goes into a directory that is there.
+    let file = format!("{}:/opt", dir.join("sub/file").display());
+    let script =
+        "id -u; cat /opt/along/sub/file /opt/file; cat /proc/self/cgroup; touch /opt/along/x || echo refused";
+    let ran = vm(Who::User, &["--user=4711", "--copy", &copy, "--copy", &file, "--", "sh", "-c", script]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    assert_eq!(ran.stdout, "4711\nhello0::/user-4711/session\nrefused\n", "{}", ran.stderr);
+    assert_eq!(ran.stdout, "4711\nhellohello0::/user-4711/session\nrefused\n", "{}", ran.stderr);
 }
 
 #[test]

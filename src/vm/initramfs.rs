@@ -96,6 +96,12 @@ impl<W: Write> Initramfs<W> {
         Ok(())
     }
 
+    /// Whether PATH is a directory in it.
+    pub fn has_directory(&self, path: &Path) -> bool {
+        let path = in_guest(path);
+        path.as_os_str().is_empty() || self.directories.contains(&path)
+    }
+
     /// Ends the archive and gives its writer back.
     pub fn finish(mut self) -> Result<W, Fault> {
         newc::trailer(&mut self.writer).and_then(Write::flush).doing("write the initramfs")?;

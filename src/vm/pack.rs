@@ -66,7 +66,10 @@ fn write(
         archive.file(format!("{MODULES}/{number:02}-{}.ko", module.name), 0o644, &module.bytes)?;
     }
     for (source, place) in extras {
-        archive.copy(source, place)?;
+        // As cp(1) does: a file goes into a directory that is there, and not in its place.
+        let into = archive.has_directory(place) && !source.is_dir();
+        let name = source.file_name().filter(|_| into);
+        archive.copy(source, &name.map_or_else(|| place.clone(), |name| place.join(name)))?;
     }
     Ok(())
 }
