@@ -103,6 +103,10 @@ fn compare(name: &str, text: &str) {
 fn is_as_in_its_snapshots(number: u32) {
     for who in who().into_iter().filter(|who| number != MACHINE || has_machines(*who)) {
         let (variant, who_name) = (variant(who, number), who.name());
+        // Why depends on the systemd that runs here, if one does. Its absence is in a snapshot, made in a guest.
+        if variant == "_v2_refused" {
+            continue;
+        }
         for lang in ["en", "ko"] {
             let ran = step(who, number, &["--lang", lang]);
             let text = filters::even_columns(&format!("{}{}", ran.stdout, ran.stderr));

@@ -78,10 +78,13 @@ fn files_and_an_ordinary_user_come_along_when_they_are_asked_for() {
     fs::create_dir_all(dir.join("sub")).expect("make a directory");
     fs::write(dir.join("sub/file"), "hello").expect("write a file");
     let copy = format!("{}:/opt/along", dir.display());
-    let script = "id -u; cat /opt/along/sub/file; cat /proc/self/cgroup; touch /opt/along/x || echo refused";
-    let ran = vm(Who::User, &["--user=4711", "--copy", &copy, "--", "sh", "-c", script]);
+    // A file goes into a directory that is there.
+    let file = format!("{}:/opt", dir.join("sub/file").display());
+    let script =
+        "id -u; cat /opt/along/sub/file /opt/file; cat /proc/self/cgroup; touch /opt/along/x || echo refused";
+    let ran = vm(Who::User, &["--user=4711", "--copy", &copy, "--copy", &file, "--", "sh", "-c", script]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    assert_eq!(ran.stdout, "4711\nhello0::/user-4711/session\nrefused\n", "{}", ran.stderr);
+    assert_eq!(ran.stdout, "4711\nhellohello0::/user-4711/session\nrefused\n", "{}", ran.stderr);
 }
 
 #[test]
@@ -174,6 +177,38 @@ fn no_qemu_outlives_us_whatever_ends_us() {
 }
 
 #[test]
+fn a_guest_that_takes_long_to_listen_holds_up_neither_a_signal_nor_the_timeout() {
+    if !Guest::possible() {
+        return;
+    }
+    // More than a serial line takes in a minute.
+    let much = vec!["x".repeat(100_000); 10];
+    for (options, signal, status) in
+        [(&[][..], Some(Signal::SIGTERM), 143), (&["--timeout", "15"][..], None, 125)]
+    {
+        let begun = Instant::now();
+        let mut child = workshop(Who::User)
+            .args(["vm", "--accel", "tcg", "--lang", "en"])
+            .args(options)
+            .args(["--", "true"])
+            .args(&much)
+            .env("WORKSHOP_KERNEL", kernel())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start it");
+        let mut line = String::new();
+        let mut told = std::io::BufReader::new(child.stderr.take().expect("a pipe"));
+        std::io::BufRead::read_line(&mut told, &mut line).expect("it has booted");
+        if let Some(signal) = signal {
+            std::thread::sleep(Duration::from_secs(1));
+            kill(Pid::from_raw(child.id() as i32), signal).expect("send a signal");
+        }
+        assert_eq!(child.wait().expect("wait for it").code(), Some(status), "{line}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
 fn a_guest_that_hangs_is_switched_off_and_its_last_words_are_told() {
     if !Guest::possible() {
         return;
@@ -220,6 +255,12 @@ fn what_a_machine_lacks_is_named_with_what_mends_it() {
         let mut command = start();
         command.env("WORKSHOP_KERNEL", kernel()).args(["--memory", "64M", "--", "true"]);
         refused(&mut command, 2, &["64 MiB", "--memory"]);
+        // A file that is as large as a disk, and has nothing in it.
+        let large = home(Who::User).join("large");
+        fs::File::create(&large).and_then(|file| file.set_len(64 << 30)).expect("make a file");
+        let mut command = start();
+        command.env("WORKSHOP_KERNEL", kernel()).arg("--copy").arg(&large).args(["--", "true"]);
+        refused(&mut command, 2, &["large", "1 GiB", "--copy"]);
     }
 }
 

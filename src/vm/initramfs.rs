@@ -27,12 +27,19 @@ pub struct Initramfs<W: Write> {
     /// Inode numbers only have to differ, or the kernel would take two files for one.
     entries: u32,
     directories: BTreeSet<PathBuf>,
+    /// How many bytes of files there is room for.
+    room: u64,
 }
 
 impl<W: Write> Initramfs<W> {
     /// An empty archive that goes to WRITER.
     pub fn new(writer: W) -> Initramfs<W> {
-        Initramfs { writer, entries: 0, directories: BTreeSet::new() }
+        Initramfs { writer, entries: 0, directories: BTreeSet::new(), room: u64::MAX }
+    }
+
+    /// With room for so many bytes of files. It lies in memory, and a directory may hold a whole disk.
+    pub fn within(self, room: u64) -> Initramfs<W> {
+        Initramfs { room, ..self }
     }
 
     /// Adds a directory with the permission bits MODE. For one that is there already, sets the mode.
@@ -89,6 +96,12 @@ impl<W: Write> Initramfs<W> {
         Ok(())
     }
 
+    /// Whether PATH is a directory in it.
+    pub fn has_directory(&self, path: &Path) -> bool {
+        let path = in_guest(path);
+        path.as_os_str().is_empty() || self.directories.contains(&path)
+    }
+
     /// Ends the archive and gives its writer back.
     pub fn finish(mut self) -> Result<W, Fault> {
         newc::trailer(&mut self.writer).and_then(Write::flush).doing("write the initramfs")?;
@@ -137,6 +150,9 @@ impl<W: Write> Initramfs<W> {
     }
 
     /// Writes one entry: SIZE bytes of CONTENT.
+    ///
+    /// # Errors
+    /// `Usage` if there is no room for it.
     fn entry(
         &mut self,
         path: &Path,
@@ -145,6 +161,10 @@ impl<W: Write> Initramfs<W> {
         size: u64,
         content: impl Read,
     ) -> Result<(), Fault> {
+        let Some(room) = self.room.checked_sub(size) else {
+            return Err(Fault::usage("initramfs-too-large", &[("path", &path.display().to_string())]));
+        };
+        self.room = room;
         let doing = format!("put {} into the initramfs", path.display());
         let name = path.to_str().ok_or("its name is not UTF-8").doing(&doing)?;
         let length = u32::try_from(size).map_err(|_| "a file in it is smaller than 4 GiB").doing(&doing)?;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,12 +13,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 
 use super::kernel::Kernel;
 use super::qemu::{self, Accelerator, Order};
 use super::timeline::{Booted, Stage, Timeline};
+use super::voice::Voice;
 use super::wire::{self, Frames, FromGuest, Question, ToGuest};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
@@ -47,8 +48,7 @@ const BOOT: Duration = Duration::from_secs(90);
 const KVM_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a guest may take to switch itself off.
 const SWITCH_OFF: Duration = Duration::from_secs(10);
-/// How much of what somebody said is kept, in lines, and how much of it an error quotes.
-const KEPT: usize = 200;
+/// How many of the console's last lines an error quotes.
 const QUOTED: usize = 12;
 
 /// A machine that runs.
@@ -61,6 +61,8 @@ pub struct Machine {
     pub timeline: Timeline,
     wire: File,
     frames: Frames,
+    /// What the wire has not taken yet of what was said to the guest.
+    unsaid: VecDeque<u8>,
     console: Voice,
     monitor: Voice,
     /// QEMU's own complaints.
@@ -69,14 +71,6 @@ pub struct Machine {
     until: Option<Instant>,
     /// The wire's other end was closed: QEMU has ended.
     over: bool,
-}
-
-/// A pipe that somebody speaks into, and the last that was said.
-struct Voice {
-    pipe: Option<File>,
-    lines: VecDeque<String>,
-    /// A line without an end so far.
-    partial: String,
 }
 
 /// What came to pass.
@@ -143,6 +137,7 @@ impl Machine {
             timeline: Timeline::since(started),
             wire: File::from(ours),
             frames: Frames::default(),
+            unsaid: VecDeque::new(),
             console,
             monitor,
             errors,
@@ -173,9 +168,14 @@ impl Machine {
     /// Waits until somebody has something to say, and hears it. Returns whether it is one of `yours`.
     fn wait(&mut self, yours: &[PollFd]) -> Result<bool, Fault> {
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        // Asked first: there may be something to hear each time, and no end of it.
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(self.hangs());
+        }
         let patience =
             left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
-        let mut all = vec![PollFd::new(self.wire.as_fd(), PollFlags::POLLIN)];
+        let speak = if self.unsaid.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        let mut all = vec![PollFd::new(self.wire.as_fd(), PollFlags::POLLIN | speak)];
         all.extend(yours.iter().cloned());
         let voices = [&self.console, &self.monitor, &self.errors];
         let open = voices.iter().filter_map(|voice| voice.pipe.as_ref());
@@ -187,6 +187,7 @@ impl Machine {
         }
         let ready: Vec<bool> = all.iter().map(|fd| fd.any() == Some(true)).collect();
         drop(all);
+        self.speak()?;
         self.hear()?;
         Ok(ready[1..=yours.len()].contains(&true))
     }
@@ -208,7 +209,7 @@ impl Machine {
         match self.wire.read(&mut chunk) {
             Ok(0) => self.over = true,
             Ok(n) => self.frames.push(&chunk[..n]),
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
             Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => self.over = true,
             Err(e) => return Err(Fault::broken("hear the guest", e)),
         }
@@ -224,16 +225,24 @@ impl Machine {
         }
     }
 
-    /// Says something to the guest. It listens whenever it does nothing else, so that waiting is no danger.
+    /// Says something to the guest. What the wire doesn't take at once follows while we wait for the guest's
+    /// words: one that no longer listens keeps us from no signal, and its time runs out all the same.
     pub fn say(&mut self, word: &ToGuest) -> Result<(), Fault> {
-        fcntl(&self.wire, FcntlArg::F_SETFL(OFlag::empty())).doing("fcntl")?;
-        let said = wire::send(&mut self.wire, word);
-        fcntl(&self.wire, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("fcntl")?;
-        match said {
-            // It is gone: why, comes with the next word that doesn't come.
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.doing("speak to the guest"),
+        wire::send(&mut self.unsaid, word).doing("speak to the guest")?;
+        self.speak()
+    }
+
+    fn speak(&mut self) -> Result<(), Fault> {
+        while !self.unsaid.is_empty() {
+            match self.wire.write(self.unsaid.as_slices().0) {
+                Ok(n) => drop(self.unsaid.drain(..n)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                // It is gone: why, comes with the next word that doesn't come.
+                Err(e) if e.kind() == ErrorKind::BrokenPipe => self.unsaid.clear(),
+                Err(e) => return Err(Fault::broken("speak to the guest", e)),
+            }
         }
+        Ok(())
     }
 
     /// Asks the guest's init something and waits for the answer.
@@ -307,7 +316,7 @@ impl Machine {
         self.kill();
         self.console.hear();
         self.errors.hear();
-        let complaint = self.errors.lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        let complaint = self.errors.last(usize::MAX);
         if self.timeline.at(Stage::Unpacking).is_none() && !complaint.is_empty() {
             return Fault::unable("qemu-failed", &[("quote", &complaint)]);
         }
@@ -346,41 +355,4 @@ fn shows_life(plan: &Plan) -> Result<bool, Fault> {
         }
     }
     Ok(true)
-}
-
-impl Voice {
-    /// A pipe to be spoken into, and the end that is spoken into.
-    fn new() -> Result<(Voice, OwnedFd), Fault> {
-        let (hear, speak) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
-        fcntl(&hear, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("fcntl")?;
-        Ok((Voice { pipe: Some(File::from(hear)), lines: VecDeque::new(), partial: String::new() }, speak))
-    }
-
-    /// What was said since the last time.
-    fn hear(&mut self) -> Vec<u8> {
-        let mut heard = Vec::new();
-        let Some(pipe) = &mut self.pipe else { return heard };
-        // Nothing more just now, or at all.
-        match pipe.read_to_end(&mut heard) {
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-            _ => self.pipe = None,
-        }
-        self.partial += &String::from_utf8_lossy(&heard);
-        while let Some((line, rest)) = self.partial.split_once('\n') {
-            let line = line.trim_end().to_owned();
-            self.partial = rest.to_owned();
-            self.lines.push_back(line);
-            if self.lines.len() > KEPT {
-                self.lines.pop_front();
-            }
-        }
-        heard
-    }
-
-    /// The last lines that say something.
-    fn last(&self, count: usize) -> String {
-        let all = self.lines.iter().map(String::as_str).chain([self.partial.trim_end()]);
-        let all: Vec<&str> = all.filter(|line| !line.is_empty()).collect();
-        all[all.len().saturating_sub(count)..].join("\n")
-    }
 }

@@ -9,6 +9,7 @@
 //! | `pack` | what is in it: the steps' root filesystem, our program, the modules |
 //! | `qemu` | the hypervisor, and the machine that it is asked for |
 //! | `machine` | a machine from its start to its end, as the host sees it |
+//! | `voice` | what its console says, and QEMU itself |
 //! | `session` | a program in it: its streams, its terminal, its end |
 //! | `timeline` | when each stage of the boot was reached |
 //! | `wire` | what host and guest say to each other over a serial line |
@@ -25,6 +26,7 @@ mod pack;
 mod qemu;
 mod session;
 pub mod timeline;
+mod voice;
 pub mod wire;
 
 #[cfg(test)]

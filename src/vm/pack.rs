@@ -23,6 +23,9 @@ const DRIVERS: [&str; 6] = ["overlay", "veth", "bridge", "nf_tables", "nft_chain
 /// Files of the caller's that go along: from where on the host to where in the guest.
 pub type Extra = (PathBuf, PathBuf);
 
+/// How many bytes of files a guest may have, whatever its memory. They lie in the host's memory too.
+const MOST: u64 = 1 << 30;
+
 // ANCHOR: boot-vm-initramfs
 /// Writes the initramfs into a file in memory (memfd_create(2)), which is gone when the last descriptor of it is.
 pub fn pack(
@@ -32,7 +35,8 @@ pub fn pack(
     extras: &[Extra],
 ) -> Result<OwnedFd, Fault> {
     let file = calls.memfd_create("initramfs", c"initramfs")?;
-    let mut archive = Initramfs::new(BufWriter::new(File::from(file.try_clone().doing("duplicate a file")?)));
+    let writer = BufWriter::new(File::from(file.try_clone().doing("duplicate a file")?));
+    let mut archive = Initramfs::new(writer).within(MOST);
     write(&mut archive, kernel, layers, extras)?;
     archive.finish()?.flush().doing("write the initramfs")?;
     Ok(file)
@@ -62,7 +66,10 @@ fn write(
         archive.file(format!("{MODULES}/{number:02}-{}.ko", module.name), 0o644, &module.bytes)?;
     }
     for (source, place) in extras {
-        archive.copy(source, place)?;
+        // As cp(1) does: a file goes into a directory that is there, and not in its place.
+        let into = archive.has_directory(place) && !source.is_dir();
+        let name = source.file_name().filter(|_| into);
+        archive.copy(source, &name.map_or_else(|| place.clone(), |name| place.join(name)))?;
     }
     Ok(())
 }

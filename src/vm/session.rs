@@ -6,13 +6,14 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcdrain, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, read, tcgetpgrp};
 
 use super::machine::{Event, Machine};
 use super::wire::{FromGuest, Job, Size, Stream, ToGuest, WINDOW};
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
-use crate::kernel::signals::{ENDING, Signals};
+use crate::kernel::signals::{ENDING, STOPPING, Signals, breakable, stop};
 
 /// Where the program's input comes from and what it says goes to.
 pub struct Streams {
@@ -40,6 +41,8 @@ pub struct Session<'s> {
     machine: &'s mut Machine,
     signals: &'s Signals,
     streams: Streams,
+    /// With a terminal, while it is the guest's.
+    raw: Option<RawTerminal>,
     /// More input may come.
     open: bool,
     /// Bytes on their way that the program has not taken.
@@ -48,7 +51,7 @@ pub struct Session<'s> {
 
 impl<'s> Session<'s> {
     pub fn new(machine: &'s mut Machine, signals: &'s Signals, streams: Streams) -> Session<'s> {
-        Session { machine, signals, streams, open: true, sent: 0 }
+        Session { machine, signals, streams, raw: None, open: true, sent: 0 }
     }
 
     /// Runs the program to its end. With a terminal, ours is raw meanwhile: each key is for the guest.
@@ -56,7 +59,7 @@ impl<'s> Session<'s> {
     /// # Errors
     /// `Interrupted` when a signal asks us to end; the machine is to be switched off then.
     pub fn run(mut self, job: Job) -> Result<Exit, Fault> {
-        let _raw = job.terminal.map(|_| RawTerminal::enter()).transpose()?;
+        self.raw = job.terminal.map(|_| RawTerminal::enter()).transpose()?;
         self.machine.say(&ToGuest::Run(job))?;
         loop {
             let event = {
@@ -93,16 +96,32 @@ impl<'s> Session<'s> {
             if ENDING.contains(&sent.signal) {
                 return Err(Fault::Interrupted(sent.signal));
             }
-            if sent.signal == libc::SIGWINCH
-                && let Some(size) = terminal_size()
-            {
-                self.machine.say(&ToGuest::Resize(size))?;
+            if STOPPING.contains(&sent.signal) {
+                self.stop(sent.signal)?;
+            }
+            if sent.signal == libc::SIGWINCH {
+                self.resize()?;
             }
         }
         if self.open && self.sent < WINDOW {
             self.send_input()?;
         }
         Ok(())
+    }
+
+    /// Stops us until we are continued. The terminal is not the guest's meanwhile.
+    fn stop(&mut self, signal: i32) -> Result<(), Fault> {
+        let lent = self.raw.take().is_some();
+        stop(signal);
+        if lent {
+            self.raw = Some(RawTerminal::enter()?);
+            self.resize()?;
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self) -> Result<(), Fault> {
+        terminal_size().map_or(Ok(()), |size| self.machine.say(&ToGuest::Resize(size)))
     }
 
     fn send_input(&mut self) -> Result<(), Fault> {
@@ -112,7 +131,8 @@ impl<'s> Session<'s> {
             return Ok(());
         }
         let mut bytes = vec![0; WINDOW - self.sent];
-        let n = nix::unistd::read(input, &mut bytes).unwrap_or(0);
+        // In the background we are not to read from a terminal, and stop (SIGTTIN).
+        let n = breakable(|| read(input, &mut bytes)).map_err(Fault::Interrupted)?.unwrap_or(0);
         if n == 0 {
             self.open = false;
             return self.machine.say(&ToGuest::InputEnds);
@@ -136,8 +156,12 @@ pub fn terminal_size() -> Option<Size> {
 struct RawTerminal(Termios);
 
 impl RawTerminal {
+    /// In the background we stop first, until `fg`, as any program does that changes the terminal.
     fn enter() -> Result<RawTerminal, Fault> {
         let stdin = std::io::stdin();
+        // It changes nothing, but the kernel minds it as much as a change, and tells us so by SIGTTOU. The modes
+        // that are there afterwards are those that the shell has given us.
+        breakable(|| tcdrain(&stdin)).map_err(Fault::Interrupted)?.doing("tcdrain")?;
         let before = tcgetattr(&stdin).doing("tcgetattr")?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
@@ -148,6 +172,11 @@ impl RawTerminal {
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &self.0);
+        let stdin = std::io::stdin();
+        // Somebody else's, if we were put in the background. One that isn't our controlling terminal is nobody's.
+        if tcgetpgrp(&stdin).is_ok_and(|foreground| foreground != getpgrp()) {
+            return;
+        }
+        let _ = tcsetattr(stdin, SetArg::TCSADRAIN, &self.0);
     }
 }

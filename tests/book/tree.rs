@@ -79,17 +79,20 @@ impl Page {
     }
 
     pub fn ids(&self) -> Vec<&str> {
-        let id = |part| if let &Part::Heading { ref id, .. } = part { Some(id.as_str()) } else { None };
-        self.parts.iter().filter_map(id).collect()
+        let ids = self.parts.iter().filter_map(|part| match part {
+            Part::Heading { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        ids.collect()
     }
 
     /// What `<!-- NAME: … -->` comments say, in order.
     pub fn comments(&self, name: &str) -> Vec<&str> {
-        let said = |part| match part {
-            &Part::Comment(ref said) => said.split_once(':').filter(|(key, _)| *key == name),
+        let said = self.parts.iter().filter_map(|part| match part {
+            Part::Comment(said) => said.split_once(':').filter(|(key, _)| *key == name),
             _ => None,
-        };
-        self.parts.iter().filter_map(said).map(|(_, said)| said.trim()).collect()
+        });
+        said.map(|(_, said)| said.trim()).collect()
     }
 
     /// The arguments of `{{#NAME …}}`, in fences too.
