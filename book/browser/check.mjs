@@ -174,21 +174,26 @@ async function firstPage(browser) {
     }
 }
 
+async function lookAtAll(browser, pages, theme, width) {
+    const page = await openWindow(browser, theme, width);
+    for (const path of pages) await look(page, path, theme, width);
+    await page.context().close();
+}
+
+// print.html has the questions of all pages once more.
+async function answerAll(page, pages) {
+    let questions = 0;
+    for (const path of pages.filter((path) => !path.endsWith("print.html"))) questions += await answer(page, path);
+    return questions;
+}
+
 async function main() {
     if (options.shots) mkdirSync(options.shots, { recursive: true });
     const browser = await openBrowser();
     const pages = LANGUAGES.flatMap(pagesOf);
-    let questions = 0;
-    for (const theme of THEMES) {
-        for (const width of WIDTHS) {
-            const page = await openWindow(browser, theme, width);
-            for (const path of pages) await look(page, path, theme, width);
-            await page.context().close();
-        }
-    }
+    const windows = THEMES.flatMap((theme) => WIDTHS.map((width) => lookAtAll(browser, pages, theme, width)));
     const page = await openWindow(browser, "light", 1280);
-    // print.html has the questions of all pages once more.
-    for (const path of pages.filter((path) => !path.endsWith("print.html"))) questions += await answer(page, path);
+    const [questions] = await Promise.all([answerAll(page, pages), ...windows]);
     await switchLanguage(page);
     for (const [n, wanted] of SEARCHES.entries()) await search(page, wanted, n % 2 ? "s" : "/");
     await searchNothing(page);

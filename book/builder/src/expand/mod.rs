@@ -77,8 +77,7 @@ impl Page<'_> {
     /// Every line that asks for something is replaced by it.
     fn expand(&self, text: &str) -> Result<String> {
         let mut out = Vec::new();
-        let mut lines = unfenced(text);
-        while let Some(line) = lines.next() {
+        for line in unfenced(text) {
             match directive(line) {
                 Some((name, rest)) => {
                     out.push(self.replacement(name, rest).with_context(|| line.to_owned())?)
