@@ -50,7 +50,10 @@ fn keys_and_size_are_the_guests_and_the_terminal_is_given_back() {
     screen.wait_for("Stopped");
     in_state(&screen, 'S');
     screen.wait_for("# ");
-    screen.line("kill -9 %1; wait; exit 5");
+    // A shell that has not heard of the end of its job yet would refuse to exit.
+    screen.line("kill -9 %1; sleep 1");
+    screen.wait_for("Killed");
+    screen.line("exit 5");
     screen.wait_for("outer> ");
     assert_eq!(screen.modes(), (true, true));
     screen.line("echo status $?");
