@@ -40,8 +40,11 @@ fn keys_and_size_are_the_guests_and_the_terminal_is_given_back() {
     let Some((mut screen, _alone)) = shell() else { return };
     screen.line("$workshop $vm -- sh -i");
     screen.wait_for("# ");
-    screen.line("stty size; sleep 1000");
+    screen.line("stty size");
     screen.wait_for("24 80");
+    // A key that comes before the program does is the shell's.
+    screen.line("sh -c 'echo asleep $((6 * 6)); exec sleep 1000'");
+    screen.wait_for("asleep 36");
     screen.keys(CTRL_C);
     screen.wait_for("# ");
     screen.line("sh -c 'echo asleep $((6 * 7)); exec sleep 1000'");
