@@ -221,6 +221,19 @@ fn a_guest_that_hangs_is_switched_off_and_its_last_words_are_told() {
     assert!(ran.stderr.contains("as init process"), "the console's last lines: {}", ran.stderr);
 }
 
+#[test]
+fn a_child_that_never_falls_silent_does_not_keep_the_machine() {
+    if !Guest::possible() {
+        return;
+    }
+    // Its own last words come through before those that are lost.
+    let script = "yes & sleep 1; echo its own >&2; exit 3";
+    let ran = vm(Who::User, &["--timeout", "60", "--", "sh", "-c", script]);
+    assert_eq!(ran.status, 3, "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("its own\n"), "{}", ran.stderr);
+    assert!(ran.stdout.starts_with("y\ny\n"));
+}
+
 /// What a run without a machine says: its status, and words that must be in it.
 fn refused(command: &mut std::process::Command, status: i32, words: &[&str]) {
     let ran = run(command);

@@ -40,8 +40,11 @@ fn keys_and_size_are_the_guests_and_the_terminal_is_given_back() {
     let Some((mut screen, _alone)) = shell() else { return };
     screen.line("$workshop $vm -- sh -i");
     screen.wait_for("# ");
-    screen.line("stty size; sleep 1000");
+    screen.line("stty size");
     screen.wait_for("24 80");
+    // A key that comes before the program does is the shell's.
+    screen.line("sh -c 'echo asleep $((6 * 6)); exec sleep 1000'");
+    screen.wait_for("asleep 36");
     screen.keys(CTRL_C);
     screen.wait_for("# ");
     screen.line("sh -c 'echo asleep $((6 * 7)); exec sleep 1000'");
@@ -50,7 +53,10 @@ fn keys_and_size_are_the_guests_and_the_terminal_is_given_back() {
     screen.wait_for("Stopped");
     in_state(&screen, 'S');
     screen.wait_for("# ");
-    screen.line("kill -9 %1; wait; exit 5");
+    // A shell that has not heard of the end of its job yet would refuse to exit.
+    screen.line("kill -9 %1; sleep 1");
+    screen.wait_for("Killed");
+    screen.line("exit 5");
     screen.wait_for("outer> ");
     assert_eq!(screen.modes(), (true, true));
     screen.line("echo status $?");

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use guard::Guard;
 pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program};
 pub use terminal::Tty;
-pub use walk::create;
+pub use walk::{close_on_exec, create};
 
 use crate::fault::{Doing, Fault};
 use crate::kernel::signals::{self, ENDING, STOPPING, Sent, Signals};

@@ -192,8 +192,10 @@ fn hear_until_ready(
 
 /// The whole life of the first process, up to its program.
 fn first_process(mut plan: Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
-    let prepared =
-        close_on_exec().and_then(|()| wire.wait()).and_then(|()| enter(&plan, &wire, wanted.clone()));
+    let prepared = close_on_exec()
+        .doing("close_range")
+        .and_then(|()| wire.wait())
+        .and_then(|()| enter(&plan, &wire, wanted.clone()));
     let outcome = prepared.and_then(|()| {
         wire.say(&FromInside::Ready)?;
         wire.wait()
@@ -226,9 +228,9 @@ fn enter(plan: &Plan, wire: &Channel, wanted: Vec<&'static str>) -> Result<(), F
 
 /// Nothing of ours, nor of whoever started us, is open in the program: everything above standard error is
 /// closed by execve(2) (close_range(2) with `CLOSE_RANGE_CLOEXEC`).
-fn close_on_exec() -> Result<(), Fault> {
+pub fn close_on_exec() -> nix::Result<()> {
     let cloexec = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: no pointers; descriptors are marked, not closed.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, cloexec) };
-    Errno::result(done).doing("close_range").map(drop)
+    Errno::result(done).map(drop)
 }

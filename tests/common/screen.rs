@@ -19,8 +19,8 @@ pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
 pub const CTRL_Z: &str = "\x1a";
 
-/// How long anything on it may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything on it may take: as long as a machine may take to boot, on a busy host.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Screen {
     session: OsSession,

@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 
 use super::{NOBODY, Who, am_root, command_as, home, run};
 
-/// Waits for something that must happen, with patience for a busy machine.
+/// Waits for something that must happen, with patience for a busy host on which a machine boots.
 pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(90);
     while !happened() {
         assert!(Instant::now() < until, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));

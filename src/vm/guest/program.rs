@@ -3,11 +3,12 @@
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::SigSet;
 use nix::unistd::{
@@ -35,6 +36,8 @@ pub struct Running {
     /// No more input comes; it ends once `pending` is taken.
     last: bool,
     exit: Option<Exit>,
+    /// Once it has ended: how many bytes of each stream, output and error output, may still be its own.
+    left: [usize; 2],
 }
 
 /// The program's own ends.
@@ -79,14 +82,15 @@ impl Running {
 
     /// What the program has said on a stream; `None` when there is nothing, now or ever again.
     pub fn said(&mut self, stream: Stream, most: usize) -> Option<Vec<u8>> {
-        let end = match stream {
-            Stream::Out => &mut self.out,
-            Stream::Error => &mut self.error,
+        let (end, left) = match stream {
+            Stream::Out => (&mut self.out, &mut self.left[0]),
+            Stream::Error => (&mut self.error, &mut self.left[1]),
         };
         let mut chunk = vec![0; most];
         match nix::unistd::read(end.as_ref()?, &mut chunk) {
             Ok(n @ 1..) => {
                 chunk.truncate(n);
+                *left = left.saturating_sub(n);
                 return Some(chunk);
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -142,20 +146,28 @@ impl Running {
 
     pub fn ended(&mut self, exit: Exit) {
         self.exit = Some(exit);
+        self.left = [&self.out, &self.error].map(|end| end.as_ref().map_or(0, capacity));
     }
 
     /// How it ended, once all that it has said was heard. What a child that outlives it may say later is lost,
-    /// as it is when a terminal closes.
-    pub fn over(&mut self) -> Option<Exit> {
+    /// as it is when a terminal closes: such a child may never be quiet.
+    pub fn over(&self) -> Option<Exit> {
         let exit = self.exit?;
-        let quiet = |end: &Option<OwnedFd>| {
-            let Some(end) = end else { return true };
-            let mut ready =
-                [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(end), nix::poll::PollFlags::POLLIN)];
-            !matches!(nix::poll::poll(&mut ready, nix::poll::PollTimeout::ZERO), Ok(1..))
-        };
-        (quiet(&self.out) && quiet(&self.error)).then_some(exit)
+        let heard = |end: &Option<OwnedFd>, left: usize| left == 0 || end.as_ref().is_none_or(quiet);
+        (heard(&self.out, self.left[0]) && heard(&self.error, self.left[1])).then_some(exit)
     }
+}
+
+/// Whether there is nothing to hear at the moment.
+fn quiet(end: &OwnedFd) -> bool {
+    let mut ready = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+    !matches!(poll(&mut ready, PollTimeout::ZERO), Ok(1..))
+}
+
+/// How many bytes lie in a pipe at most (F_GETPIPE_SZ, fcntl(2)). A terminal holds less than a pipe does unasked.
+fn capacity(end: &OwnedFd) -> usize {
+    const USUAL: usize = 64 << 10;
+    fcntl(end, FcntlArg::F_GETPIPE_SZ).map_or(USUAL, |bytes| bytes as usize)
 }
 
 fn on_pipes() -> Result<(Theirs, Running), Fault> {
@@ -189,6 +201,7 @@ impl Running {
             pending: Vec::new(),
             last: false,
             exit: None,
+            left: [0; 2],
         }
     }
 }
