@@ -24,7 +24,9 @@ pub struct Repository {
 impl Repository {
     /// The one that this program was built in.
     pub fn here() -> Repository {
-        Repository { root: Path::new(env!("CARGO_MANIFEST_DIR")).join("../..") }
+        // book/builder is two folders deep in it.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
+        Repository { root: root.into() }
     }
 
     pub fn path(&self, inside: &str) -> PathBuf {
