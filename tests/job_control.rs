@@ -153,9 +153,10 @@ fn a_key_reaches_a_program_with_a_handler_once() {
     for who in who() {
         let desk = Desk::new(who, "once");
         for command in ["step 1", "run", "run --init"] {
-            // It counts while it waits, and for a while after the first.
+            // It counts while it waits, and for a while after the first. It waits for a moment at a time: a signal may
+            // come between its look at the count and its next wait.
             let program = "trap \"n=\\$((n + 1))\" INT; echo it runs; \
-                           sleep 1000 & until [ \"$n\" ]; do wait; done; sleep 0.3; echo in all $n; exit 9";
+                           until [ \"$n\" ]; do sleep 0.1 & wait; done; sleep 0.3; echo in all $n; exit 9";
             let mut screen = outside(&desk, &format!("{command} -- sh -c '{program}'"));
             screen.wait_for("it runs\r\n");
             screen.keys(CTRL_C);
