@@ -1,6 +1,5 @@
 //! `box run [OPTIONS] CMD [ARGS…]`: runs CMD. Step by step it becomes a container runtime.
 
-use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::exit;
@@ -17,34 +16,35 @@ struct Options {
 }
 
 fn main() {
-    let Some(options) = parse() else {
-        eprintln!("usage: box run [OPTIONS] CMD [ARGS...]");
-        exit(2)
+    let status = match parse() {
+        Some(options) => run(&options).unwrap_or_else(|errno| fail("box", errno.desc(), 125)),
+        None => fail("usage", "box run [OPTIONS] CMD [ARGS...]", 2),
     };
-    exit(run(&options).unwrap_or_else(|errno| {
-        eprintln!("box: {errno}");
-        125
-    }))
+    exit(status)
+}
+
+fn fail(what: &str, why: &str, status: i32) -> i32 {
+    eprintln!("{what}: {why}");
+    status
 }
 
 /// Reads the command line; `None` if it is wrong.
 fn parse() -> Option<Options> {
     let mut options = Options::default();
-    let mut args = std::env::args_os().skip(1);
-    args.next().filter(|arg| arg == "run")?;
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            // An option with a value: Some("--name") => options.name = Some(args.next()?),
-            Some(unknown) if unknown.starts_with('-') => return None,
-            // The first word that is no option is CMD, and all behind it is CMD's.
-            _ => {
-                let words = std::iter::once(arg).chain(args);
-                options.command = words.map(|word| CString::new(word.into_vec()).ok()).collect::<Option<_>>()?;
-                return Some(options);
-            }
+    let mut words = std::env::args_os()
+        .skip(1)
+        .map(|word| CString::new(word.into_vec()).unwrap())
+        .peekable();
+    words.next_if(|word| word.as_bytes() == b"run")?;
+    while let Some(option) = words.next_if(|word| word.as_bytes().starts_with(b"-")) {
+        match option.to_str().ok()? {
+            // An option with a value: "--name" => options.name = Some(words.next()?),
+            _ => return None,
         }
     }
-    None
+    // The first word that is no option is CMD, and all behind it is CMD's.
+    options.command = words.collect();
+    (!options.command.is_empty()).then_some(options)
 }
 
 /// Runs CMD and returns the exit status to end with.
@@ -55,9 +55,7 @@ fn run(options: &Options) -> nix::Result<i32> {
     // SAFETY: there is one thread.
     let ForkResult::Parent { child } = (unsafe { fork()? }) else {
         signals.thread_unblock()?;
-        let errno = start(&options.command).unwrap_err();
-        eprintln!("box: {}: {errno}", options.command[0].to_string_lossy());
-        exit(if errno == Errno::ENOENT { 127 } else { 126 })
+        exit(start(&options.command))
     };
     loop {
         match signals.wait()? {
@@ -71,10 +69,15 @@ fn run(options: &Options) -> nix::Result<i32> {
     }
 }
 
-/// Becomes CMD.
-fn start(command: &[CString]) -> nix::Result<Infallible> {
+/// Becomes CMD. Where that fails, the exit status says how, as a shell's does.
+fn start(command: &[CString]) -> i32 {
     // Rust ignores SIGPIPE, and what is ignored stays so through execve(2).
     // SAFETY: the default action is no code of ours.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl)? };
-    execvp(&command[0], command)
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    let Err(errno) = execvp(&command[0], command);
+    fail(
+        &command[0].to_string_lossy(),
+        errno.desc(),
+        if errno == Errno::ENOENT { 127 } else { 126 },
+    )
 }
