@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -151,7 +151,10 @@ impl Layer for CellLayer {
     }
 
     fn namespaces(&self) -> CloneFlags {
-        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC
+        CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC
     }
 
     fn later_namespaces(&self) -> CloneFlags {
@@ -208,6 +211,7 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, ground: &Ground) -> i32 {
+        self.close_what_is_not_ours();
         let children = SigSet::from(Signal::SIGCHLD);
         let _ = children.thread_block();
         let Ok(ends) = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK) else {
@@ -215,8 +219,10 @@ impl Keeper {
         };
         self.launches.reverse();
         loop {
-            let mut ready =
-                [PollFd::new(ends.as_fd(), PollFlags::POLLIN), PollFd::new(self.start.as_fd(), PollFlags::POLLIN)];
+            let mut ready = [
+                PollFd::new(ends.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.start.as_fd(), PollFlags::POLLIN),
+            ];
             let _ = poll(&mut ready, PollTimeout::NONE);
             let asked = ready[1].any() == Some(true);
             while let Ok(Some(_)) = ends.read_signal() {}
@@ -229,6 +235,19 @@ impl Keeper {
                     _ => return 0,
                 }
             }
+        }
+    }
+
+    /// We never call execve(2), so nothing is closed by itself: the judge's ends of the pipes, above all, whose
+    /// being open would keep a standard input from ending.
+    fn close_what_is_not_ours(&self) {
+        let mut kept = vec![0, 1, 2, self.start.as_raw_fd(), self.ready.as_raw_fd(), self.seized.as_raw_fd()];
+        kept.extend(self.launches.iter().flat_map(|launch| &launch.streams).map(AsRawFd::as_raw_fd));
+        kept.sort_unstable();
+        let ends = kept[1..].iter().map(|fd| fd - 1).chain([i32::MAX]);
+        for (first, last) in kept.iter().map(|fd| fd + 1).zip(ends).filter(|(first, last)| first <= last) {
+            // SAFETY: whoever owns these descriptors is not run in this process.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
     }
 
@@ -279,9 +298,4 @@ pub fn nonblocking(fd: &OwnedFd) -> Result<(), Fault> {
     // SAFETY: a descriptor that we own.
     let done = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
     nix::errno::Errno::result(done).map(drop).doing("fcntl(O_NONBLOCK)")
-}
-
-/// A path as the cell's processes are told it: absolute, links followed.
-pub fn real(path: &Path) -> Result<PathBuf, Fault> {
-    path.canonicalize().doing(format!("find {}", path.display()))
 }

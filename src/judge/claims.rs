@@ -281,8 +281,14 @@ fn outside_same(case: &Case) -> Option<Finding> {
     for (before, left) in case.left()? {
         let new = parse(&left.mounts);
         let old = parse(&before.mounts);
-        names.extend(new.iter().filter(|m| !old.contains(m)).map(|m| format!("{} on {}, left", m.fstype, m.target)));
-        names.extend(old.iter().filter(|m| !new.contains(m)).map(|m| format!("{} on {}, gone or changed", m.fstype, m.target)));
+        names.extend(
+            new.iter().filter(|m| !old.contains(m)).map(|m| format!("{} on {}, left", m.fstype, m.target)),
+        );
+        names.extend(
+            old.iter()
+                .filter(|m| !new.contains(m))
+                .map(|m| format!("{} on {}, gone or changed", m.fstype, m.target)),
+        );
     }
     names.sort();
     names.dedup();
@@ -298,7 +304,11 @@ fn own_root(case: &Case) -> Option<Finding> {
 fn pivoted(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let held = looked.view.top.is_some() && looked.view.top == looked.root;
-    holds(held, "CMD's root is its mount namespace's", "CMD has a root of its own in a namespace that has another")
+    holds(
+        held,
+        "CMD's root is its mount namespace's",
+        "CMD has a root of its own in a namespace that has another",
+    )
 }
 
 fn old_root_gone(case: &Case) -> Option<Finding> {
@@ -308,7 +318,11 @@ fn old_root_gone(case: &Case) -> Option<Finding> {
     let inside = Subject::parse(&looked.view);
     let left = |m: &&Mount| m.device == old && !m.target.starts_with("/dev/");
     let names: Vec<&str> = inside.iter().filter(left).map(|m| m.target.as_str()).collect();
-    holds(names.is_empty(), "no mount of the old root's filesystem", format!("mounted on {}", some_of(&names)))
+    holds(
+        names.is_empty(),
+        "no mount of the old root's filesystem",
+        format!("mounted on {}", some_of(&names)),
+    )
 }
 
 fn inside_cwd(case: &Case) -> Option<Finding> {
@@ -424,7 +438,8 @@ fn image_same(case: &Case) -> Option<Finding> {
 
 fn fresh(case: &Case) -> Option<Finding> {
     let again = case.evidence.again?;
-    let otherwise = if again.is_none() { "a second container did not start" } else { "it finds the first one's writes" };
+    let otherwise =
+        if again.is_none() { "a second container did not start" } else { "it finds the first one's writes" };
     holds(again == Some(true), "a second container starts from the image", otherwise)
 }
 

@@ -192,7 +192,8 @@ impl Trial<'_> {
     /// Lets CMD run against its limits.
     pub fn strain(&self, evidence: &mut Evidence) -> Result<(), Fault> {
         let wanted = self.wanted();
-        let words = [wanted.memory.unwrap_or(0), wanted.pids.unwrap_or(0)].map(|n| OsString::from(n.to_string()));
+        let words =
+            [wanted.memory.unwrap_or(0), wanted.pids.unwrap_or(0)].map(|n| OsString::from(n.to_string()));
         let (mut cell, streams, _) = self.cell(Part::Strain, &words, Vec::new())?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {

@@ -60,12 +60,14 @@ pub fn lay(ground: &Ground, groups: &[Group]) -> Result<(), Fault> {
 
 /// Every mount that there is becomes read-only (mount_setattr(2), `AT_RECURSIVE`).
 fn seal() -> Result<(), Fault> {
-    let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
     set_attributes(Path::new("/"), libc::AT_RECURSIVE, attributes).doing("make the cell's mounts read-only")
 }
 
 fn writable(dir: &Path) -> Result<(), Fault> {
-    let attributes = libc::mount_attr { attr_set: 0, attr_clr: libc::MOUNT_ATTR_RDONLY, propagation: 0, userns_fd: 0 };
+    let attributes =
+        libc::mount_attr { attr_set: 0, attr_clr: libc::MOUNT_ATTR_RDONLY, propagation: 0, userns_fd: 0 };
     set_attributes(dir, 0, attributes).doing(format!("make {} writable in the cell", dir.display()))
 }
 
@@ -96,7 +98,8 @@ fn open_up(ground: &Ground, place: &str) -> Result<(), Fault> {
     }
     let options = "mode=1777,size=256m,nr_inodes=65536";
     let flags = MsFlags::MS_NOSUID;
-    mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options)).doing(format!("mount tmpfs on {place}"))?;
+    mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options))
+        .doing(format!("mount tmpfs on {place}"))?;
     for (path, held) in kept {
         if path.exists() {
             // It lies in another that is kept.
@@ -125,8 +128,7 @@ fn system_views(ground: &Ground) -> Result<(), Fault> {
         let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), flags, none);
         return Ok(());
     }
-    for file in SEALED {
-        let file = Path::new(file);
+    for file in SEALED.map(Path::new).into_iter().filter(|file| file.exists()) {
         bind(file, file)?;
         let attributes =
             libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
@@ -152,6 +154,9 @@ fn by_descriptor(fd: &OwnedFd) -> PathBuf {
 
 fn bind(from: &Path, to: &Path) -> Result<(), Fault> {
     let none: Option<&str> = None;
-    mount(Some(from), to, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
-        .doing(format!("bind {} to {}", from.display(), to.display()))
+    mount(Some(from), to, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).doing(format!(
+        "bind {} to {}",
+        from.display(),
+        to.display()
+    ))
 }

@@ -23,8 +23,8 @@ mod trial;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use claims::{CLAIMS, Case, Claim};
 pub use claims::Finding;
+use claims::{CLAIMS, Case, Claim};
 use trial::Trial;
 
 use crate::fault::Fault;
@@ -58,16 +58,14 @@ pub fn names(step: u32) -> impl Iterator<Item = &'static str> {
 
 /// Judges a program by the command line of STEP, on the claims of the steps from FIRST to STEP.
 pub fn judge(lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<Vec<Judged>, Fault> {
-    let claims: Vec<&Claim> = CLAIMS.iter().filter(|c| (first..=step).contains(&c.step) || c.name == "starts").collect();
+    let claims: Vec<&Claim> =
+        CLAIMS.iter().filter(|c| (first..=step).contains(&c.step) || c.name == "starts").collect();
     let Defendant { argv, kept, grouped } = defendant.clone();
     let trial = Trial::new(lab, argv, kept, step, grouped)?;
     let evidence = trial.hold(claims::runs_for(&claims))?;
     let case = Case { trial: &trial, evidence: &evidence };
-    let judged = claims.iter().map(|claim| Judged {
-        step: claim.step,
-        name: claim.name,
-        finding: claim.judge(&case),
-    });
+    let judged =
+        claims.iter().map(|claim| Judged { step: claim.step, name: claim.name, finding: claim.judge(&case) });
     // That it starts at all is told where it is asked for, and where it is not so.
     let told = |j: &Judged| j.step >= first || j.finding.as_ref().is_some_and(|f| !f.held);
     Ok(judged.filter(told).collect())

@@ -264,7 +264,8 @@ pub fn network(try_it: bool) -> Network {
 
 /// Files by which a group's members or limits could be changed, that open for writing here.
 fn open_groups() -> Vec<String> {
-    let files = ["cgroup.procs", "memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max", "cpu.cfs_quota_us"];
+    let files =
+        ["cgroup.procs", "memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max", "cpu.cfs_quota_us"];
     // By what is mounted where, in the mount table of our own /proc if there is one, or in the usual place.
     let mut tops: Vec<String> = vec!["/sys/fs/cgroup".into()];
     let entries = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();

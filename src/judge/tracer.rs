@@ -177,7 +177,9 @@ impl Tracer {
         let until = Instant::now() + Duration::from_secs(10);
         self.held = false;
         while !self.alive.is_empty() && Instant::now() < until {
-            self.alive.iter().for_each(|pid| drop(kill(*pid, Signal::SIGKILL)));
+            for pid in &self.alive {
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
             if self.turn().is_err() {
                 return;
             }

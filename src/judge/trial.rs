@@ -181,5 +181,9 @@ fn fresh_number() -> Result<u64, Fault> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer is live and as long as is said.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got == 8 { Ok(u64::from_ne_bytes(bytes)) } else { Err(Fault::broken("getrandom", nix::errno::Errno::last())) }
+    if got == 8 {
+        Ok(u64::from_ne_bytes(bytes))
+    } else {
+        Err(Fault::broken("getrandom", nix::errno::Errno::last()))
+    }
 }
