@@ -186,3 +186,16 @@ fn a_task_shows_the_command_line_of_its_step() {
         assert!(task.fences.len() == 1, "{folder} {lang}");
     });
 }
+
+#[test]
+fn each_exercise_has_its_page_in_the_book_with_every_part_of_it() {
+    each_exercise(|folder, _, lang, sections| {
+        let file = format!("book/{lang}/src/own/{folder}.md");
+        let page = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&file));
+        let page = page.unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert!(page.starts_with(&format!("# {} {{#own-", sections[0].heading)), "{file}: another title");
+        let shown: Vec<_> = page.lines().filter(|line| line.starts_with("{{#exercise ")).collect();
+        let parts = ["task", "hints", "checks", "solution"];
+        assert_eq!(shown, parts.map(|part| format!("{{{{#exercise {folder} {part}}}}}")), "{file}");
+    });
+}
