@@ -45,9 +45,12 @@ pub fn part(edition: &Edition, what: &str) -> Result<String> {
     }
 }
 
-/// A section's first lines, and its parts: the id of each and what stands below its heading.
-fn parts<'a>(lines: &[&'a str]) -> Result<(Vec<&'a str>, Vec<(&'a str, Vec<&'a str>)>)> {
-    let (mut before, mut parts) = (Vec::new(), Vec::<(&str, Vec<&str>)>::new());
+/// The id of a heading, and the lines below it.
+type Part<'a> = (&'a str, Vec<&'a str>);
+
+/// A section's first lines, and its parts.
+fn parts<'a>(lines: &[&'a str]) -> Result<(Vec<&'a str>, Vec<Part<'a>>)> {
+    let (mut before, mut parts) = (Vec::new(), Vec::<Part>::new());
     let mut fenced = false;
     for line in lines {
         fenced ^= line.starts_with("```");
