@@ -13,6 +13,10 @@ use crate::kernel::netlink::facts as net;
 /// How many names of each kind are kept: enough to say what is wrong.
 const NAMES: usize = 64;
 
+/// What tools keep for themselves there, whatever they are used for: mount(8) its table of user options, iptables(8)
+/// its lock, ip(8) the place of named network namespaces.
+const OF_TOOLS: [&str; 3] = ["/run/mount", "/run/xtables.lock", "/run/netns"];
+
 /// A cell at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outside {
@@ -80,7 +84,8 @@ fn look(cell: &Cell) -> Seen {
 fn list(dir: &Path, kept: &[&PathBuf], files: &mut Vec<String>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if files.len() >= NAMES || kept.iter().any(|kept| path == **kept) {
+        let of_tools = OF_TOOLS.iter().any(|tool| path == Path::new(tool)) && !has_entries(&path);
+        if files.len() >= NAMES || of_tools || kept.iter().any(|kept| path == **kept) {
             continue;
         }
         let on_the_way = kept.iter().any(|kept| kept.starts_with(&path));
@@ -90,6 +95,12 @@ fn list(dir: &Path, kept: &[&PathBuf], files: &mut Vec<String>) {
             list(&path, kept, files);
         }
     }
+}
+
+/// Whether something is in a directory besides mount(8)'s table.
+fn has_entries(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| !entry.file_name().to_string_lossy().starts_with("utab"))
 }
 
 /// Directories of groups below TOP.

@@ -158,7 +158,7 @@ impl<'l> Trial<'l> {
         fs::create_dir_all(dir.join("etc")).doing("make etc of the root filesystem")?;
         write(NONCE, &self.token)?;
         write(DELETED, "to be deleted\n")?;
-        write(CHANGED, "to be changed\n")?;
+        write(CHANGED, "as it was\n")?;
         Ok(dir)
     }
 }
