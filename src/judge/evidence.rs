@@ -110,6 +110,7 @@ impl Trial<'_> {
             looked.limits_later = Limited::of(pid, run.cell);
             looked.limits_later == self.wanted()
         })?;
+        until_at_rest(&mut run, pid)?;
         run.signal_program(Signal::SIGTERM);
         looked.terminated =
             run.until(GRACE, |run| run.tracer.exit().is_some() && run.cell.processes().is_empty())?;
@@ -227,6 +228,7 @@ impl Trial<'_> {
             written == [true; 3]
         })?;
         evidence.written = Some(written);
+        until_at_rest(&mut run, pid)?;
         run.signal_program(Signal::SIGTERM);
         run.finish(GRACE)?;
         drop(run);
@@ -240,6 +242,13 @@ impl Trial<'_> {
         evidence.again = Some(fresh);
         Ok(())
     }
+}
+
+/// Waits until CMD is ready for SIGTERM. One that is a namespace's PID 1 would not get it before
+/// (pid_namespaces(7)), and most programs that pass it on do so once.
+fn until_at_rest(run: &mut Run, cmd: Pid) -> Result<(), Fault> {
+    let ready = |run: &mut Run| process::takes_signal(cmd, libc::SIGTERM) || !run.tracer.cmd_alive();
+    run.until(PATIENCE, ready).map(drop)
 }
 
 /// Which of a writer's writes can be seen from `/`.
