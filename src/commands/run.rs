@@ -39,6 +39,7 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
         out.fault(&fault);
     }
     container.end()?;
+    lab.leave();
     Ok(exit.status())
 }
 
