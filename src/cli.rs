@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::adapt::Adapter;
 use crate::course::STEPS;
 use crate::course::language::Lang;
 use crate::course::lesson;
@@ -117,6 +118,9 @@ pub enum Command {
     /// The virtual machine's init
     #[command(hide = true)]
     Guest,
+    /// Another runtime, made to obey the contract of `check`
+    #[command(hide = true)]
+    Adapt(AdaptOptions),
     /// Judge a container runtime, in whatever language it is written, by what the kernel knows of its containers
     #[command(display_order = 30)]
     Check(CheckOptions),
@@ -188,8 +192,11 @@ pub struct TourOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
+    /// Build the first N steps' container only [default: the finished one, without limits that are not asked for]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=6))]
+    pub step: Option<u32>,
     /// Use this directory as the image instead of one made from the host's programs; it is not written to
-    #[arg(long, value_name = "DIR", alias = "image")]
+    #[arg(long, value_name = "DIR", visible_alias = "image")]
     pub rootfs: Option<PathBuf>,
     /// Limit memory, in bytes or with K, M, G behind the number
     #[arg(long, value_name = "BYTES")]
@@ -203,14 +210,17 @@ pub struct RunOptions {
     /// The container's host name
     #[arg(long, value_name = "NAME", default_value = "box")]
     pub hostname: String,
+    /// Give it a network of its own with a way out, as it has by default
+    #[arg(long, overrides_with = "no_net")]
+    pub net: bool,
     /// Leave it without a network
-    #[arg(long)]
+    #[arg(long, overrides_with = "net")]
     pub no_net: bool,
     /// Run the program under a small init that reaps and passes signals on
     #[arg(long)]
     pub init: bool,
-    /// The program to run in the container, and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    /// The program to run in the container, and its arguments; with `--` before it, it may begin with a dash
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }
 
@@ -219,8 +229,47 @@ pub struct CheckOptions {
     /// Number or name of the step that it is judged as, 0 to 6, or all
     #[arg(value_name = "N|all")]
     pub step: String,
+    /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub adapter: Option<Adapter>,
     /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them
-    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    #[arg(last = true, required_unless_present = "adapter", value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AdaptOptions {
+    #[arg(value_enum)]
+    pub name: Adapter,
+    /// Where the runtime is [default: its name, in PATH]
+    pub program: Option<PathBuf>,
+    #[command(subcommand)]
+    pub contract: Contract,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Contract {
+    /// What is asked of every program that is judged
+    Run(ContractOptions),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ContractOptions {
+    /// This directory is to be the root filesystem
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    /// This directory is to lie below a layer that takes the writes
+    #[arg(long, value_name = "DIR", conflicts_with = "rootfs")]
+    pub image: Option<PathBuf>,
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<u64>,
+    #[arg(long, value_name = "N")]
+    pub pids: Option<u64>,
+    #[arg(long, value_name = "F")]
+    pub cpus: Option<f64>,
+    #[arg(long)]
+    pub net: bool,
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Parse, dispatch, words for an error, exit status; nothing else happens here.
 
+mod adapt;
 mod checks;
 mod cli;
 mod commands;

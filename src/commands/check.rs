@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::adapt::{Adapter, Part};
 use crate::cli::CheckOptions;
 use crate::container::find_program;
 use crate::course::exercise::{self, Exercise};
@@ -19,23 +20,66 @@ const LIMITED: u32 = 4;
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
     let step = (options.step != "all").then(|| number(&options.step)).transpose()?;
-    let (argv, kept) = defendant(&options.program)?;
+    let (argv, kept) = match options.adapter {
+        Some(adapter) => adapted(adapter, &options.program)?,
+        None => defendant(&options.program)?,
+    };
     let lab = enter_lab(true)?;
     let places = cgroup::places();
     if step == Some(LIMITED) {
         places.as_ref().map_err(Clone::clone)?;
     }
     let defendant = Defendant { argv, kept, grouped: places.is_ok() };
+    let refusal = |step| options.adapter.and_then(|adapter| refusal(adapter, step, defendant.grouped));
     match step {
-        Some(step) => judge_as(out, &lab, &defendant, 0, step)?,
+        Some(step) => match refusal(step) {
+            Some(fault) => return Err(fault),
+            None => judge_as(out, &lab, &defendant, 0, step)?,
+        },
         None => {
             // Each step by its own command line, on its own claims.
             for step in 0..=judge::LAST {
-                judge_as(out, &lab, &defendant, step, step)?;
+                match refusal(step) {
+                    Some(fault) => leave_out(out, step, &fault)?,
+                    None => judge_as(out, &lab, &defendant, step, step)?,
+                }
             }
         }
     }
     out.done()
+}
+
+/// A runtime with a command line of its own, spoken for by ourselves.
+fn adapted(adapter: Adapter, program: &[OsString]) -> Result<(Vec<OsString>, Vec<PathBuf>), Fault> {
+    let own = Adapter::Workshop.find()?;
+    let (argv, mut kept) = match program {
+        [] => defendant(&[adapter.find()?.into_os_string()])?,
+        given => defendant(given)?,
+    };
+    kept.push(own.clone());
+    let before = [own.into_os_string(), "adapt".into(), adapter.name().into()];
+    Ok((before.into_iter().chain(argv).collect(), kept))
+}
+
+/// Why a runtime can't be asked for what a step adds, if it can't.
+fn refusal(adapter: Adapter, step: u32, grouped: bool) -> Option<Fault> {
+    let asked =
+        [(Part::Limits, step >= LIMITED && grouped), (Part::Overlay, step >= 5), (Part::Network, step >= 6)];
+    asked.into_iter().filter(|(_, asked)| *asked).find_map(|(part, _)| adapter.refuses(part))
+}
+
+/// Says why a step is not judged, and counts its claims as left out.
+fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
+    let exercise = Exercise::load(step, out.lang);
+    out.show.exercise(&exercise).map_err(Fault::output)?;
+    for name in judge::names(step) {
+        out.tally.skipped += 1;
+        out.show.judged(&exercise, name, None).map_err(Fault::output)?;
+    }
+    match out.words.failure(fault) {
+        Some(failure) => out.note(&failure.message),
+        None => Ok(()),
+    }
 }
 
 fn judge_as(out: &mut Output, lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<(), Fault> {
