@@ -14,7 +14,7 @@ mod image;
 mod kernel;
 mod lab;
 mod layers;
-#[allow(dead_code)] // Until the commands that use it are there.
+
 mod learner;
 mod render;
 mod vm;

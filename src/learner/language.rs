@@ -20,6 +20,7 @@ pub struct Tool {
     pub packages: [&'static str; 3],
 }
 
+// rustup.rs has it for every distribution, and newer than most have it.
 const CARGO: Tool = Tool { program: "cargo", packages: ["rustup", "rustup", "rustup"] };
 const CC: Tool = Tool { program: "cc", packages: ["gcc libc6-dev", "gcc", "gcc"] };
 const MAKE: Tool = Tool { program: "make", packages: ["make", "make", "make"] };

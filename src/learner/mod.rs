@@ -3,6 +3,7 @@
 pub mod language;
 pub mod project;
 pub mod snapshot;
+pub mod solution;
 pub mod starter;
 
 pub use language::Language;

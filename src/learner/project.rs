@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Value, value};
+use toml_edit::{Array, DocumentMut, Item, Value, value};
 
 use crate::course::exercise::LAST;
 use crate::fault::{Doing, Fault};
@@ -173,7 +173,9 @@ impl Project {
         self.change(|page| {
             let hints = &mut page["progress"]["hints"];
             hints[&step.to_string()] = value(count as i64);
-            hints.as_inline_table_mut().map_or((), InlineTable::fmt);
+            if let Some(hints) = hints.as_inline_table_mut() {
+                hints.fmt();
+            }
         })
     }
 

@@ -6,6 +6,7 @@
 mod calls;
 mod closing;
 pub mod json;
+pub mod learner;
 pub mod measured;
 mod picture;
 mod prose;
@@ -62,6 +63,8 @@ pub trait Renderer {
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.
     fn table(&mut self, title: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()>;
+    /// Something about the learner's own runtime.
+    fn learner(&mut self, told: &learner::Told) -> io::Result<()>;
     /// What was measured of process, container and virtual machine.
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()>;
     /// A remark.

@@ -8,7 +8,7 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, measured};
+use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, learner, measured};
 use crate::compare::Comparison;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
@@ -301,6 +301,12 @@ impl<W: Write> Renderer for Text<W> {
         }
         lines.extend(table::lines(&style, &cells, &[]));
         self.lines(&lines)
+    }
+
+    fn learner(&mut self, told: &learner::Told) -> io::Result<()> {
+        self.begin(Part::Table)?;
+        learner::write(&mut self.out, &self.style, told)?;
+        self.out.flush()
     }
 
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()> {
