@@ -14,7 +14,6 @@ mod image;
 mod kernel;
 mod lab;
 mod layers;
-
 mod learner;
 mod render;
 mod vm;

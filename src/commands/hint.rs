@@ -1,6 +1,6 @@
 //! `workshop hint`: the next of a step's three hints, from a nudge to nearly all.
 
-use crate::course::exercise::Exercise;
+use crate::course::exercise::{self, Exercise};
 use crate::fault::Fault;
 use crate::learner::Project;
 use crate::learner::project::HINTS;
@@ -20,17 +20,18 @@ pub fn run(out: &mut Output, step: Option<&str>, again: bool) -> Result<i32, Fau
 }
 
 /// Shows the next hint, or says that there are no more.
-pub fn next(out: &mut Output, project: &mut Project, step: u32) -> Result<(), Fault> {
+fn next(out: &mut Output, project: &mut Project, step: u32) -> Result<(), Fault> {
     let shown = project.hints(step);
     let exercise = Exercise::load(step, out.lang);
     if shown >= HINTS {
-        return none_left(out, step);
+        let words = none_left(out, step);
+        return out.note(&words);
     }
     show(out, &exercise, shown)?;
     project.note_hints(step, shown + 1)?;
     let left = HINTS - shown - 1;
     match left {
-        0 => none_left(out, step),
+        0 => out.note(&none_left(out, step)),
         _ => out.note(&out.words.fill("hint-left", &[("left", &left.to_string())])),
     }
 }
@@ -50,7 +51,8 @@ fn show(out: &mut Output, exercise: &Exercise, place: usize) -> Result<(), Fault
     out.show.learner(&Told::Hint(hint)).map_err(Fault::output)
 }
 
-fn none_left(out: &mut Output, step: u32) -> Result<(), Fault> {
-    let page = crate::course::exercise::chapter(step);
-    out.note(&out.words.fill("hint-none-left", &[("step", &step.to_string()), ("page", &page)]))
+/// Where to look when there are no more hints.
+pub fn none_left(out: &Output, step: u32) -> String {
+    let page = exercise::chapter(step);
+    out.words.fill("hint-none-left", &[("step", &step.to_string()), ("page", &page)])
 }

@@ -17,6 +17,7 @@ mod solution;
 mod step;
 mod tour;
 mod vm;
+mod watch;
 
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Solution(options)) => solution::run(out, &options),
         Some(Command::Progress) => progress::run(out),
         Some(Command::Reset { step, source, yes }) => reset::run(out, step.as_deref(), source, yes),
-        Some(Command::Watch) => unimplemented!(),
+        Some(Command::Watch) => watch::run(out),
         Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(options)) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),

@@ -13,7 +13,8 @@ pub fn run(out: &mut Output, step: Option<&str>, source: bool, yes: bool) -> Res
     if !yes && !may(out, step, source)? {
         return Ok(0);
     }
-    start_again(out, &mut project, step, source)?;
+    let told = start_again(out, &mut project, step, source)?;
+    told.iter().try_for_each(|words| out.note(words))?;
     if out.json { out.done() } else { Ok(0) }
 }
 
@@ -27,14 +28,21 @@ fn may(out: &Output, step: u32, source: bool) -> Result<bool, Fault> {
     menu::confirm(&out.words.fill(key, &[("step", &step)]))
 }
 
-/// Does it, and says under which names the source as it was can be found.
-pub fn start_again(out: &mut Output, project: &mut Project, step: u32, source: bool) -> Result<(), Fault> {
+/// Does it. Returns what is to be said of it: under which names the source as it was can be found.
+pub fn start_again(
+    out: &Output,
+    project: &mut Project,
+    step: u32,
+    source: bool,
+) -> Result<Vec<String>, Fault> {
     let kept = if source { snapshot::restore(project, step)? } else { Vec::new() };
     project.start_again(step)?;
+    let words = out.words;
     let number = step.to_string();
-    out.note(&out.words.fill("reset-done", &[("step", &number)]))?;
-    for file in kept {
-        out.note(&out.words.fill("reset-kept", &[("path", &file.display().to_string())]))?;
+    let mut told = vec![words.fill("reset-done", &[("step", &number)])];
+    told.extend(kept.iter().map(|file| words.fill("reset-kept", &[("path", &file.display().to_string())])));
+    if !source {
+        told.push(words.fill("reset-not-source", &[("step", &number)]));
     }
-    if source { Ok(()) } else { out.note(&out.words.fill("reset-not-source", &[("step", &number)])) }
+    Ok(told)
 }

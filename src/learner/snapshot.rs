@@ -37,6 +37,11 @@ pub fn save(project: &Project, step: u32) -> Result<(), Fault> {
     copied.doing(doing())
 }
 
+/// Whether there is a source to go back to.
+pub fn exists(project: &Project, step: u32) -> bool {
+    step == 0 || folder(project, step).is_dir()
+}
+
 /// Puts the source back to how it was when the step began. What it was until now is kept under numbered names, which
 /// are returned.
 pub fn restore(project: &Project, step: u32) -> Result<Vec<PathBuf>, Fault> {

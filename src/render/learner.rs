@@ -9,7 +9,6 @@ use super::table::{self, Cell};
 use super::wrap::{pad_left, width};
 use super::{prose, words};
 use crate::course::exercise::{EXERCISES, slug};
-use crate::course::language::Lang;
 use crate::course::markdown::Block;
 use crate::course::words::Words;
 use crate::learner::Language;
@@ -224,14 +223,21 @@ pub fn events<'a>(told: &'a Told) -> Vec<Event<'a>> {
     match told {
         Told::Progress { standings, .. } => standings.iter().map(step).collect(),
         Told::Hint(hint) => {
-            // Plain, in the widest lines; code keeps its own.
-            let style = Style { width: usize::MAX / 2, lang: Lang::En, ..Style::default() };
-            let text = blocks(&style, hint.blocks).join("\n");
+            let text = hint.blocks.iter().map(plain).collect::<Vec<_>>().join("\n\n");
             vec![Event::Hint { step: slug(hint.step), number: hint.place + 1, of: HINTS, text }]
         }
         Told::Solution(Solution { step, language, diff, text }) => {
             vec![Event::Solution { step: slug(*step), language: language.name(), diff: *diff, text }]
         }
+    }
+}
+
+/// A block's text without a layout.
+fn plain(block: &Block) -> String {
+    match block {
+        Block::Paragraph(text) | Block::Code(text) => text.clone(),
+        Block::List(items) => items.iter().map(|item| item.text.as_str()).collect::<Vec<_>>().join("\n"),
+        Block::Table(table) => table.rows.iter().map(|row| row.join(" ")).collect::<Vec<_>>().join("\n"),
     }
 }
 

@@ -9,12 +9,12 @@ pub mod json;
 pub mod learner;
 pub mod measured;
 mod picture;
-mod prose;
+pub mod prose;
 pub mod style;
 mod table;
 pub mod text;
 pub mod words;
-mod wrap;
+pub mod wrap;
 
 #[cfg(test)]
 mod fixture;
