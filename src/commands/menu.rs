@@ -67,7 +67,8 @@ pub fn settle(out: &mut Output, lesson: &Lesson, guess: usize) -> Result<(), Fau
     out.note(&format!("{} {}", out.words.fill(key, &[("answer", &answer)]), question.because))
 }
 
-/// Asks for a yes or a no; Escape is a no.
+/// Asks for a yes or a no; Escape is a no. The prompt must fit a line, since it is redrawn: what it is about is told
+/// before.
 pub fn confirm(prompt: &str) -> Result<bool, Fault> {
     let plain = SimpleTheme;
     let colourful = ColorfulTheme::default();

@@ -19,13 +19,15 @@ pub fn run(out: &mut Output, step: Option<&str>, source: bool, yes: bool) -> Res
 }
 
 /// Asks, where somebody can be asked.
-fn may(out: &Output, step: u32, source: bool) -> Result<bool, Fault> {
+fn may(out: &mut Output, step: u32, source: bool) -> Result<bool, Fault> {
     let step = step.to_string();
     if !menu::can_ask(out) {
         return Err(Fault::usage("reset-needs-yes", &[("step", &step)]));
     }
     let key = if source { "reset-ask-source" } else { "reset-ask" };
-    menu::confirm(&out.words.fill(key, &[("step", &step)]))
+    let question = out.words.fill(key, &[("step", &step)]);
+    out.note(&question)?;
+    menu::confirm(out.words.say("sure"))
 }
 
 /// Does it. Returns what is to be said of it: under which names the source as it was can be found.

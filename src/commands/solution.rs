@@ -31,12 +31,14 @@ pub fn in_language(project: Option<&Project>) -> Language {
 }
 
 /// Asks, where somebody can be asked.
-fn may(out: &Output, step: u32) -> Result<bool, Fault> {
+fn may(out: &mut Output, step: u32) -> Result<bool, Fault> {
     let step = step.to_string();
     if !menu::can_ask(out) {
         return Err(Fault::usage("solution-needs-yes", &[("step", &step)]));
     }
-    menu::confirm(&out.words.fill("solution-ask", &[("step", &step)]))
+    let question = out.words.fill("solution-ask", &[("step", &step)]);
+    out.note(&question)?;
+    menu::confirm(out.words.say("sure"))
 }
 
 /// Prints it and nothing else, so that it can go into a file or to patch(1).

@@ -48,7 +48,8 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let saves = Saves::of(&project.dir).doing(format!("watch {} for saves", project.dir.display()))?;
     let keyboard = Keyboard::take().doing("take the terminal")?;
     let screen = Screen::new(out, &project);
-    let mut watch = Watch { out, project, signals, keyboard, saves, screen, job: None, due: None };
+    let mut watch =
+        Watch { out, project, signals, keyboard, saves, screen, job: None, due: None, keep_aside: false };
     watch.show_task();
     let outcome = watch.start().and_then(|()| watch.wait());
     watch.end_job();
@@ -67,6 +68,8 @@ struct Watch<'o> {
     job: Option<Job>,
     /// When a save is over, and the next run begins.
     due: Option<Instant>,
+    /// The next run is not to wipe away what was asked for by key.
+    keep_aside: bool,
 }
 
 /// What there is to attend to.
@@ -106,7 +109,9 @@ impl Watch<'_> {
                 self.due = Some(Instant::now() + SETTLED);
             }
             if self.due.is_some_and(|due| due <= Instant::now()) {
-                self.screen.aside.clear();
+                if !std::mem::take(&mut self.keep_aside) {
+                    self.screen.aside.clear();
+                }
                 self.start()?;
             }
         }
@@ -312,14 +317,17 @@ impl Watch<'_> {
         let told = reset::start_again(self.out, &mut self.project, step, source)?;
         self.screen.aside.clear();
         told.iter().for_each(|words| self.screen.say(words));
-        self.start()
+        // The source that was put back counts as a save. What is said of it should outlast the run that follows.
+        self.due = Some(Instant::now() + SETTLED);
+        self.keep_aside = true;
+        Ok(())
     }
 
     /// Asks below what is shown.
     fn ask(&mut self, question: &str) -> Result<bool, Fault> {
-        self.screen.leave();
+        self.screen.ask(question)?;
         self.keyboard.back();
-        let answer = menu::confirm(question);
+        let answer = menu::confirm(self.out.words.say("sure"));
         self.keyboard.again().doing("take the terminal")?;
         answer
     }

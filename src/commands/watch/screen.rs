@@ -141,6 +141,15 @@ impl Screen {
         self.aside = vec![Box::new(move |style| learner::blocks(style, &blocks))];
     }
 
+    /// A question below what is shown; the answer comes below it.
+    pub fn ask(&self, question: &str) -> Result<(), Fault> {
+        let style = self.style();
+        let mut page = b"\n\n".to_vec();
+        let text = prose::lines(&style, Role::Strong, question, style.width.saturating_sub(2));
+        lines(&mut page, &text.iter().map(|line| format!(" {line}")).collect::<Vec<_>>());
+        print(&page)
+    }
+
     /// Leaves what is shown, and begins a line below it.
     pub fn leave(&self) {
         let _ = print(b"\n");
