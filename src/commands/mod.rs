@@ -1,5 +1,6 @@
 //! One file a subcommand: gather what it needs, call down, print.
 
+mod check;
 mod clean;
 mod compare;
 mod doctor;
@@ -172,6 +173,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Progress) => progress::run(out),
         Some(Command::Reset { step, source, yes }) => reset::run(out, step.as_deref(), source, yes),
         Some(Command::Watch) => watch::run(out),
+        Some(Command::Check(options)) => check::run(out, &options),
         Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(options)) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
@@ -194,7 +196,7 @@ fn find_step(name: &str) -> Result<&'static Step, Fault> {
 fn find_exercise(name: Option<&str>, current: u32) -> Result<u32, Fault> {
     let Some(name) = name else { return Ok(current) };
     let last = exercise::LAST.to_string();
-    exercise::find(name).ok_or_else(|| Fault::usage("exercise-unknown", &[("name", name), ("last", &last)]))
+    exercise::find(name).ok_or_else(|| Fault::usage("own-step-unknown", &[("name", name), ("last", &last)]))
 }
 
 /// What every command that builds something does first: clean up after the dead, get a place for limits

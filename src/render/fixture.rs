@@ -206,7 +206,7 @@ fn a_failure_says_what_why_and_what_to_do() {
     };
     let said = [Lang::En, Lang::Ko].map(|lang| {
         let mut out = Vec::new();
-        assert!(text::write_failure(&mut out, &Style { lang, ..Style::default() }, &failure).is_ok());
+        assert!(super::failure::write(&mut out, &Style { lang, ..Style::default() }, &failure).is_ok());
         String::from_utf8_lossy(&out).into_owned()
     });
     insta::assert_snapshot!(said.join("\n"));

@@ -5,6 +5,7 @@
 
 mod calls;
 mod closing;
+pub mod failure;
 pub mod json;
 pub mod learner;
 pub mod measured;
@@ -13,6 +14,7 @@ pub mod prose;
 pub mod style;
 mod table;
 pub mod text;
+pub mod verdict;
 pub mod words;
 pub mod wrap;
 
@@ -24,8 +26,10 @@ use std::io;
 pub use crate::checks::{Check as CheckResult, Fact};
 use crate::compare::Comparison;
 use crate::course::Step;
+use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 pub use crate::course::words::Failure;
+use crate::judge::Finding;
 use crate::kernel::told::Call;
 pub use crate::vm::Booted;
 
@@ -59,6 +63,10 @@ pub trait Renderer {
     fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()>;
     /// One check.
     fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()>;
+    /// An exercise begins: a program is judged as this step's.
+    fn exercise(&mut self, exercise: &Exercise) -> io::Result<()>;
+    /// One claim about a judged program; `None` where there was nothing to judge it by.
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()>;
     /// A step ends: where the container stands now, and how to go on from here.
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.

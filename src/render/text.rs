@@ -8,10 +8,14 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, learner, measured};
+use super::{
+    Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, failure, learner, measured, verdict,
+};
 use crate::compare::Comparison;
+use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
+use crate::judge::Finding;
 use crate::kernel::told::{Actor, Call};
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
@@ -268,6 +272,16 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&lines)
     }
 
+    fn exercise(&mut self, exercise: &Exercise) -> io::Result<()> {
+        self.begin(Part::Step)?;
+        self.lines(&verdict::heading(&self.style, exercise))
+    }
+
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()> {
+        self.begin(Part::Checks)?;
+        self.lines(&verdict::lines(&self.style, exercise, name, finding))
+    }
+
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()> {
         self.begin(Part::Closing)?;
         let mut lines = closing::picture(&self.style, &self.built, self.machine, lesson);
@@ -353,34 +367,8 @@ impl<W: Write> Renderer for Text<W> {
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
         // That this fails may be the very failure that is to be told.
         let _ = self.out.flush();
-        write_failure(&mut io::stderr().lock(), &self.errors, failure)
+        failure::write(&mut io::stderr().lock(), &self.errors, failure)
     }
-}
-
-/// A failure for people: what failed, what usually causes it, what to do.
-pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> io::Result<()> {
-    let word = Words::of(style.lang).error;
-    let message = format!("{word}: {}", failure.message);
-    let room = style.width.saturating_sub(2);
-    for (place, text) in [&message, &failure.cause, &failure.hint].into_iter().enumerate() {
-        if place == 1 {
-            let bar = style.paint(Role::Dim, style.signs().host.down);
-            failure.quote.iter().try_for_each(|line| writeln!(out, "   {bar} {}", printable(line)))?;
-        }
-        for (line, text) in prose::lines(style, Role::Plain, text, room).iter().enumerate() {
-            let prefix = text.strip_prefix(word).filter(|_| place == 0 && line == 0);
-            match prefix {
-                Some(rest) => writeln!(out, " {}{rest}", style.paint(Role::Bad, word))?,
-                None => writeln!(out, " {text}")?,
-            }
-        }
-    }
-    out.flush()
-}
-
-/// A line of somebody else's without what would move the cursor or change colours.
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// One mark for each step of the course, filled where the container has its layer.

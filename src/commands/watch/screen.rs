@@ -13,8 +13,7 @@ use crate::fault::Fault;
 use crate::learner::Project;
 use crate::render::learner::{self, Told};
 use crate::render::style::{Role, Style, When};
-use crate::render::text::write_failure;
-use crate::render::{prose, words, wrap};
+use crate::render::{failure, prose, words, wrap};
 
 use super::verdict::Verdict;
 
@@ -201,8 +200,8 @@ impl Screen {
                 lines(page, &[String::new()]);
             }
             Stage::Unable(fault) => {
-                if let Some(failure) = self.words.failure(fault) {
-                    let _ = write_failure(page, style, &failure);
+                if let Some(known) = self.words.failure(fault) {
+                    let _ = failure::write(page, style, &known);
                     lines(page, &[String::new()]);
                 }
             }

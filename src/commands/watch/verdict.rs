@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::course::exercise::{self, Exercise};
-use crate::course::words;
+use crate::judge::Finding;
 use crate::render::learner::entry;
 use crate::render::style::{Role, Style};
 use crate::render::words::Words;
-use crate::render::{prose, wrap};
+use crate::render::{prose, verdict};
 
 /// How many failed checks are shown with all that is known of them. The first ones usually cause the rest.
 const IN_FULL: usize = 3;
@@ -28,10 +28,6 @@ struct Check {
     passed: bool,
     expected: String,
     actual: String,
-    #[serde(default)]
-    causes: Vec<String>,
-    #[serde(default)]
-    page: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,11 +82,9 @@ impl Verdict {
     pub fn lines(&self, style: &Style) -> Vec<String> {
         let mut lines = Vec::new();
         for (place, check) in self.checks.iter().filter(|check| !check.passed).enumerate() {
-            lines.extend(claim(style, check));
-            if place < IN_FULL {
-                lines.extend(details(style, check));
-                lines.push(String::new());
-            }
+            let in_full = place < IN_FULL;
+            lines.extend(failed(style, check, in_full));
+            lines.extend(in_full.then(String::new));
         }
         if let Some(error) = &self.error {
             let words = format!("{}: {}", Words::of(style.lang).error, error.message);
@@ -128,36 +122,15 @@ impl Verdict {
     }
 }
 
-/// What was claimed, with a cross.
-fn claim(style: &Style, check: &Check) -> Vec<String> {
+/// A failed check as `check` shows it, or only what was claimed.
+fn failed(style: &Style, check: &Check, in_full: bool) -> Vec<String> {
     let step = exercise::find(&check.step).unwrap_or(exercise::LAST);
     let exercise = Exercise::load(step, style.lang);
-    entry(style, &style.paint(Role::Bad, style.signs().failed), exercise.claim(&check.name))
-}
-
-/// What was expected and seen, the usual causes in order, and where to read more.
-fn details(style: &Style, check: &Check) -> Vec<String> {
-    let words = Words::of(style.lang);
-    let indent = " ".repeat(wrap::width(style.signs().failed) + 2);
-    let room = style.width.saturating_sub(indent.len() + 2);
-    let label = wrap::width(words.expected).max(wrap::width(words.actual)) + 2;
-    let mut lines = Vec::new();
-    for (name, value) in [(words.expected, &check.expected), (words.actual, &check.actual)] {
-        let value = words::Words::of(style.lang).value(value);
-        let values = prose::lines(style, Role::Plain, value, room.saturating_sub(label).max(8));
-        let names = std::iter::once(style.paint(Role::Bad, &wrap::pad(name, label)))
-            .chain(std::iter::repeat(" ".repeat(label)));
-        lines.extend(names.zip(values).map(|(name, value)| format!("{indent}{name}{value}")));
+    if !in_full {
+        return entry(style, &style.paint(Role::Bad, style.signs().failed), exercise.claim(&check.name));
     }
-    for (number, cause) in (1..).zip(&check.causes) {
-        let narrow = Style { width: style.width.saturating_sub(indent.len()), ..*style };
-        let cause = entry(&narrow, &format!("{number}."), cause);
-        lines.extend(cause.iter().map(|line| format!("{}{line}", &indent[1..])));
-    }
-    if !check.page.is_empty() {
-        lines.push(format!("{indent}{}", style.paint(Role::Dim, &check.page)));
-    }
-    lines
+    let (expected, actual) = (check.expected.clone(), check.actual.clone());
+    verdict::lines(style, &exercise, &check.name, Some(&Finding { held: false, expected, actual }))
 }
 
 #[cfg(test)]
@@ -180,11 +153,10 @@ mod tests {
     fn failed_checks_are_shown_with_all_that_is_known_of_them() {
         let verdict = Verdict::read(TOLD.as_bytes());
         assert!(!verdict.all_held());
-        assert_eq!(
-            verdict.lines(&Style::default()).join("\n"),
-            " ✗ made-up\n   expected  another\n   found     pid:[4026531836]\n   1. No fork after `unshare`.\n   2. Another.\n   \
-             own/01-unshare-pid.html#check-made-up\n\n ✓ 1 passed   ✗ 1 failed   2.0 s"
-        );
+        let text = verdict.lines(&Style::default()).join("\n");
+        assert!(text.starts_with(" ✗ made-up\n   expected  another\n"), "{text}");
+        assert!(text.contains("own/01-unshare-pid.html#check-made-up"), "{text}");
+        assert!(text.ends_with("\n\n ✓ 1 passed   ✗ 1 failed   2.0 s"), "{text}");
     }
 
     #[test]
@@ -203,10 +175,10 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         let style = Style { width: 40, ..Style::default() };
-        let long = TOLD.replace("Another.", &"many words that have to be wrapped ".repeat(5));
+        let long = TOLD.replace("another", &"many words that have to be wrapped ".repeat(5));
         for line in Verdict::read(long.as_bytes()).lines(&style) {
             // A path stays whole for whoever copies it.
-            assert!(wrap::width(&line) < 40 || !line.trim().contains(' '), "{line}");
+            assert!(crate::render::wrap::width(&line) < 40 || !line.trim().contains(' '), "{line}");
         }
     }
 }
