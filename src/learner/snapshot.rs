@@ -162,7 +162,7 @@ mod tests {
             ("step 0".into(), "broken".into(), "new".into())
         );
         assert!(!dir.join("more.go").exists());
-        assert_eq!(restore(&project, 1).unwrap(), [PathBuf::new(); 0]);
+        assert!(restore(&project, 1).unwrap().is_empty());
         write("main.go", "broken again");
         assert_eq!(restore(&project, 1).unwrap(), [PathBuf::from("main.go.~2~")]);
         assert!(matches!(restore(&project, 2), Err(Fault::Usage { .. })));

@@ -1,6 +1,6 @@
 //! A made-up run of one step, and what it looks like in each format, language and width.
 
-use super::{CheckResult, Fact, Failure, Json, Renderer, Style, Tally, Text, text};
+use super::{CheckResult, Fact, Failure, Json, Renderer, Style, Tally, Text};
 use crate::course::language::Lang;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
