@@ -16,6 +16,7 @@ mod judge;
 mod kernel;
 mod lab;
 mod layers;
+mod learner;
 mod render;
 mod vm;
 
