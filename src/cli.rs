@@ -310,14 +310,14 @@ pub struct RunOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckOptions {
-    /// Number or name of the step that it is judged as, 0 to 6, or all
+    /// Number or name of the step that it is judged as, 0 to 6, or all [default: the one that is worked on here]
     #[arg(value_name = "N|all")]
-    pub step: String,
+    pub step: Option<String>,
     /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]
     #[arg(long, value_enum, value_name = "NAME")]
     pub adapter: Option<Adapter>,
-    /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them
-    #[arg(last = true, required_unless_present = "adapter", value_name = "PROGRAM")]
+    /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them [default: that of the folder's workshop.toml]
+    #[arg(last = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
 }
 
