@@ -75,9 +75,15 @@ fn script(name: &str, text: &str) -> PathBuf {
 
 /// What the shell solutions are made of.
 fn have_tools() -> bool {
-    [("unshare", "util-linux"), ("nsenter", "util-linux"), ("pkill", "procps"), ("ip", "iproute2"), ("perl", "perl")]
-        .into_iter()
-        .all(|(program, package)| have(program, package))
+    [
+        ("unshare", "util-linux"),
+        ("nsenter", "util-linux"),
+        ("pkill", "procps"),
+        ("ip", "iproute2"),
+        ("perl", "perl"),
+    ]
+    .into_iter()
+    .all(|(program, package)| have(program, package))
 }
 
 /// Runs `work` on each item, a few at a time.
@@ -101,7 +107,11 @@ fn solutions(who: Who, program: impl Fn(usize) -> PathBuf + Sync) {
     each(&pairs, |(step, judged)| {
         let verdict = check(who, &judged.to_string(), &program(*step));
         if verdict.status == 3 {
-            assert!(*judged == 4 && who == Who::User, "solution {step} as step {judged}: {:?}", verdict.events);
+            assert!(
+                *judged == 4 && who == Who::User,
+                "solution {step} as step {judged}: {:?}",
+                verdict.events
+            );
         } else if judged <= step {
             assert_eq!(verdict.failed, [""; 0], "solution {step} as step {judged} and {who:?}");
         } else {
@@ -186,7 +196,12 @@ fn each_broken_program_fails_exactly_the_checks_that_find_it() {
         format!("{step}  {:<53}{}", broken.name, found[&broken.name].join(", "))
     };
     let table: Vec<String> = all.program.iter().map(row).collect();
-    let wrong: Vec<_> = all.program.iter().filter(|b| found[&b.name] != b.fails).map(|b| (&b.name, &b.fails, &found[&b.name])).collect();
+    let wrong: Vec<_> = all
+        .program
+        .iter()
+        .filter(|b| found[&b.name] != b.fails)
+        .map(|b| (&b.name, &b.fails, &found[&b.name]))
+        .collect();
     assert!(wrong.is_empty(), "name, expected, found: {wrong:#?}");
     insta::assert_snapshot!("broken_programs", table.join("\n"));
     // There is no check that nothing would be found by.
@@ -224,7 +239,8 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
     if !have("perl", "perl") {
         return;
     }
-    let host = || (fs::read_to_string("/proc/sys/kernel/hostname"), fs::read_to_string("/proc/self/mountinfo"));
+    let host =
+        || (fs::read_to_string("/proc/sys/kernel/hostname"), fs::read_to_string("/proc/self/mountinfo"));
     for who in common::who() {
         let before = host().0.ok();
         each(&HOSTILE, |(name, text, said)| {
@@ -232,7 +248,8 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
             let file = script(name, &format!("#!/bin/sh\n{text}\n"));
             let verdict = check(who, "0", &file);
             assert_eq!((verdict.status, &verdict.failed[..]), (1, &["starts".to_owned()][..]), "{name}");
-            let actual = verdict.events.iter().find(|e| e["name"] == "starts").and_then(|e| e["actual"].as_str());
+            let actual =
+                verdict.events.iter().find(|e| e["name"] == "starts").and_then(|e| e["actual"].as_str());
             assert!(actual.is_some_and(|actual| actual.contains(said)), "{name}: {actual:?}");
             assert!(verdict.skipped > 0, "{name}");
             assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());

@@ -1,0 +1,43 @@
+//! `box run [OPTIONS] CMD [ARGS…]`: runs CMD in a container.
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::{prctl, signal::SigSet, signal::Signal, signal::kill};
+use nix::unistd::Pid;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::{env::args_os, fs, io::Error, io::ErrorKind, io::Result, process, process::Command, thread};
+
+fn main() -> process::ExitCode {
+    let outcome = if args_os().nth(1).is_some_and(|word| word == "inside") { inside() } else { run() };
+    outcome.inspect_err(|error| eprintln!("box: {error}")).unwrap_or(125).into() // 125 as Docker
+}
+
+fn run() -> Result<u8> {
+    let stop = SigSet::from_iter([Signal::SIGHUP, Signal::SIGTERM]); // Ctrl-C, SIGINT, is for CMD
+    (stop | SigSet::from(Signal::SIGINT)).thread_block()?; // they wait until the thread below asks for them
+    let own = fs::File::open("/proc/self/ns/pid")?;
+    unshare(CloneFlags::CLONE_NEWPID)?; // is for children: the first one is PID 1 there
+    let mut init = Command::new("/proc/self/exe").arg("inside").args(args_os().skip(2)).spawn()?;
+    setns(own, CloneFlags::CLONE_NEWPID)?; // the thread is to be here again
+    let pid = Pid::from_raw(init.id() as i32);
+    thread::spawn(move || stop.wait().and_then(|_| kill(pid, Signal::SIGKILL))); // PID 1 may ignore others
+    let status = init.wait()?;
+    Ok(status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125) as u8)
+}
+
+fn inside() -> Result<u8> {
+    prctl::set_pdeathsig(Signal::SIGKILL).and_then(|()| SigSet::all().thread_unblock())?;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    attach("", "/", MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?; // the host must not see what we mount
+    let mut args = args_os().skip(2);
+    let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
+    let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
+    let program = next()?;
+    attach("proc", "/proc", MsFlags::empty(), "")?;
+    let error = Command::new(&program).args(args).exec();
+    eprintln!("box: {program}: {error}");
+    Ok(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
+}
+
+fn attach(src: &str, at: &str, flags: MsFlags, data: &str) -> Result<()> {
+    mount(Some(src), at, Some(src), flags, Some(data)).map_err(|e| Error::other(format!("mount {src}: {e}")))
+}

@@ -1,0 +1,97 @@
+//! The solutions of the exercises as a reader meets them: short, and each grown out of the one before.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The steps that a learner writes, by the folders of their lessons.
+const STEPS: [&str; 7] = [
+    "00-run",
+    "01-unshare-pid",
+    "02-mount-proc",
+    "03-pivot-root",
+    "04-cgroup-limit",
+    "05-overlay",
+    "06-veth-bridge",
+];
+
+const FILES: [&str; 2] = ["main.rs", "box.sh"];
+
+fn path(step: &str, file: &str) -> PathBuf {
+    let lesson = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons").join(step);
+    // What a learner starts with is where the first solution comes from.
+    match (step, file) {
+        ("00-run", "main.rs") => lesson.join("starter/rust/src/main.rs"),
+        ("00-run", _) => lesson.join("starter/sh").join(file),
+        _ => lesson.join("solution").join(file),
+    }
+}
+
+fn read(step: &str, file: &str) -> String {
+    fs::read_to_string(path(step, file)).unwrap_or_else(|error| panic!("{step}/{file}: {error}"))
+}
+
+/// How many lines have to be removed from `before`, and added, to get `after`: what is on no longest common
+/// subsequence of the two.
+fn changes(before: &str, after: &str) -> (usize, usize) {
+    let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
+    let mut common = vec![vec![0; after.len() + 1]; before.len() + 1];
+    for (i, old) in before.iter().enumerate() {
+        for (j, new) in after.iter().enumerate() {
+            common[i + 1][j + 1] =
+                if old == new { common[i][j] + 1 } else { common[i][j + 1].max(common[i + 1][j]) };
+        }
+    }
+    let kept = common[before.len()][after.len()];
+    (before.len() - kept, after.len() - kept)
+}
+
+#[test]
+fn a_solution_has_less_than_a_hundred_lines_that_fit_a_page() {
+    for step in STEPS {
+        for file in FILES {
+            let text = read(step, file);
+            assert!(text.lines().count() < 100, "{step}/{file} has {} lines", text.lines().count());
+            let long = text.lines().find(|line| line.chars().count() > 110);
+            assert_eq!(long, None, "{step}/{file}");
+            assert!(text.ends_with("}\n") || text.ends_with("esac\n"), "{step}/{file} is whole");
+        }
+    }
+}
+
+#[test]
+fn each_solution_grows_out_of_the_one_before() {
+    for pair in STEPS.windows(2) {
+        for file in FILES {
+            let (removed, added) = changes(&read(pair[0], file), &read(pair[1], file));
+            assert!((2..=36).contains(&added), "{}/{file} adds {added} lines", pair[1]);
+            assert!(removed <= 10, "{}/{file} takes back {removed} lines", pair[1]);
+        }
+    }
+}
+
+#[test]
+fn a_change_is_counted_as_diff_counts_it() {
+    assert_eq!(changes("a\nb\nc\n", "a\nx\ny\nc\n"), (1, 2));
+    assert_eq!(changes("a\nb\n", "b\na\n"), (1, 1));
+    assert_eq!(changes("a\n", "a\n"), (0, 0));
+}
+
+#[test]
+fn each_shell_solution_is_a_script_that_the_shell_reads() {
+    for step in STEPS {
+        let script = path(step, "box.sh");
+        let parsed = Command::new("sh").arg("-n").arg(&script).output().expect("sh");
+        assert!(parsed.status.success(), "{step}: {}", String::from_utf8_lossy(&parsed.stderr));
+    }
+}
+
+#[test]
+fn each_rust_solution_is_built_as_an_example() {
+    let manifest =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("Cargo.toml");
+    for (number, step) in STEPS.iter().enumerate() {
+        let example = format!("name = \"solution-{number}\"\npath = \"lessons/{step}/solution/main.rs\"");
+        assert!(manifest.contains(&example), "{example}");
+    }
+}
