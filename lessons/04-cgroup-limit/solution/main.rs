@@ -32,11 +32,11 @@ fn inside() -> Result<u8> {
     let mut args = args_os().skip(2);
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
-    let id = next()?;
+    let (id, bind) = (next()?, |dir: &str| attach(dir, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
     let program = loop {
         let word = next()?;
         match word.as_str() {
-            "--rootfs" => attach(&next()?, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, "")?,
+            "--rootfs" => bind(&next()?)?,
             "--memory" => limit(&id, "memory", "memory.limit_in_bytes", &next()?, 1.0)?,
             "--pids" => limit(&id, "pids", "pids.max", &next()?, 1.0)?,
             "--cpus" => limit(&id, "cpu", "cpu.cfs_quota_us", &next()?, 100_000.0)?,
@@ -44,10 +44,8 @@ fn inside() -> Result<u8> {
         }
     };
     unshare(CloneFlags::CLONE_NEWCGROUP)?; // rooted at the groups that we are in by now
-    (!fs::exists("/tmp/proc")?)
-        .then(|| attach("/", "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, ""))
-        .transpose()?;
-    chdir("/tmp")?; // without --rootfs, and so without files in /tmp, the host's own root was put there
+    (!fs::exists("/tmp/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
+    chdir("/tmp")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;
     attach("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;

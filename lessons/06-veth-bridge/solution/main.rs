@@ -33,11 +33,11 @@ fn inside() -> Result<u8> {
     let mut args = args_os().skip(2);
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
-    let id = next()?;
+    let (id, bind) = (next()?, |dir: &str| attach(dir, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
     let program = loop {
         let word = next()?;
         match word.as_str() {
-            "--rootfs" => attach(&next()?, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, "")?,
+            "--rootfs" => bind(&next()?)?,
             "--memory" => limit(&id, "memory", "memory.limit_in_bytes", &next()?, 1.0)?,
             "--pids" => limit(&id, "pids", "pids.max", &next()?, 1.0)?,
             "--cpus" => limit(&id, "cpu", "cpu.cfs_quota_us", &next()?, 100_000.0)?,
@@ -47,10 +47,8 @@ fn inside() -> Result<u8> {
         }
     };
     unshare(CloneFlags::CLONE_NEWCGROUP)?; // rooted at the groups that we are in by now
-    (!fs::exists("/tmp/proc")?)
-        .then(|| attach("/", "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, ""))
-        .transpose()?;
-    chdir("/tmp")?; // without --rootfs, and so without files in /tmp, the host's own root was put there
+    (!fs::exists("/tmp/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
+    chdir("/tmp")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;
     attach("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;
@@ -92,10 +90,10 @@ fn overlay(image: &str) -> Result<()> {
 
 fn network(id: &str) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
-    let script = "outside=\"nsenter --target $0 --net ip\" net=10.$(($0 / 256 % 256)).$(($0 % 256))
+    let how = "outside=\"nsenter --target $0 --net ip\" net=10.$(($0 / 256 % 256)).$(($0 % 256))
         $outside link add box$0 up type bridge; $outside address add $net.1/24 dev box$0
         $outside link add veth$0 up master box$0 type veth peer name eth0 netns 1; ip link set lo up
         ip link set eth0 up; ip address add $net.2/24 dev eth0; ip route add default via $net.1";
-    let made = Command::new("sh").args(["-ec", script, id]).status()?.success();
+    let made = Command::new("sh").args(["-ec", how, id]).status()?.success();
     made.then_some(()).ok_or_else(|| Error::other("the network could not be made"))
 }
