@@ -226,7 +226,7 @@ const HOSTILE: [(&str, &str, &str); 8] = [
     ("hangs, and ignores SIGTERM", "trap '' TERM INT HUP; while :; do sleep 1; done", "nothing happened"),
     ("stops itself", "kill -STOP $$", "nothing happened"),
     ("kills its parent and everybody else", "kill -9 $PPID; kill -9 -1; exit 3", "ended"),
-    ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "ended"),
+    ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "signal 9|1 GiB"),
     (
         "changes the host",
         "hostname harm; ip link delete lo; mount -t tmpfs tmpfs /usr; rm -rf /etc/hostname; kill -KILL $$",
@@ -250,7 +250,8 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
             assert_eq!((verdict.status, &verdict.failed[..]), (1, &["starts".to_owned()][..]), "{name}");
             let actual =
                 verdict.events.iter().find(|e| e["name"] == "starts").and_then(|e| e["actual"].as_str());
-            assert!(actual.is_some_and(|actual| actual.contains(said)), "{name}: {actual:?}");
+            let known = said.split('|').any(|said| actual.is_some_and(|actual| actual.contains(said)));
+            assert!(known, "{name}: {actual:?}");
             assert!(verdict.skipped > 0, "{name}");
             assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
         });

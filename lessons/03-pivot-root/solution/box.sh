@@ -21,7 +21,7 @@ run() {
 prepare() {
     while [ $# -gt 0 ]; do
         case $1 in
-        --rootfs) mount --rbind "$2" /tmp; shift 2 ;;
+        --rootfs) mount --rbind "$2" /run; shift 2 ;;
         *) enter "$@" ;;
         esac
     done
@@ -30,8 +30,8 @@ prepare() {
 
 # Completes the root, and becomes CMD.
 enter() {
-    [ -e /tmp/proc ] || mount --rbind / /tmp # without --rootfs the files stay the host's
-    cd /tmp
+    [ -e /run/proc ] || mount --rbind / /run # without --rootfs the files stay the host's
+    cd /run
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t tmpfs -o mode=755 tmpfs dev
@@ -40,7 +40,7 @@ enter() {
     # Once its root is the new one, this shell finds no umount. A helper in a copy of the mount namespace
     # keeps the old root; and who enters our namespace starts in whatever lies on top, the old root again.
     unshare --mount sh -ec '
-        nsenter --mount=proc/1/ns/mnt pivot_root /tmp /tmp
+        nsenter --mount=proc/1/ns/mnt pivot_root /run /run
         nsenter --mount=proc/1/ns/mnt umount -l /'
     cd /
     trap - EXIT

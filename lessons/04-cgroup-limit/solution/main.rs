@@ -32,7 +32,7 @@ fn inside() -> Result<u8> {
     let mut args = args_os().skip(2);
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
-    let (id, bind) = (next()?, |dir: &str| attach(dir, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
+    let (id, bind) = (next()?, |dir: &str| attach(dir, "/run", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
     let program = loop {
         let word = next()?;
         match word.as_str() {
@@ -44,8 +44,8 @@ fn inside() -> Result<u8> {
         }
     };
     unshare(CloneFlags::CLONE_NEWCGROUP)?; // rooted at the groups that we are in by now
-    (!fs::exists("/tmp/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
-    chdir("/tmp")?;
+    (!fs::exists("/run/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
+    chdir("/run")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;
     attach("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;

@@ -26,7 +26,7 @@ prepare() {
     id=$1; shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --rootfs) mount --rbind "$2" /tmp; shift 2 ;;
+        --rootfs) mount --rbind "$2" /run; shift 2 ;;
         --memory) limit memory limit_in_bytes "$2"; shift 2 ;;
         --pids) limit pids max "$2"; shift 2 ;;
         --cpus) limit cpu cfs_quota_us "$(echo "$2" | awk '{ print int($1 * 100000) }')"; shift 2 ;;
@@ -49,16 +49,16 @@ limit() {
 
 overlay() (
     cd "$1"
-    mount -t tmpfs tmpfs /tmp
-    mkdir /tmp/upper /tmp/work
+    mount -t tmpfs tmpfs /run
+    mkdir /run/upper /run/work
     grep -q 4294967295 /proc/self/uid_map || xattr=,userxattr # a user namespace's way
-    mount -t overlay -o "lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work${xattr-}" overlay /tmp
+    mount -t overlay -o "lowerdir=.,upperdir=/run/upper,workdir=/run/work${xattr-}" overlay /run
 )
 
 # Completes the root, and becomes CMD.
 enter() {
-    [ -e /tmp/proc ] || mount --rbind / /tmp # without --rootfs the files stay the host's
-    cd /tmp
+    [ -e /run/proc ] || mount --rbind / /run # without --rootfs the files stay the host's
+    cd /run
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t tmpfs -o mode=755 tmpfs dev
@@ -67,7 +67,7 @@ enter() {
     # Once its root is the new one, this shell finds no umount. A helper in a copy of the mount namespace
     # keeps the old root; and who enters our namespace starts in whatever lies on top, the old root again.
     unshare --mount sh -ec '
-        nsenter --mount=proc/1/ns/mnt pivot_root /tmp /tmp
+        nsenter --mount=proc/1/ns/mnt pivot_root /run /run
         nsenter --mount=proc/1/ns/mnt umount -l /'
     cd /
     trap - EXIT

@@ -32,7 +32,7 @@ fn inside() -> Result<u8> {
     let mut args = args_os().skip(2);
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
-    let (id, bind) = (next()?, |dir: &str| attach(dir, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
+    let (id, bind) = (next()?, |dir: &str| attach(dir, "/run", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
     let program = loop {
         let word = next()?;
         match word.as_str() {
@@ -45,8 +45,8 @@ fn inside() -> Result<u8> {
         }
     };
     unshare(CloneFlags::CLONE_NEWCGROUP)?; // rooted at the groups that we are in by now
-    (!fs::exists("/tmp/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
-    chdir("/tmp")?;
+    (!fs::exists("/run/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
+    chdir("/run")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;
     attach("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;
@@ -78,10 +78,10 @@ fn limit(id: &str, controller: &str, v1: &str, value: &str, unit: f64) -> Result
 
 fn overlay(image: &str) -> Result<()> {
     chdir(image).map_err(|error| Error::other(format!("{image}: {error}")))?;
-    attach("tmpfs", "/tmp", MsFlags::empty(), "")?;
-    fs::create_dir("/tmp/upper").and(fs::create_dir("/tmp/work"))?;
+    attach("tmpfs", "/run", MsFlags::empty(), "")?;
+    fs::create_dir("/run/upper").and(fs::create_dir("/run/work"))?;
     let mapped = fs::read_to_string("/proc/self/uid_map")?;
     let xattr = if mapped.contains("4294967295") { "" } else { ",userxattr" }; // a user namespace's way
-    let layers = format!("lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work{xattr}");
-    attach("overlay", "/tmp", MsFlags::empty(), &layers)
+    let layers = format!("lowerdir=.,upperdir=/run/upper,workdir=/run/work{xattr}");
+    attach("overlay", "/run", MsFlags::empty(), &layers)
 }
