@@ -6,7 +6,7 @@ run() {
     status=125 # Docker's, too, for a container that did not start
     trap 'clean_up; exit $status' EXIT
     # A PID 1 gets no signal that it has no handler for, except SIGKILL from outside.
-    trap 'until pkill -KILL -P $! || ! kill -0 $!; do sleep 0.1; done' HUP TERM
+    trap 'until kill -KILL "$(pid_1)" 2>/dev/null || ! kill -0 $!; do sleep 0.1; done' HUP TERM
     trap : INT # Ctrl-C is for CMD
     exec 3<&0
     (
@@ -16,6 +16,8 @@ run() {
     ) &
     while kill -0 $! 2>/dev/null; do wait $! && status=0 || status=$?; done # a signal ends it early
 }
+
+pid_1() { grep -ls "^PPid:.$!\$" /proc/[0-9]*/status | cut -d / -f 3; }
 
 clean_up() {
     for tree in '' memory pids cpu; do rmdir "/sys/fs/cgroup/$tree/box$$" 2>/dev/null || :; done
@@ -63,8 +65,7 @@ network() {
     $outside address add "$subnet.1/24" dev "box$id"
     $outside link add "veth$id" up master "box$id" type veth peer name eth0 netns 1
     ip link set lo up; ip link set eth0 up
-    ip address add "$subnet.2/24" dev eth0
-    ip route add default via "$subnet.1"
+    ip address add "$subnet.2/24" dev eth0; ip route add default via "$subnet.1"
 }
 
 # Completes the root, and becomes CMD.
@@ -82,8 +83,7 @@ enter() {
     unshare --mount sh -ec '
         nsenter --mount=proc/1/ns/mnt pivot_root /tmp /tmp
         nsenter --mount=proc/1/ns/mnt umount -l /'
-    cd /
-    trap - EXIT
+    cd /; trap - EXIT
     exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
     exec "$@"
 }
