@@ -117,6 +117,9 @@ pub enum Command {
     /// The virtual machine's init
     #[command(hide = true)]
     Guest,
+    /// Judge a container runtime, in whatever language it is written, by what the kernel knows of its containers
+    #[command(display_order = 30)]
+    Check(CheckOptions),
     /// Measure the same program as a plain process, in a container and in a virtual machine
     #[command(display_order = 23)]
     Compare(CompareOptions),
@@ -208,6 +211,16 @@ pub struct RunOptions {
     pub init: bool,
     /// The program to run in the container, and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckOptions {
+    /// Number or name of the step that it is judged as, 0 to 6, or all
+    #[arg(value_name = "N|all")]
+    pub step: String,
+    /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
 }
 

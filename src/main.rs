@@ -11,6 +11,7 @@ mod course;
 mod fault;
 mod folders;
 mod image;
+mod judge;
 mod kernel;
 mod lab;
 mod layers;
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
     // First of all: what `compare` measures is the time until here.
     if compare::probe::is_asked(std::env::args_os()) {
         return ExitCode::from(compare::probe::run() as u8);
+    }
+    // CMD in a judged container, where nothing but its part matters.
+    if judge::part::is_asked(std::env::args_os()) {
+        return ExitCode::from(judge::part::run() as u8);
     }
     let cli = match cli::Cli::parse_arguments() {
         Ok(cli) => cli,

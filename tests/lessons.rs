@@ -37,7 +37,7 @@ fn every_step_has_a_lesson_and_every_lesson_a_step() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons");
     let names = std::fs::read_dir(dir).expect("lessons").flatten().map(|e| e.file_name());
     let folders: BTreeSet<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-    // `00-run` has no lesson: it is what a learner's own runtime starts from.
+    // Where the exercises start is no step: a program that runs another, and no container yet.
     let others = ["words", "00-run"];
     let folders: Vec<String> = folders.into_iter().filter(|name| !others.contains(&name.as_str())).collect();
     assert_eq!(listed, folders);

@@ -124,7 +124,7 @@ fn escape(secret: &Path) -> String {
 }
 
 /// Devices that don't do what their manual page says (null(4), full(4), random(4), tty(4), pts(4)).
-fn broken_devices() -> Vec<String> {
+pub fn broken_devices() -> Vec<String> {
     let mut byte = [1; 1];
     let reads = |name: &str, byte: &mut [u8; 1]| {
         File::open(format!("/dev/{name}")).and_then(|mut f| f.read(byte)).ok()

@@ -1,5 +1,6 @@
 //! One file a subcommand: gather what it needs, call down, print.
 
+mod check;
 mod clean;
 mod compare;
 mod doctor;
@@ -159,6 +160,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
         Some(Command::Tour(options)) => tour::run(out, &options),
         Some(Command::Run(options)) => run::run(out, options),
+        Some(Command::Check(options)) => check::run(out, &options),
         Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(options)) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),

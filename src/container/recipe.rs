@@ -172,7 +172,7 @@ fn lend(lab: &Lab, lower: &Path, dir: &Path) -> Result<(), Fault> {
 }
 
 /// Copies a tree of directories, files and links, permissions included.
-fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);

@@ -155,7 +155,12 @@ pub fn adds(step: &Step, lang: Lang) -> &'static str {
 }
 
 fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
-    LESSONS.get_file(format!("{}/{}.md", step.folder(), lang.code()))?.contents_utf8()
+    file(&format!("{}/{}.md", step.folder(), lang.code()))
+}
+
+/// A text below `lessons/`.
+pub fn file(path: &str) -> Option<&'static str> {
+    LESSONS.get_file(path)?.contents_utf8()
 }
 
 /// The text up to the first full stop that ends a sentence: not one inside code, nor that of an abbreviation.

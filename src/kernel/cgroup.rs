@@ -78,7 +78,12 @@ impl Hierarchy {
 
 /// The hierarchy that a controller is on, or `None` if the kernel or the host doesn't offer it.
 pub fn hierarchy(controller: Controller) -> Option<Hierarchy> {
-    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
+    hierarchy_of("self", controller)
+}
+
+/// As [`hierarchy`], with the group that process PID is in as `own`.
+pub fn hierarchy_of(pid: &str, controller: Controller) -> Option<Hierarchy> {
+    let membership = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let mounts = mounts::mine().ok()?;
     let v1 = v1_hierarchy(&membership, &mounts, controller.name());
     v1.or_else(|| v2_hierarchy(&membership, &mounts).filter(|h| offers(&h.mount, controller)))

@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally};
 use crate::compare::{Comparison, Host, Measured, Spread, Unit};
 use crate::course::Step;
+use crate::course::exercise::{self, Exercise};
 use crate::course::lesson::Lesson;
+use crate::judge::Finding;
 use crate::kernel::told::{Actor, Call};
 
 /// Prints a run as JSON Lines. What is only there to be read by people is left out.
@@ -57,6 +59,11 @@ enum Event<'a> {
         expected: &'a str,
         actual: &'a str,
         help: &'a str,
+        /// Why a judged program may have failed it, the likeliest cause first, and the place in the book.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        causes: Option<&'a [String]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        page: Option<String>,
     },
     Host {
         #[serde(flatten)]
@@ -160,6 +167,8 @@ impl<W: Write> Renderer for Json<W> {
             expected: "yes",
             actual: if failure.is_none() { "yes" } else { "no" },
             help: &help,
+            causes: None,
+            page: None,
         })
     }
 
@@ -194,6 +203,31 @@ impl<W: Write> Renderer for Json<W> {
             expected: &check.expected,
             actual: &check.actual,
             help: lesson.check_help(&check.name),
+            causes: None,
+            page: None,
+        })
+    }
+
+    fn exercise(&mut self, exercise: &Exercise) -> io::Result<()> {
+        let number = exercise.number;
+        let builds_on = (0..number).map(exercise::slug).collect();
+        let (slug, title) = (exercise::slug(number), exercise.title.as_str());
+        self.write(&Event::Step { number, slug, title, builds_on, listed: None })
+    }
+
+    /// What could not be judged is no check that was made: `done` counts it.
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()> {
+        let Some(finding) = finding else { return Ok(()) };
+        let causes = exercise.causes(name);
+        self.write(&Event::Check {
+            step: exercise::slug(exercise.number),
+            name,
+            passed: finding.held,
+            expected: &finding.expected,
+            actual: &finding.actual,
+            help: causes.first().map_or("", String::as_str),
+            causes: Some(causes),
+            page: Some(exercise::page(exercise.number, name)),
         })
     }
 

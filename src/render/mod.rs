@@ -12,6 +12,7 @@ mod prose;
 pub mod style;
 mod table;
 pub mod text;
+mod verdict;
 pub mod words;
 mod wrap;
 
@@ -23,8 +24,10 @@ use std::io;
 pub use crate::checks::{Check as CheckResult, Fact};
 use crate::compare::Comparison;
 use crate::course::Step;
+use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 pub use crate::course::words::Failure;
+use crate::judge::Finding;
 use crate::kernel::told::Call;
 pub use crate::vm::Booted;
 
@@ -58,6 +61,10 @@ pub trait Renderer {
     fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()>;
     /// One check.
     fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()>;
+    /// An exercise begins: a program is judged as this step's.
+    fn exercise(&mut self, exercise: &Exercise) -> io::Result<()>;
+    /// One claim about a judged program; `None` where there was nothing to judge it by.
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()>;
     /// A step ends: where the container stands now, and how to go on from here.
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.

@@ -8,10 +8,12 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, measured};
+use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, measured, verdict};
 use crate::compare::Comparison;
+use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
+use crate::judge::Finding;
 use crate::kernel::told::{Actor, Call};
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
@@ -266,6 +268,16 @@ impl<W: Write> Renderer for Text<W> {
             lines.extend(help.iter().map(|line| format!("{indent}{line}")));
         }
         self.lines(&lines)
+    }
+
+    fn exercise(&mut self, exercise: &Exercise) -> io::Result<()> {
+        self.begin(Part::Step)?;
+        self.lines(&verdict::heading(&self.style, exercise))
+    }
+
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()> {
+        self.begin(Part::Checks)?;
+        self.lines(&verdict::lines(&self.style, exercise, name, finding))
     }
 
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()> {

@@ -25,6 +25,8 @@ pub struct Words {
     pub failed: &'static str,
     pub skipped: &'static str,
     pub error: &'static str,
+    /// Before the page of the book that says more.
+    pub read_on: &'static str,
     /// What the host has, in the order of the steps that give the container its own.
     pub hosts: [&'static str; 6],
     /// What each of these steps gives the container.
@@ -77,6 +79,7 @@ static EN: Words = Words {
     failed: "failed",
     skipped: "skipped",
     error: "error",
+    read_on: "book",
     hosts: ["processes", "mounts", "files", "memory, CPU", "image", "network"],
     owns: ["PIDs", "/proc", "root", "limits", "layers", "network"],
     one_kernel: "one kernel for both",
@@ -105,6 +108,7 @@ static KO: Words = Words {
     failed: "실패",
     skipped: "건너뜀",
     error: "오류",
+    read_on: "책",
     hosts: ["프로세스", "마운트", "파일", "메모리, CPU", "이미지", "네트워크"],
     owns: ["PID", "/proc", "루트", "제한", "레이어", "네트워크"],
     one_kernel: "커널은 하나, 함께 씁니다",

@@ -35,6 +35,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// The index of the bridge that it is a port of.
     pub master: Option<u32>,
+    /// The index of the other end of a veth, in the namespace where that is.
+    pub peer: Option<u32>,
     /// The number that this namespace has for the one where the other end of a veth is; `None` if it is in this one.
     pub link_netnsid: Option<i32>,
 }
@@ -80,6 +82,7 @@ fn link(reply: &Reply) -> Option<Link> {
         up: header.ifi_flags & libc::IFF_UP as u32 != 0,
         kind: kind.map(text).ok(),
         master: attributes.get_master().ok(),
+        peer: attributes.get_link().ok(),
         link_netnsid: attributes.get_link_netnsid().ok(),
     })
 }

@@ -1,0 +1,217 @@
+//! The exercises: what a learner's own program must do, step by step.
+//!
+//! Each is the file `lessons/NN-slug/exercise/LANG.md`. The command line, the checks and the book read it. A text that
+//! is missing never stops a run: it is empty, or its key stands in for it, and a test makes sure that it does not come
+//! to that.
+
+use super::language::Lang;
+use super::lesson;
+use super::markdown::{self, Block, Section};
+
+/// The slugs of all exercises; the place in the table is the number. Number 0 is a program that runs another and adds
+/// nothing; the rest are the steps that add a layer to the container.
+pub const EXERCISES: [&str; 7] =
+    ["run", "unshare-pid", "mount-proc", "pivot-root", "cgroup-limit", "overlay", "veth-bridge"];
+
+/// The number of the last exercise.
+pub const LAST: u32 = EXERCISES.len() as u32 - 1;
+
+/// One exercise in one language. Text comes without markdown, but for backticks around code.
+#[derive(Debug, Default)]
+pub struct Exercise {
+    pub number: u32,
+    pub title: String,
+    /// What the program must do now.
+    pub task: Vec<Block>,
+    /// From a nudge to nearly all.
+    pub hints: [Vec<Block>; 3],
+    /// What is checked, in the order of the file.
+    pub checks: Vec<CheckText>,
+}
+
+/// What the exercise says of one check.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CheckText {
+    pub name: String,
+    /// What holds for a program that is right, in one sentence.
+    pub claim: String,
+    /// Why it may not hold, the likeliest cause first, each with what to do.
+    pub causes: Vec<String>,
+}
+
+impl Exercise {
+    /// The exercise with this number; in English where it has not been translated.
+    pub fn load(number: u32, lang: Lang) -> Exercise {
+        let text = text_of(number, lang).or_else(|| text_of(number, Lang::En));
+        Exercise::parse(number, text.unwrap_or_default())
+    }
+
+    /// Reads the markdown of an exercise. Any text is one; what it lacks is empty.
+    pub fn parse(number: u32, source: &str) -> Exercise {
+        let mut exercise = Exercise { number, ..Exercise::default() };
+        for (place, section) in markdown::read(source).into_iter().enumerate() {
+            match section.id.as_str() {
+                _ if place == 0 => exercise.title = section.heading,
+                "task" => exercise.task = section.blocks,
+                "hint-1" => exercise.hints[0] = section.blocks,
+                "hint-2" => exercise.hints[1] = section.blocks,
+                "hint-3" => exercise.hints[2] = section.blocks,
+                _ => exercise.checks.extend(check(&section)),
+            }
+        }
+        exercise
+    }
+
+    /// What is said of a check.
+    pub fn check(&self, name: &str) -> Option<&CheckText> {
+        self.checks.iter().find(|check| check.name == name)
+    }
+
+    /// What a check claims, or else its name.
+    pub fn claim<'a>(&'a self, name: &'a str) -> &'a str {
+        self.check(name).map(|check| check.claim.as_str()).filter(|claim| !claim.is_empty()).unwrap_or(name)
+    }
+
+    /// Why a check may have failed, the likeliest cause first.
+    pub fn causes(&self, name: &str) -> &[String] {
+        self.check(name).map_or(&[], |check| &check.causes)
+    }
+}
+
+/// The section of a check, if it is one.
+fn check(section: &Section) -> Option<CheckText> {
+    let name = section.id.strip_prefix("check-")?.to_string();
+    let causes = section.blocks.iter().find_map(|block| match block {
+        Block::List(items) => Some(items.iter().map(|item| item.text.clone()).collect()),
+        _ => None,
+    });
+    let claim = section.paragraph().unwrap_or_default().to_string();
+    Some(CheckText { name, claim, causes: causes.unwrap_or_default() })
+}
+
+/// The slug of an exercise; the last one's for a number beyond it.
+pub fn slug(number: u32) -> &'static str {
+    EXERCISES[number.min(LAST) as usize]
+}
+
+/// Folder of an exercise below `lessons/`: `03-pivot-root`.
+pub fn folder(number: u32) -> String {
+    format!("{:02}-{}", number.min(LAST), slug(number))
+}
+
+/// The place in the book, below a language's folder, that explains a check: `own/03-pivot-root.html#check-pivoted`.
+pub fn page(number: u32, check: &str) -> String {
+    format!("own/{}.html#check-{check}", folder(number))
+}
+
+/// The exercise of this number, slug or folder.
+pub fn find(name: &str) -> Option<u32> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_digit());
+    (0..=LAST).find(|number| {
+        plain && name.parse() == Ok(*number) || name == slug(*number) || name == folder(*number)
+    })
+}
+
+fn text_of(number: u32, lang: Lang) -> Option<&'static str> {
+    if number > LAST {
+        return None;
+    }
+    lesson::file(&format!("{}/exercise/{}.md", folder(number), lang.code()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::course::STEPS;
+
+    const TEXT: &str = "\
+# Build it: a root of its own
+
+## Task {#task}
+
+`PROGRAM run --rootfs DIR CMD` makes DIR the root.
+
+```sh
+box run --rootfs /srv/root ls /
+```
+
+## Hints {#hints}
+
+### 1 {#hint-1}
+
+See `man 2 pivot_root`.
+
+### 2 {#hint-2}
+
+Bind, chdir, pivot.
+
+### 3 {#hint-3}
+
+```sh
+pivot_root . .
+```
+
+## Checks {#checks}
+
+### pivoted {#check-pivoted}
+
+The root of the mount namespace is the root of the process.
+
+1. You called `chroot`. Use
+   `pivot_root`.
+2. It was called in the parent.
+
+### sys {#check-sys}
+
+sysfs is at /sys.
+
+1. It is not mounted.
+";
+
+    #[test]
+    fn the_parts_are_found_by_their_ids() {
+        let exercise = Exercise::parse(3, TEXT);
+        assert_eq!(exercise.title, "Build it: a root of its own");
+        assert_eq!(exercise.task.len(), 2);
+        assert_eq!(exercise.hints[1], [Block::Paragraph("Bind, chdir, pivot.".into())]);
+        assert_eq!(exercise.hints[2], [Block::Code("pivot_root . .".into())]);
+        let names: Vec<_> = exercise.checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["pivoted", "sys"]);
+        assert_eq!(exercise.claim("sys"), "sysfs is at /sys.");
+        assert_eq!(
+            exercise.causes("pivoted"),
+            ["You called `chroot`. Use `pivot_root`.", "It was called in the parent."]
+        );
+    }
+
+    #[test]
+    fn a_missing_text_is_empty_and_a_missing_claim_is_its_name() {
+        let exercise = Exercise::load(LAST + 1, Lang::Ko);
+        assert_eq!((exercise.title.as_str(), exercise.task.len()), ("", 0));
+        assert_eq!((exercise.claim("pivoted"), exercise.causes("pivoted").len()), ("pivoted", 0));
+    }
+
+    #[test]
+    fn the_exercises_are_a_start_and_the_steps_that_add_a_layer() {
+        let layers = STEPS.iter().filter(|step| step.layer().is_some());
+        let steps: Vec<_> = layers.map(|step| (step.number, step.slug)).collect();
+        assert_eq!((1..=LAST).map(|number| (number, slug(number))).collect::<Vec<_>>(), steps);
+        assert_eq!(slug(0), "run");
+    }
+
+    #[test]
+    fn an_exercise_is_found_by_number_slug_and_folder() {
+        for name in ["3", "03", "pivot-root", "03-pivot-root"] {
+            assert_eq!(find(name), Some(3), "{name}");
+        }
+        assert_eq!(find("0"), Some(0));
+        for name in ["", "7", "boot-vm", "+3", "-1", "99999999999"] {
+            assert_eq!(find(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_check_has_a_place_in_the_book() {
+        assert_eq!(page(3, "pivoted"), "own/03-pivot-root.html#check-pivoted");
+    }
+}

@@ -1,0 +1,116 @@
+//! Limits as they are in force for a process, and what the kernel has counted at them (cgroups(7)).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+
+use super::cell::Cell;
+use crate::kernel::cgroup::{Controller, Group, Hierarchy, Version, hierarchy_of, words};
+
+/// The smallest limits in force between the cell's group and a process; `None` where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limited {
+    /// Bytes.
+    pub memory: Option<u64>,
+    pub pids: Option<u64>,
+    /// Hundredths of a CPU.
+    pub cpus: Option<u64>,
+}
+
+impl Limited {
+    pub fn of(pid: Pid, cell: &Cell) -> Limited {
+        let least = |controller, value: fn(&Path, Version) -> Option<u64>| {
+            let (hierarchy, groups) = line(pid, cell, controller)?;
+            groups.iter().filter_map(|dir| value(dir, hierarchy.version)).min()
+        };
+        Limited {
+            memory: least(Controller::Memory, memory),
+            pids: least(Controller::Pids, |dir, _| number(&dir.join("pids.max"))),
+            cpus: least(Controller::Cpu, cpus),
+        }
+    }
+}
+
+/// How often the kernel has killed, refused and held back.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counters {
+    pub oom_kills: u64,
+    pub forks_refused: u64,
+    pub throttled: u64,
+    /// The most processes that were there at a time.
+    pub processes: u64,
+}
+
+impl Counters {
+    pub fn of(pid: Pid, cell: &Cell) -> Counters {
+        let most = |controller, count: fn(&Group) -> Option<u64>| {
+            let Some((hierarchy, groups)) = line(pid, cell, controller) else { return 0 };
+            let group = |dir: &PathBuf| Group {
+                hierarchy: hierarchy.clone(),
+                wanted: vec![controller],
+                dir: dir.clone(),
+            };
+            groups.iter().filter_map(|dir| count(&group(dir))).max().unwrap_or(0)
+        };
+        let members = line(pid, cell, Controller::Pids)
+            .and_then(|(_, groups)| number(&groups.first()?.join("pids.current")))
+            .unwrap_or(0);
+        Counters {
+            oom_kills: most(Controller::Memory, Group::oom_kills),
+            forks_refused: most(Controller::Pids, Group::forks_refused),
+            throttled: most(Controller::Cpu, Group::throttled),
+            processes: members,
+        }
+    }
+
+    pub fn max(self, other: Counters) -> Counters {
+        Counters {
+            oom_kills: self.oom_kills.max(other.oom_kills),
+            forks_refused: self.forks_refused.max(other.forks_refused),
+            throttled: self.throttled.max(other.throttled),
+            processes: self.processes.max(other.processes),
+        }
+    }
+
+    pub fn all_counted(&self) -> bool {
+        self.oom_kills > 0 && self.forks_refused > 0 && self.throttled > 0
+    }
+}
+
+/// The groups that a process is in for a controller, from its own upwards, without the cell's.
+fn line(pid: Pid, cell: &Cell, controller: Controller) -> Option<(Hierarchy, Vec<PathBuf>)> {
+    let top = cell.groups().iter().find(|group| group.wanted.contains(&controller))?;
+    let hierarchy = hierarchy_of(&pid.to_string(), controller)?;
+    let own = hierarchy.own.clone();
+    let inside = own.ancestors().take_while(|dir| *dir != top.dir).map(Path::to_path_buf);
+    let groups = if own.starts_with(&top.dir) { inside.collect() } else { Vec::new() };
+    Some((hierarchy, groups))
+}
+
+fn number(file: &Path) -> Option<u64> {
+    words(file).first()?.parse().ok()
+}
+
+fn memory(dir: &Path, version: Version) -> Option<u64> {
+    match version {
+        Version::V2 => number(&dir.join("memory.max")),
+        // No limit is the largest number of pages that fits.
+        Version::V1 => number(&dir.join("memory.limit_in_bytes")).filter(|bytes| *bytes < 1 << 60),
+    }
+}
+
+/// Hundredths of a CPU: quota by period.
+fn cpus(dir: &Path, version: Version) -> Option<u64> {
+    let (quota, period) = match version {
+        Version::V2 => {
+            let words = words(&dir.join("cpu.max"));
+            (words.first()?.parse::<u64>().ok()?, words.get(1)?.parse::<u64>().ok()?)
+        }
+        Version::V1 => (
+            fs::read_to_string(dir.join("cpu.cfs_quota_us")).ok()?.trim().parse::<u64>().ok()?,
+            number(&dir.join("cpu.cfs_period_us"))?,
+        ),
+    };
+    Some((quota * 100 + period / 2) / period.max(1))
+}

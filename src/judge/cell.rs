@@ -1,0 +1,301 @@
+//! The cell: a throw-away host in the lab, with everything that a container could leave a trace in. What runs in
+//! it is root there, and can neither change the learner's machine nor outlive the cell.
+//!
+//! It is a container like the others, made by the same walk, whose first process starts the judged program.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
+
+use super::ground::{self, Ground};
+use crate::container::{Container, Plan, Program, Stdio, Tty, close_on_exec, create};
+use crate::fault::{Doing, Fault};
+use crate::kernel::cgroup::{self, Group, Limits};
+use crate::kernel::process;
+use crate::kernel::signals;
+use crate::kernel::told::Silence;
+use crate::kernel::visit::guarded;
+use crate::lab::Lab;
+use crate::layers::{CgroupLimit, Host, Inside, Layer, Stage, UnsharePid};
+
+/// What all processes of a cell may use together, where groups can be made.
+const BOUNDS: Limits = Limits { memory: 1 << 30, pids: 1024, cpus: 8192.0 };
+
+/// The group that PROGRAM itself starts in (v2): one that holds processes may not hand controllers on.
+pub const LEAF: &str = "judged";
+
+/// How long the cell's first process may take for its part.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Capabilities that no container runtime needs, and that a real root could harm the machine with
+/// (capabilities(7)): modules, ports, the clock, reboot, the kernel's log, access control, alarms.
+const DROPPED: [u8; 9] = [16, 17, 22, 25, 32, 33, 34, 35, 36];
+
+/// A program to be started: its arguments and its standard streams.
+pub struct Launch {
+    pub argv: Vec<OsString>,
+    pub streams: [OwnedFd; 3],
+}
+
+/// A cell, with programs that wait to be started in it.
+pub struct Cell {
+    pub container: Container,
+    pub ground: Ground,
+    start: File,
+    ready: OwnedFd,
+    seized: File,
+}
+
+impl Cell {
+    /// Makes a cell in which LAUNCHES can be started, one after the other.
+    pub fn new(lab: &Lab, ground: Ground, launches: Vec<Launch>, grouped: bool) -> Result<Cell, Fault> {
+        let pipe = || pipe2(OFlag::O_CLOEXEC).doing("make a pipe");
+        let ((start_r, start), (ready, ready_w), (seized_r, seized)) = (pipe()?, pipe()?, pipe()?);
+        let here = ground.clone();
+        let program = Program::Call(Box::new(move || {
+            let keeper = Keeper { start: start_r, ready: ready_w.into(), seized: seized_r.into(), launches };
+            keeper.run(&here)
+        }));
+        let bounds = grouped.then(|| CgroupLimit::new(BOUNDS));
+        let layer = CellLayer { ground: ground.clone(), bounds, groups: Vec::new() };
+        let layers: Vec<Box<dyn Layer>> = vec![Box::new(UnsharePid), Box::new(layer)];
+        let plan = Plan { layers, program, init: false, stdio: Stdio::quiet()?.0, tty: Tty::Unused };
+        let mut container = create(plan, lab, &mut Silence)?;
+        container.start(&mut Silence)?;
+        Ok(Cell { container, ground, start: start.into(), ready, seized: seized.into() })
+    }
+
+    /// Starts the next program, up to the point where it waits to be followed. Returns its PID.
+    pub fn launch(&mut self) -> Result<Pid, Fault> {
+        self.start.write_all(b"g").doing("ask the cell for a program")?;
+        let mut ready = [PollFd::new(self.ready.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+        poll(&mut ready, patience).doing("wait for the cell")?;
+        let mut byte = [0; 1];
+        let n = nix::unistd::read(&self.ready, &mut byte).doing("hear the cell")?;
+        let parent = self.container.pid.to_string();
+        let is_child = |pid: &i32| {
+            process::status(Path::new("/proc"), &pid.to_string(), "PPid").is_some_and(|of| of == parent)
+        };
+        let waits = |pid: &i32| process::never_executed(Pid::from_raw(*pid));
+        let child = process::pids(Path::new("/proc")).into_iter().find(|pid| is_child(pid) && waits(pid));
+        match child {
+            Some(pid) if n == 1 => Ok(Pid::from_raw(pid)),
+            _ => Err(Fault::broken("start the judged program", "the cell has no process for it")),
+        }
+    }
+
+    /// Lets the program that waits become what it is to be.
+    pub fn go(&mut self) -> Result<(), Fault> {
+        self.seized.write_all(b"s").doing("let the judged program run")
+    }
+
+    /// PIDs of all that is in the cell, besides its first process: those whose PID namespace is the cell's or
+    /// one in it.
+    pub fn processes(&self) -> Vec<i32> {
+        let depth = |pid: &str| {
+            let line = process::status(Path::new("/proc"), pid, "NSpid")?;
+            Some(line.split(' ').count())
+        };
+        let own = process::namespace(&self.container.pid.to_string(), "pid");
+        let floor = depth(&self.container.pid.to_string()).unwrap_or(0);
+        let inside = |pid: &i32| {
+            let name = pid.to_string();
+            let namespace = process::namespace(&name, "pid");
+            *pid != self.container.pid.as_raw()
+                && (namespace == own
+                    || (depth(&name).is_some_and(|depth| depth > floor) && self.is_ancestor_of(*pid)))
+        };
+        process::pids(Path::new("/proc")).into_iter().filter(inside).collect()
+    }
+
+    /// Whether a process descends from the cell's first one.
+    fn is_ancestor_of(&self, pid: i32) -> bool {
+        let parent = |pid: i32| -> Option<i32> {
+            process::status(Path::new("/proc"), &pid.to_string(), "PPid")?.parse().ok()
+        };
+        let line = std::iter::successors(Some(pid), |pid| parent(*pid));
+        line.take(64).any(|pid| pid == self.container.pid.as_raw())
+    }
+
+    /// The cell's groups.
+    pub fn groups(&self) -> &[Group] {
+        &self.container.made.groups
+    }
+}
+
+/// What makes a container a cell.
+struct CellLayer {
+    ground: Ground,
+    bounds: Option<CgroupLimit>,
+    groups: Vec<Group>,
+}
+
+impl Layer for CellLayer {
+    fn slug(&self) -> &'static str {
+        "cell"
+    }
+
+    fn namespaces(&self) -> CloneFlags {
+        CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC
+    }
+
+    fn later_namespaces(&self) -> CloneFlags {
+        self.bounds.as_ref().map_or(CloneFlags::empty(), |bounds| bounds.later_namespaces())
+    }
+
+    fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
+        if let Some(bounds) = &mut self.bounds {
+            bounds.prepare(host)?;
+        }
+        self.groups = host.made.groups.clone();
+        Ok(())
+    }
+
+    fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.bounds.as_ref().and_then(|bounds| bounds.birthplace())
+    }
+
+    fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
+        match (stage, &self.bounds) {
+            (Stage::Group, Some(bounds)) => {
+                bounds.enter(stage, inside)?;
+                self.groups.iter().try_for_each(step_aside)
+            }
+            (Stage::Mounts, _) => {
+                crate::lab::loopback_up()?;
+                ground::lay(&self.ground, &self.groups)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// v2: the cell's group hands its controllers on, so that PROGRAM can make groups in it; its processes go into a
+/// leaf for that (the no-internal-process constraint of cgroup-v2.rst).
+fn step_aside(group: &Group) -> Result<(), Fault> {
+    if group.hierarchy.version == cgroup::Version::V1 {
+        return Ok(());
+    }
+    let leaf = group.dir.join(LEAF);
+    fs::create_dir(&leaf).doing(format!("make {}", leaf.display()))?;
+    fs::write(leaf.join("cgroup.procs"), "0").doing("move into the cell's leaf")?;
+    let names: Vec<String> = group.wanted.iter().map(|c| format!("+{}", c.name())).collect();
+    fs::write(group.dir.join("cgroup.subtree_control"), names.join(" ")).doing("hand controllers on")
+}
+
+/// The cell's first process. It starts programs and reaps whoever is left to it.
+struct Keeper {
+    start: OwnedFd,
+    ready: File,
+    seized: File,
+    launches: Vec<Launch>,
+}
+
+impl Keeper {
+    fn run(mut self, ground: &Ground) -> i32 {
+        self.close_what_is_not_ours();
+        let children = SigSet::from(Signal::SIGCHLD);
+        let _ = children.thread_block();
+        let Ok(ends) = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK) else {
+            return 1;
+        };
+        self.launches.reverse();
+        loop {
+            let mut ready = [
+                PollFd::new(ends.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.start.as_fd(), PollFlags::POLLIN),
+            ];
+            let _ = poll(&mut ready, PollTimeout::NONE);
+            let asked = ready[1].any() == Some(true);
+            while let Ok(Some(_)) = ends.read_signal() {}
+            while waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)).is_ok_and(|s| s.pid().is_some()) {}
+            let mut byte = [0; 1];
+            if asked {
+                match (nix::unistd::read(&self.start, &mut byte), self.launches.pop()) {
+                    (Ok(1), Some(launch)) => self.launch(launch, ground),
+                    // The judge has gone, or asks for more than there is.
+                    _ => return 0,
+                }
+            }
+        }
+    }
+
+    /// We never call execve(2), so nothing is closed by itself: the judge's ends of the pipes, above all, whose
+    /// being open would keep a standard input from ending.
+    fn close_what_is_not_ours(&self) {
+        let mut kept = vec![0, 1, 2, self.start.as_raw_fd(), self.ready.as_raw_fd(), self.seized.as_raw_fd()];
+        kept.extend(self.launches.iter().flat_map(|launch| &launch.streams).map(AsRawFd::as_raw_fd));
+        kept.sort_unstable();
+        let ends = kept[1..].iter().map(|fd| fd - 1).chain([i32::MAX]);
+        for (first, last) in kept.iter().map(|fd| fd + 1).zip(ends).filter(|(first, last)| first <= last) {
+            // SAFETY: whoever owns these descriptors is not run in this process.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
+
+    fn launch(&mut self, launch: Launch, ground: &Ground) {
+        // SAFETY: one thread.
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => guarded(|| self.become_program(launch, ground)),
+            Ok(ForkResult::Parent { .. }) => {}
+            Err(_) => drop(self.ready.write_all(b"x")),
+        }
+    }
+
+    /// Waits until it is followed, and becomes PROGRAM. Returns only if that is not possible.
+    fn become_program(&mut self, launch: Launch, ground: &Ground) -> i32 {
+        let _ = setsid();
+        let _ = self.ready.write_all(b"r");
+        if self.seized.read_exact(&mut [0; 1]).is_err() {
+            return 1;
+        }
+        bound();
+        let [stdin, stdout, stderr] = launch.streams;
+        let mut command = Command::new(&launch.argv[0]);
+        command.args(&launch.argv[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
+        command.env("TMPDIR", "/tmp").current_dir(&ground.work);
+        signals::reset();
+        let _ = close_on_exec();
+        let error = command.exec();
+        eprintln!("{}: {error}", launch.argv[0].to_string_lossy());
+        127
+    }
+}
+
+/// What nothing in the cell may have, whoever it is there.
+fn bound() {
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    // In a user namespace of its own the kernel counts what was started there (user_namespaces(7)); a real root
+    // is bounded by the cell's group instead.
+    let most = super::tracer::CROWD as u64 * 2;
+    let _ = setrlimit(Resource::RLIMIT_NPROC, most, most);
+    for capability in DROPPED {
+        // SAFETY: prctl(2) with integers. What we don't have can't be dropped, and need not be.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
+    }
+}
+
+/// The end of a pipe that is written to by a judged program: what is read from it is never waited for.
+pub fn nonblocking(fd: &OwnedFd) -> Result<(), Fault> {
+    // SAFETY: a descriptor that we own.
+    let done = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    nix::errno::Errno::result(done).map(drop).doing("fcntl(O_NONBLOCK)")
+}

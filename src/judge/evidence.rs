@@ -1,0 +1,283 @@
+//! What the runs of a judged program bring to light. Each run asks for one thing; what is claimed of it is said
+//! elsewhere ([`super::claims`]).
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::bounds::{Counters, Limited};
+use super::cell::Cell;
+use super::outside::Outside;
+use super::part::{ADDED, ASIDE, CHANGED, DELETED, Part};
+use super::run::{PATIENCE, Run};
+use super::sight::{Network, Subject, View, network};
+use super::trial::Trial;
+use crate::container::Exit;
+use crate::fault::Fault;
+use crate::kernel::mounts::{self, Mount};
+use crate::kernel::process;
+
+/// How long a container may take to end after SIGTERM.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How long things may take that the kernel does in its own time, such as taking down a network namespace.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// How long CMD strains against its limits.
+const STRAIN: Duration = Duration::from_secs(8);
+
+/// What was found out.
+#[derive(Default)]
+pub struct Evidence {
+    /// Why CMD never ran, if it did not.
+    pub fate: String,
+    pub looked: Option<Looked>,
+    pub talked: Option<Talked>,
+    pub orphaned: Option<Orphaned>,
+    pub strained: Option<Counters>,
+    /// Which of a writer's three writes were seen in the container.
+    pub written: Option<[bool; 3]>,
+    /// Whether a second container in the same place had the image's own files: `None` if it did not start.
+    pub again: Option<Option<bool>>,
+    pub image_same: Option<bool>,
+}
+
+/// A container that was stopped before CMD's first instruction, and looked at.
+pub struct Looked {
+    pub asked: Vec<OsString>,
+    pub arguments: Vec<OsString>,
+    pub descriptors: Vec<String>,
+    /// Namespaces by kind: outside, inside.
+    pub namespaces: Vec<(&'static str, String, String)>,
+    pub pids: Vec<String>,
+    pub pid_1_above: bool,
+    pub root: Option<(u64, u64)>,
+    pub top_of_cwd: Option<(u64, u64)>,
+    pub view: View,
+    /// CMD's own mount table: what it can reach from its root.
+    pub own_mounts: Vec<Mount>,
+    pub before: Outside,
+    pub during: Outside,
+    pub network_outside: Network,
+    pub limits_first: Limited,
+    pub limits_later: Limited,
+    /// Whether SIGTERM to PROGRAM ended everything.
+    pub terminated: bool,
+    /// What was left then, if so.
+    pub left: Option<Outside>,
+}
+
+/// CMD had something to say, and ended with a status of its own.
+pub struct Talked {
+    pub input: Vec<u8>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub exit: Option<Exit>,
+    pub fate: String,
+    pub before: Outside,
+    /// Once PROGRAM had ended.
+    pub left: Option<Outside>,
+}
+
+/// CMD had left an orphan, and was killed.
+pub struct Orphaned {
+    pub zombies: usize,
+    pub exit: Option<Exit>,
+    pub fate: String,
+}
+
+const KINDS: [&str; 7] = ["pid", "mnt", "uts", "ipc", "cgroup", "net", "user"];
+
+impl Trial<'_> {
+    /// Looks at a container that is about to run CMD, and ends it by SIGTERM.
+    pub fn look(&self, evidence: &mut Evidence) -> Result<(), Fault> {
+        // What runtimes are known to spoil: blanks, nothing at all, other letters, what looks like an option or a
+        // pattern.
+        let words = ["two words", "", "한글", "--", "-x", "*", "it's \"quoted\""].map(OsString::from);
+        let (mut cell, streams, asked) = self.cell(Part::Rest, &words, Vec::new())?;
+        let before = Outside::of(&cell)?;
+        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
+        if !run.reach_cmd()? {
+            evidence.fate = run.fate();
+            return Ok(());
+        }
+        let Some(pid) = run.cmd() else { return Ok(()) };
+        let mut looked = self.look_at(&run, pid, before, asked)?;
+        run.release();
+        run.until(Duration::from_secs(2), |run| {
+            looked.limits_later = Limited::of(pid, run.cell);
+            looked.limits_later == self.wanted()
+        })?;
+        run.signal_program(Signal::SIGTERM);
+        looked.terminated =
+            run.until(GRACE, |run| run.tracer.exit().is_some() && run.cell.processes().is_empty())?;
+        if looked.terminated {
+            looked.left = Some(settled(&mut run, &looked.before)?);
+        }
+        evidence.looked = Some(looked);
+        Ok(())
+    }
+
+    fn look_at(&self, run: &Run, pid: Pid, before: Outside, asked: Vec<OsString>) -> Result<Looked, Fault> {
+        let subject = Subject::of(pid)?;
+        let outside = run.cell.container.pid.to_string();
+        let own_mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        Ok(Looked {
+            asked,
+            arguments: subject.arguments(),
+            descriptors: subject.descriptors(),
+            namespaces: KINDS
+                .map(|kind| (kind, process::namespace(&outside, kind), subject.namespace(kind)))
+                .into(),
+            pids: subject.pids(),
+            pid_1_above: subject.has_pid_1_above(),
+            root: subject.root_identity(),
+            top_of_cwd: subject.top_of_cwd(),
+            view: subject.view(self.step >= 6)?,
+            own_mounts: mounts::parse(&own_mounts),
+            before,
+            during: Outside::of(run.cell)?,
+            network_outside: run.cell.container.look(|| network(false))?,
+            limits_first: Limited::of(pid, run.cell),
+            limits_later: Limited::default(),
+            terminated: false,
+            left: None,
+        })
+    }
+
+    /// Lets CMD talk and end by itself.
+    pub fn talk(&self, evidence: &mut Evidence) -> Result<(), Fault> {
+        let input: Vec<u8> = (0..200_000u32).flat_map(|n| n.to_le_bytes()).take(300_000).collect();
+        let (mut cell, streams, _) = self.cell(Part::Talk, &[], input.clone())?;
+        let before = Outside::of(&cell)?;
+        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
+        if !run.reach_cmd()? {
+            return Ok(());
+        }
+        run.release();
+        let exit = run.finish(PATIENCE)?;
+        let left = exit.map(|_| settled(&mut run, &before)).transpose()?;
+        let (stdout, stderr) = run.heard();
+        evidence.talked = Some(Talked {
+            input,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            exit,
+            fate: run.fate(),
+            before,
+            left,
+        });
+        Ok(())
+    }
+
+    /// Lets CMD leave an orphan behind, and kills CMD.
+    pub fn orphan(&self, evidence: &mut Evidence) -> Result<(), Fault> {
+        let (mut cell, streams, _) = self.cell(Part::Orphan, &[], Vec::new())?;
+        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
+        if !run.reach_cmd()? {
+            return Ok(());
+        }
+        run.release();
+        run.until(PATIENCE, |run| run.tracer.is_childless_again() || !run.tracer.cmd_alive())?;
+        run.until(SETTLE, |run| run.tracer.zombies() == 0)?;
+        let zombies = run.tracer.zombies();
+        run.signal_cmd(Signal::SIGKILL);
+        let exit = run.finish(PATIENCE)?;
+        evidence.orphaned = Some(Orphaned { zombies, exit, fate: run.fate() });
+        Ok(())
+    }
+
+    /// Lets CMD run against its limits.
+    pub fn strain(&self, evidence: &mut Evidence) -> Result<(), Fault> {
+        let wanted = self.wanted();
+        let words =
+            [wanted.memory.unwrap_or(0), wanted.pids.unwrap_or(0)].map(|n| OsString::from(n.to_string()));
+        let (mut cell, streams, _) = self.cell(Part::Strain, &words, Vec::new())?;
+        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
+        if !run.reach_cmd()? {
+            return Ok(());
+        }
+        let Some(pid) = run.cmd() else { return Ok(()) };
+        run.release();
+        let mut counters = Counters::default();
+        run.until(STRAIN, |run| {
+            // A group may be gone before the last look.
+            counters = counters.max(Counters::of(pid, run.cell));
+            counters.all_counted()
+        })?;
+        evidence.strained = Some(counters);
+        Ok(())
+    }
+
+    /// Lets CMD write, and then another in the same place see whether it finds the image as it was.
+    pub fn write(&self, evidence: &mut Evidence) -> Result<(), Fault> {
+        let (mut cell, [first, second]) = self.cell_for_two()?;
+        let mut run = Run::start(self.lab, &mut cell, first, &self.token)?;
+        if !run.reach_cmd()? {
+            return Ok(());
+        }
+        let Some(pid) = run.cmd() else { return Ok(()) };
+        let subject = Subject::of(pid)?;
+        run.release();
+        let mut written = [false; 3];
+        run.until(SETTLE, |_| {
+            written = subject.look(seen_of_writes).unwrap_or_default();
+            written == [true; 3]
+        })?;
+        evidence.written = Some(written);
+        run.signal_program(Signal::SIGTERM);
+        run.finish(GRACE)?;
+        drop(run);
+
+        let mut run = Run::start(self.lab, &mut cell, second, &self.token)?;
+        let reached = run.reach_cmd()?;
+        let fresh = match run.cmd().filter(|_| reached) {
+            Some(pid) => Some(Subject::of(pid)?.look(|| seen_of_writes() == [false; 3])?),
+            None => None,
+        };
+        evidence.again = Some(fresh);
+        Ok(())
+    }
+}
+
+/// Which of a writer's writes can be seen from `/`.
+fn seen_of_writes() -> [bool; 3] {
+    let root = std::path::Path::new("/");
+    let changed = std::fs::read_to_string(root.join(CHANGED)).is_ok_and(|text| text.ends_with("changed\n"));
+    [root.join(ADDED).exists(), changed, !root.join(DELETED).exists()]
+}
+
+/// The cell as it is when nothing more changes by itself, or after a while.
+fn settled(run: &mut Run, before: &Outside) -> Result<Outside, Fault> {
+    let mut now = Outside::of(run.cell)?;
+    let mut problem = None;
+    run.until(SETTLE, |run| {
+        match Outside::of(run.cell) {
+            Ok(seen) => now = seen,
+            Err(fault) => problem = Some(fault),
+        }
+        now == *before || problem.is_some()
+    })?;
+    problem.map_or(Ok(now), Err)
+}
+
+/// Whether a stream holds a text whole. The judged program may have had something to say too.
+pub fn holds(heard: &[u8], text: &[u8]) -> bool {
+    heard.windows(text.len()).any(|window| window == text)
+}
+
+impl Talked {
+    /// Whether both streams came through, and apart.
+    pub fn apart(&self) -> bool {
+        let aside = ASIDE.as_bytes();
+        holds(&self.stdout, &self.input)
+            && holds(&self.stderr, aside)
+            && !holds(&self.stdout, aside)
+            && self.stderr.len() < self.input.len()
+    }
+}
+
+/// What a cell holds for one run.
+pub type Prepared = (Cell, super::run::Streams, Vec<OsString>);

@@ -1,0 +1,115 @@
+//! What a container could leave behind in its cell: mounts, links, firewall tables, files, groups, processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::{Cell, LEAF};
+use super::ground::OPEN;
+use crate::fault::{Doing, Fault};
+use crate::kernel::netlink::facts as net;
+
+/// How many names of each kind are kept: enough to say what is wrong.
+const NAMES: usize = 64;
+
+/// What tools keep for themselves there, whatever they are used for: mount(8) its table of user options, iptables(8)
+/// its lock, ip(8) the place of named network namespaces.
+const OF_TOOLS: [&str; 3] = ["/run/mount", "/run/xtables.lock", "/run/netns"];
+
+/// A cell at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Lines of the cell's mountinfo.
+    pub mounts: Vec<String>,
+    pub links: Vec<String>,
+    pub tables: Vec<String>,
+    /// Files and directories in places that may be written to.
+    pub files: Vec<String>,
+    /// Groups below the cell's own, relative to it.
+    pub groups: Vec<String>,
+    pub processes: Vec<i32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    links: Vec<String>,
+    tables: Vec<String>,
+    files: Vec<String>,
+}
+
+impl Outside {
+    /// Looks at a cell.
+    pub fn of(cell: &Cell) -> Result<Outside, Fault> {
+        let path = format!("/proc/{}/mountinfo", cell.container.pid);
+        let mounts = fs::read(&path).doing(format!("read {path}"))?;
+        let seen = cell.container.look(|| look(cell))?;
+        let mut groups = Vec::new();
+        for group in cell.groups() {
+            below(&group.dir, Path::new(""), &mut groups);
+        }
+        groups.retain(|name| name != LEAF);
+        groups.sort();
+        groups.dedup();
+        Ok(Outside {
+            mounts: String::from_utf8_lossy(&mounts).lines().map(String::from).collect(),
+            links: seen.links,
+            tables: seen.tables,
+            files: seen.files,
+            groups,
+            processes: cell.processes(),
+        })
+    }
+
+    /// What is in a list now that was not there BEFORE.
+    pub fn new_in<'o>(now: &'o [String], before: &[String]) -> Vec<&'o str> {
+        now.iter().filter(|name| !before.contains(name)).map(String::as_str).collect()
+    }
+}
+
+fn look(cell: &Cell) -> Seen {
+    let mut files = Vec::new();
+    for place in OPEN {
+        let kept: Vec<&PathBuf> = cell.ground.kept_in(place).collect();
+        list(Path::new(place), &kept, &mut files);
+    }
+    Seen {
+        links: net::links().unwrap_or_default().into_iter().map(|link| link.name).collect(),
+        tables: net::nft_tables().unwrap_or_default(),
+        files,
+    }
+}
+
+/// Names below DIR, without what was there for the cell's own sake.
+fn list(dir: &Path, kept: &[&PathBuf], files: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let of_tools = OF_TOOLS.iter().any(|tool| path == Path::new(tool)) && !has_entries(&path);
+        if files.len() >= NAMES || of_tools || kept.iter().any(|kept| path == **kept) {
+            continue;
+        }
+        let on_the_way = kept.iter().any(|kept| kept.starts_with(&path));
+        if !on_the_way {
+            files.push(path.display().to_string());
+        } else {
+            list(&path, kept, files);
+        }
+    }
+}
+
+/// Whether something is in a directory besides mount(8)'s table.
+fn has_entries(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| !entry.file_name().to_string_lossy().starts_with("utab"))
+}
+
+/// Directories of groups below TOP.
+fn below(top: &Path, name: &Path, groups: &mut Vec<String>) {
+    for entry in fs::read_dir(top.join(name)).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && groups.len() < NAMES {
+            let name = name.join(entry.file_name());
+            groups.push(name.display().to_string());
+            below(top, &name, groups);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What a judged program is asked to run: our own executable, in one of a few parts. It is recognised by its
+//! arguments, plays its part, and is looked at from outside meanwhile; its words are never asked for.
+//!
+//! ```text
+//! PROGRAM run [OPTIONS] workshop act TOKEN PART [ARGS…]
+//! ```
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+
+use crate::kernel::visit::guarded;
+
+/// The word on the command line that makes our program play a part.
+pub const ACT: &str = "act";
+
+/// What a talker says on standard error.
+pub const ASIDE: &str = "said on standard error\n";
+
+/// The status that a talker ends with.
+pub const STATUS: i32 = 42;
+
+/// Files of the judge's in each root filesystem: what tells it from all others, and two to be written to.
+pub const NONCE: &str = "etc/workshop-nonce";
+pub const DELETED: &str = "etc/workshop-delete-me";
+pub const CHANGED: &str = "etc/workshop-change-me";
+/// The file that a writer adds.
+pub const ADDED: &str = "workshop-was-here";
+
+/// How long a part is played, whatever happens outside.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// The parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Waits for SIGTERM.
+    Rest,
+    /// Copies standard input to standard output, says [`ASIDE`], ends with [`STATUS`].
+    Talk,
+    /// Leaves an orphan that ends at once, and rests.
+    Orphan,
+    /// Takes more memory, processes and CPU time than it is to get.
+    Strain,
+    /// Adds, changes and deletes a file, and rests.
+    Write,
+}
+
+impl Part {
+    const ALL: [Part; 5] = [Part::Rest, Part::Talk, Part::Orphan, Part::Strain, Part::Write];
+
+    /// Its word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Rest => "rest",
+            Part::Talk => "talk",
+            Part::Orphan => "orphan",
+            Part::Strain => "strain",
+            Part::Write => "write",
+        }
+    }
+}
+
+/// Whether this process was started to play a part.
+pub fn is_asked(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.nth(1).is_some_and(|word| word == ACT)
+}
+
+/// Plays the part that the arguments name and returns the exit status. A part that was not understood, since the
+/// judged program changed the arguments, is a rest: there is something to look at all the same.
+pub fn run() -> i32 {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let named = |part: &Part| arguments.get(3).is_some_and(|word| word == part.name());
+    let number = |nth: usize| -> usize {
+        arguments.get(nth).and_then(|word| word.to_str()?.parse().ok()).unwrap_or(0)
+    };
+    match Part::ALL.into_iter().find(named).unwrap_or(Part::Rest) {
+        Part::Rest => rest(),
+        Part::Talk => talk(),
+        Part::Orphan => {
+            leave_an_orphan();
+            rest()
+        }
+        Part::Strain => strain(number(4), number(5)),
+        Part::Write => {
+            write();
+            rest()
+        }
+    }
+}
+
+/// Waits for SIGTERM. As a namespace's PID 1 it would not get the signal without being ready for it
+/// (pid_namespaces(7)).
+fn rest() -> i32 {
+    let set: SigSet = [Signal::SIGTERM, Signal::SIGCHLD].into_iter().collect();
+    let _ = set.thread_block();
+    let until = Instant::now() + LIFE;
+    while Instant::now() < until {
+        reap();
+        if next_signal(&set, Duration::from_millis(500)) == Some(libc::SIGTERM) {
+            return 0;
+        }
+    }
+    1
+}
+
+/// Takes what PID 1 inherits: everybody whose parent has ended.
+fn reap() {
+    while waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status.pid().is_some()) {}
+}
+
+/// sigtimedwait(2), which nix does not have.
+fn next_signal(set: &SigSet, patience: Duration) -> Option<i32> {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+    // SAFETY: set and time are live; no siginfo is asked for.
+    let signal = unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &time) };
+    (signal > 0).then_some(signal)
+}
+
+fn talk() -> i32 {
+    let copied = io::copy(&mut io::stdin().lock(), &mut io::stdout().lock());
+    let said = io::stderr().write_all(ASIDE.as_bytes());
+    if copied.is_ok() && said.is_ok() && io::stdout().flush().is_ok() { STATUS } else { 1 }
+}
+
+/// A child that ends before its own child does: that one gets a new parent (credentials(7)), and ends too.
+fn leave_an_orphan() {
+    // SAFETY: one thread.
+    if let Ok(ForkResult::Parent { child }) = unsafe { fork() } {
+        let _ = waitpid(child, None);
+        return;
+    }
+    let parent = getpid();
+    // SAFETY: still one thread.
+    guarded(|| match unsafe { fork() } {
+        Ok(ForkResult::Child) => {
+            let until = Instant::now() + Duration::from_secs(2);
+            while getppid() == parent && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            0
+        }
+        _ => 0,
+    })
+}
+
+/// More memory than MEMORY bytes, in a child that is to be killed for it; then more processes than PIDS, which
+/// stay; then as much CPU time as there is.
+fn strain(memory: usize, pids: usize) -> i32 {
+    // SAFETY: one thread.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => guarded(|| hog(memory)),
+        Ok(ForkResult::Parent { child }) => drop(waitpid(child, None)),
+        Err(_) => {}
+    }
+    for _ in 0..pids + 8 {
+        // SAFETY: still one thread.
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => guarded(|| {
+                std::thread::sleep(LIFE);
+                0
+            }),
+            Ok(ForkResult::Parent { .. }) => {}
+            Err(_) => break,
+        }
+    }
+    let until = Instant::now() + LIFE;
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    0
+}
+
+/// Takes twice as much memory as the limit is, piece by piece. Written to, since memory that is only asked for
+/// costs nothing.
+fn hog(limit: usize) -> i32 {
+    const PIECE: usize = 1 << 20;
+    let pieces: Vec<Vec<u8>> = (0..2 * limit / PIECE).map(|_| vec![1; PIECE]).collect();
+    std::hint::black_box(&pieces);
+    0
+}
+
+/// The three kinds of write. What fails here is seen by the judge: it isn't there.
+fn write() {
+    let _ = fs::write(format!("/{ADDED}"), "here\n");
+    let _ = fs::remove_file(format!("/{DELETED}"));
+    let file = File::options().append(true).open(format!("/{CHANGED}"));
+    let _ = file.and_then(|mut file| file.write_all(b"changed\n"));
+}
+
+/// Whether a file is the executable that we are: the one that a part is played by, by size and beginning.
+pub fn is_ours(path: &std::path::Path) -> bool {
+    let beginning = |path: &std::path::Path| -> io::Result<(u64, Vec<u8>)> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        file.take(1 << 14).read_to_end(&mut bytes)?;
+        Ok((length, bytes))
+    };
+    match (beginning(path), beginning("/proc/self/exe".as_ref())) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        _ => false,
+    }
+}
+
+/// The arguments of a process as it was given them (proc_pid_cmdline(5)).
+pub fn arguments(pid: Pid) -> Vec<OsString> {
+    let mut text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // Each ends with a zero byte, an empty one too.
+    if text.pop() != Some(0) {
+        return Vec::new();
+    }
+    text.split(|byte| *byte == 0).map(|word| std::ffi::OsStr::from_bytes(word).to_owned()).collect()
+}

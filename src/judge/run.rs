@@ -1,0 +1,280 @@
+//! One run of the judged program in a cell: started, followed, fed, listened to, and ended in time whatever it does.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{Pid, pipe2};
+
+use super::cell::{Cell, Launch, nonblocking};
+use super::tracer::Tracer;
+use crate::container::Exit;
+use crate::fault::{Doing, Fault};
+use crate::lab::Lab;
+
+/// How much of each output stream is kept, in bytes, and how much there may be of both.
+const KEPT: usize = 1 << 20;
+const FLOOD: u64 = 64 << 20;
+
+/// Physical memory that PROGRAM and all that it starts may have together, in bytes.
+const MEMORY: u64 = 1 << 30;
+
+/// How many characters of PROGRAM's last words are repeated.
+const SAID: usize = 200;
+
+/// How long a whole run may take, and each thing that is waited for in it. CI machines may be slow and busy.
+pub const LIFE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why a program was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// More processes than [`super::tracer::CROWD`].
+    Processes,
+    /// More output than [`FLOOD`].
+    Output,
+    /// More memory than [`MEMORY`].
+    Memory,
+    /// Longer than [`LIFE`].
+    Time,
+}
+
+impl Excess {
+    fn words(self) -> &'static str {
+        match self {
+            Excess::Processes => "since it had more than 512 processes",
+            Excess::Output => "since it wrote more than 64 MiB",
+            Excess::Memory => "since it took more than 1 GiB of memory",
+            Excess::Time => "since it ran for more than 60 s",
+        }
+    }
+}
+
+/// Our ends of a program's standard streams.
+pub struct Streams {
+    stdin: Option<File>,
+    to_write: Vec<u8>,
+    stdout: Ear,
+    stderr: Ear,
+}
+
+/// What is heard of one output stream.
+struct Ear {
+    file: Option<File>,
+    text: Vec<u8>,
+    total: u64,
+}
+
+impl Streams {
+    /// Pipes for a program: our ends, and what it is launched with. INPUT is written to it, and then, if `closed`,
+    /// its standard input ends.
+    pub fn new(argv: Vec<OsString>, input: Vec<u8>) -> Result<(Streams, Launch), Fault> {
+        let pipe = || pipe2(OFlag::O_CLOEXEC).doing("make a pipe");
+        let ((stdin_r, stdin), (stdout, stdout_w), (stderr, stderr_w)) = (pipe()?, pipe()?, pipe()?);
+        for fd in [&stdin, &stdout, &stderr] {
+            nonblocking(fd)?;
+        }
+        let ear = |fd: OwnedFd| Ear { file: Some(fd.into()), text: Vec::new(), total: 0 };
+        let streams =
+            Streams { stdin: Some(stdin.into()), to_write: input, stdout: ear(stdout), stderr: ear(stderr) };
+        Ok((streams, Launch { argv, streams: [stdin_r, stdout_w, stderr_w] }))
+    }
+
+    /// Writes and reads what can be without waiting.
+    fn exchange(&mut self) {
+        if let Some(stdin) = &mut self.stdin {
+            match stdin.write(&self.to_write) {
+                Ok(n) => drop(self.to_write.drain(..n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                // Nobody reads it.
+                Err(_) => self.to_write.clear(),
+            }
+        }
+        if self.to_write.is_empty() {
+            self.stdin = None;
+        }
+        self.stdout.hear();
+        self.stderr.hear();
+    }
+}
+
+impl Ear {
+    fn hear(&mut self) {
+        let mut chunk = [0; 1 << 16];
+        // A flood must not keep us from looking at the clock.
+        for _ in 0..16 {
+            let Some(file) = &mut self.file else { return };
+            match file.read(&mut chunk) {
+                Ok(0) => self.file = None,
+                Ok(n) => {
+                    self.total += n as u64;
+                    let room = KEPT.saturating_sub(self.text.len()).min(n);
+                    self.text.extend_from_slice(&chunk[..room]);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A program that runs in a cell.
+pub struct Run<'r> {
+    pub cell: &'r mut Cell,
+    pub tracer: Tracer,
+    streams: Streams,
+    lab: &'r Lab,
+    ends: SignalFd,
+    began: Instant,
+    weighed: Instant,
+    pub excess: Option<Excess>,
+}
+
+impl<'r> Run<'r> {
+    /// Starts the cell's next program, which was made with STREAMS. `token` is in CMD's arguments.
+    pub fn start(lab: &'r Lab, cell: &'r mut Cell, streams: Streams, token: &str) -> Result<Run<'r>, Fault> {
+        // Blocked, so that each end or stop of a process wakes us instead of being missed between two looks.
+        let children = SigSet::from(Signal::SIGCHLD);
+        children.thread_block().doing("block SIGCHLD")?;
+        let ends = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .doing("signalfd")?;
+        let tracer = Tracer::seize(cell.launch()?, token.into())?;
+        cell.go()?;
+        let now = Instant::now();
+        Ok(Run { cell, tracer, streams, lab, ends, began: now, weighed: now, excess: None })
+    }
+
+    /// Lets things happen until `enough`, for as long as `patience`, or until PROGRAM has been ended for an
+    /// excess. Says whether it was enough.
+    pub fn until(
+        &mut self,
+        patience: Duration,
+        mut enough: impl FnMut(&mut Run) -> bool,
+    ) -> Result<bool, Fault> {
+        let until = Instant::now() + patience;
+        loop {
+            self.tracer.turn()?;
+            self.streams.exchange();
+            self.look_for_excess()?;
+            if enough(self) {
+                return Ok(true);
+            }
+            if self.excess.is_some() || Instant::now() > until {
+                return Ok(false);
+            }
+            if let Some(signal) = self.lab.signals.end_asked() {
+                return Err(Fault::Interrupted(signal));
+            }
+            self.wait_for_news();
+        }
+    }
+
+    /// Sleeps until something can have changed. What is only seen by looking again is looked at each 10 ms.
+    fn wait_for_news(&mut self) {
+        let mut ready = vec![PollFd::new(self.ends.as_fd(), PollFlags::POLLIN)];
+        ready.push(PollFd::new(self.lab.signals.as_fd(), PollFlags::POLLIN));
+        for ear in [&self.streams.stdout, &self.streams.stderr] {
+            ready.extend(ear.file.as_ref().map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)));
+        }
+        if !self.streams.to_write.is_empty() {
+            ready.extend(self.streams.stdin.as_ref().map(|f| PollFd::new(f.as_fd(), PollFlags::POLLOUT)));
+        }
+        let _ = poll(&mut ready, PollTimeout::from(10u8));
+        while let Ok(Some(_)) = self.ends.read_signal() {}
+    }
+
+    fn look_for_excess(&mut self) -> Result<(), Fault> {
+        if self.excess.is_some() {
+            return Ok(());
+        }
+        let heard = self.streams.stdout.total + self.streams.stderr.total;
+        let weigh = self.weighed.elapsed() > Duration::from_millis(50);
+        if weigh {
+            self.weighed = Instant::now();
+        }
+        self.excess = if self.tracer.crowded {
+            Some(Excess::Processes)
+        } else if heard > FLOOD {
+            Some(Excess::Output)
+        } else if weigh && self.tracer.memory() > MEMORY {
+            Some(Excess::Memory)
+        } else if self.began.elapsed() > LIFE {
+            Some(Excess::Time)
+        } else {
+            None
+        };
+        // All of the cell ends with its first process, what is not followed too.
+        if self.excess.is_some() { self.cell.container.signal(libc::SIGKILL) } else { Ok(()) }
+    }
+
+    /// Waits until CMD stands before its first instruction. `false` if PROGRAM ends, or does nothing, instead.
+    pub fn reach_cmd(&mut self) -> Result<bool, Fault> {
+        self.until(PATIENCE, |run| run.tracer.holds() || run.tracer.exit().is_some())?;
+        Ok(self.tracer.holds())
+    }
+
+    /// Lets CMD run.
+    pub fn release(&mut self) {
+        self.tracer.release();
+    }
+
+    /// Waits until PROGRAM has ended.
+    pub fn finish(&mut self, patience: Duration) -> Result<Option<Exit>, Fault> {
+        self.until(patience, |run| run.tracer.exit().is_some())?;
+        // What it said last.
+        self.streams.exchange();
+        Ok(self.tracer.exit())
+    }
+
+    /// Sends a signal to PROGRAM, which can't have been given another's PID: nobody but us reaps what we follow.
+    pub fn signal_program(&self, signal: Signal) {
+        if self.tracer.exit().is_none() {
+            let _ = kill(self.tracer.program(), signal);
+        }
+    }
+
+    /// Sends a signal to CMD, from outside its PID namespace.
+    pub fn signal_cmd(&self, signal: Signal) {
+        if let Some(pid) = self.tracer.cmd().filter(|_| self.tracer.cmd_alive()) {
+            let _ = kill(pid, signal);
+        }
+    }
+
+    /// What was heard on standard output and standard error, up to [`KEPT`] bytes of each.
+    pub fn heard(&self) -> (&[u8], &[u8]) {
+        (&self.streams.stdout.text, &self.streams.stderr.text)
+    }
+
+    /// CMD's PID, if it was ever there.
+    pub fn cmd(&self) -> Option<Pid> {
+        self.tracer.cmd()
+    }
+
+    /// What PROGRAM is known to have done instead of what was waited for.
+    pub fn fate(&self) -> String {
+        let (_, said) = self.heard();
+        let said = String::from_utf8_lossy(said);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let said = match last.trim() {
+            "" => String::new(),
+            line => format!(": {}", line.chars().take(SAID).collect::<String>()),
+        };
+        match (self.excess, self.tracer.exit()) {
+            (Some(excess), _) => format!("ended by the judge, {}", excess.words()),
+            (None, Some(Exit::Code(code))) => format!("PROGRAM ended with status {code}{said}"),
+            (None, Some(Exit::Signal(signal))) => format!("PROGRAM was killed by signal {signal}{said}"),
+            (None, None) => format!("nothing happened in {} s{said}", PATIENCE.as_secs()),
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.tracer.end();
+    }
+}

@@ -1,0 +1,189 @@
+//! A trial: one program, judged as one step's. What it is asked on its command line, and the cells for that.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::bounds::Limited;
+use super::cell::Cell;
+use super::evidence::{Evidence, Prepared};
+use super::ground::Ground;
+use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
+use super::run::Streams;
+use crate::container::recipe::copy_tree;
+use crate::fault::{Doing, Fault};
+use crate::image::{Image, Store, host_search_path, tree_digest};
+use crate::lab::Lab;
+
+/// Where our own executable is in the root filesystems that are given to a program.
+const CMD: &str = "/usr/bin/workshop";
+
+/// What a container may use: enough for our executable to start in, small enough to run into at once.
+const LIMITS: Limited = Limited { memory: Some(64 << 20), pids: Some(24), cpus: Some(20) };
+
+/// A program on trial.
+pub struct Trial<'l> {
+    pub lab: &'l Lab,
+    /// The program, with its own first arguments.
+    pub program: Vec<OsString>,
+    pub step: u32,
+    /// Whether groups can be made.
+    pub grouped: bool,
+    /// In CMD's arguments and in the root filesystem: what nobody else has.
+    pub token: String,
+    /// The root filesystem, from step 3 on.
+    rootfs: Option<PathBuf>,
+    /// What must be seen of the host in the cell.
+    kept: Vec<PathBuf>,
+}
+
+/// Which runs are needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs {
+    pub talk: bool,
+    pub orphan: bool,
+    pub strain: bool,
+    pub write: bool,
+}
+
+impl<'l> Trial<'l> {
+    pub fn new(
+        lab: &'l Lab,
+        program: Vec<OsString>,
+        kept: Vec<PathBuf>,
+        step: u32,
+        grouped: bool,
+    ) -> Result<Trial<'l>, Fault> {
+        let token = format!("t{:016x}", fresh_number()?);
+        let mut trial = Trial { lab, program, step, grouped, token, rootfs: None, kept };
+        if step >= 3 {
+            trial.rootfs = Some(trial.make_rootfs()?);
+        }
+        Ok(trial)
+    }
+
+    /// Makes the runs that are asked for.
+    pub fn hold(&self, runs: Runs) -> Result<Evidence, Fault> {
+        let digest = || self.rootfs.as_ref().map(|dir| tree_digest(dir).doing("read the root filesystem"));
+        let before = digest().transpose()?;
+        let mut evidence = Evidence::default();
+        self.look(&mut evidence)?;
+        if evidence.looked.is_none() {
+            // What does not start once will not start again.
+            return Ok(evidence);
+        }
+        if runs.talk {
+            self.talk(&mut evidence)?;
+        }
+        if runs.orphan {
+            self.orphan(&mut evidence)?;
+        }
+        if runs.strain && self.grouped {
+            self.strain(&mut evidence)?;
+        }
+        if runs.write {
+            self.write(&mut evidence)?;
+        }
+        evidence.image_same = Some(before == digest().transpose()?);
+        Ok(evidence)
+    }
+
+    /// The limits that the program is asked for.
+    pub fn wanted(&self) -> Limited {
+        if self.step >= 4 && self.grouped { LIMITS } else { Limited::default() }
+    }
+
+    /// The whole command line for one part.
+    fn command(&self, part: Part, words: &[OsString]) -> Vec<OsString> {
+        let mut argv = self.program.clone();
+        argv.push("run".into());
+        if let Some(rootfs) = &self.rootfs {
+            let option = if self.step >= 5 { "--image" } else { "--rootfs" };
+            argv.extend([option.into(), rootfs.into()]);
+        }
+        let wanted = self.wanted();
+        let numbers = [("--memory", wanted.memory), ("--pids", wanted.pids)];
+        for (option, value) in numbers.iter().filter_map(|(option, value)| Some((option, (*value)?))) {
+            argv.extend([option.into(), value.to_string().into()]);
+        }
+        if let Some(hundredths) = wanted.cpus {
+            argv.extend(["--cpus".into(), format!("{:.2}", hundredths as f64 / 100.0).into()]);
+        }
+        if self.step >= 6 {
+            argv.push("--net".into());
+        }
+        let cmd = if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
+        argv.extend([cmd, ACT.into(), self.token.clone().into(), part.name().into()]);
+        argv.extend(words.iter().cloned());
+        argv
+    }
+
+    /// A fresh cell for one run.
+    pub fn cell(&self, part: Part, words: &[OsString], input: Vec<u8>) -> Result<Prepared, Fault> {
+        let argv = self.command(part, words);
+        let asked = argv[argv.len() - words.len() - 4..].to_vec();
+        let (streams, launch) = Streams::new(argv, input)?;
+        let cell = Cell::new(self.lab, self.ground()?, vec![launch], self.grouped)?;
+        Ok((cell, streams, asked))
+    }
+
+    /// A fresh cell for a writer, and for another container after it.
+    pub fn cell_for_two(&self) -> Result<(Cell, [Streams; 2]), Fault> {
+        let (first, one) = Streams::new(self.command(Part::Write, &[]), Vec::new())?;
+        let (second, two) = Streams::new(self.command(Part::Rest, &[]), Vec::new())?;
+        let cell = Cell::new(self.lab, self.ground()?, vec![one, two], self.grouped)?;
+        Ok((cell, [first, second]))
+    }
+
+    fn ground(&self) -> Result<Ground, Fault> {
+        let work = std::env::current_dir().doing("find the working directory")?;
+        let mut kept = self.kept.clone();
+        kept.extend([work.clone(), own_path()]);
+        kept.extend(self.rootfs.clone());
+        // What lies in another comes after it, and is there by then.
+        kept.sort();
+        let lent = self.rootfs.clone().into_iter().collect();
+        Ok(Ground { work, kept, lent, rootless: self.lab.rootless })
+    }
+
+    /// A root filesystem of the host's programs and our own, with the judge's marks: a copy that is this trial's.
+    fn make_rootfs(&self) -> Result<PathBuf, Fault> {
+        let dir = self.lab.fresh_dir("judged")?;
+        for layer in image(self.lab)?.layers {
+            copy_tree(&layer, &dir).doing(format!("copy {} to {}", layer.display(), dir.display()))?;
+        }
+        let write = |name: &str, text: &str| {
+            fs::write(dir.join(name), text).doing(format!("write {name} of the root filesystem"))
+        };
+        fs::create_dir_all(dir.join("etc")).doing("make etc of the root filesystem")?;
+        write(NONCE, &self.token)?;
+        write(DELETED, "to be deleted\n")?;
+        write(CHANGED, "as it was\n")?;
+        Ok(dir)
+    }
+}
+
+fn image(lab: &Lab) -> Result<Image, Fault> {
+    let store = Store::new(lab.folders.cache.join("images"));
+    let image = store.host_image(&host_search_path());
+    image
+        .and_then(|image| store.with_own_binary(image, Path::new(CMD)))
+        .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+}
+
+/// Our own executable.
+fn own_path() -> PathBuf {
+    fs::read_link("/proc/self/exe").unwrap_or_default()
+}
+
+/// A number that nobody could guess: 64 bits of getrandom(2).
+fn fresh_number() -> Result<u64, Fault> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is live and as long as is said.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got == 8 {
+        Ok(u64::from_ne_bytes(bytes))
+    } else {
+        Err(Fault::broken("getrandom", nix::errno::Errno::last()))
+    }
+}
