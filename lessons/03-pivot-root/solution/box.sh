@@ -21,9 +21,10 @@ pid_1() { grep -ls "^PPid:.$!\$" /proc/[0-9]*/status | cut -d / -f 3; }
 
 # As PID 1: does what each option asks for.
 prepare() {
+    root=/
     while [ $# -gt 0 ]; do
         case $1 in
-        --rootfs) mount --rbind "$2" /tmp; shift 2 ;;
+        --rootfs) root=$2; shift 2 ;;
         *) enter "$@" ;;
         esac
     done
@@ -32,7 +33,7 @@ prepare() {
 
 # Completes the root, and becomes CMD.
 enter() {
-    cd /tmp
+    mount --rbind "$root" /tmp; cd /tmp # pivot_root wants a mount point
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t tmpfs -o mode=755 tmpfs dev

@@ -29,16 +29,16 @@ fn inside() -> Result<u8> {
     prctl::set_pdeathsig(Signal::SIGKILL).and_then(|()| SigSet::all().thread_unblock())?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC)?;
     attach("", "/", MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?; // the host must not see what we mount
-    let mut args = args_os().skip(2);
+    let (mut args, mut root) = (args_os().skip(2), "/".to_string());
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
     let program = loop {
-        let word = next()?;
-        match word.as_str() {
-            "--rootfs" => attach(&next()?, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, "")?,
-            _ => break word,
+        match next()?.as_str() {
+            "--rootfs" => root = next()?,
+            program => break program.to_string(),
         }
     };
+    attach(&root, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, "")?; // pivot_root(2) wants a mount point
     chdir("/tmp")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;

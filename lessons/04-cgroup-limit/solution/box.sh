@@ -25,14 +25,14 @@ clean_up() {
 
 # As PID 1: does what each option asks for.
 prepare() {
-    id=$1; shift
+    id=$1 root=/; shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --rootfs) mount --rbind "$2" /tmp; shift 2 ;;
+        --rootfs) root=$2; shift 2 ;;
         --memory) limit memory limit_in_bytes "$2"; shift 2 ;;
         --pids) limit pids max "$2"; shift 2 ;;
         --cpus) limit cpu cfs_quota_us "$(echo "$2" | awk '{ print int($1 * 100000) }')"; shift 2 ;;
-        *) exec unshare --cgroup "$0" enter "$@" ;; # rooted at our groups as of now
+        *) exec unshare --cgroup "$0" enter "$root" "$@" ;; # rooted at our groups
         esac
     done
     usage
@@ -50,7 +50,8 @@ limit() {
 
 # Completes the root, and becomes CMD.
 enter() {
-    cd /tmp
+    root=$1; shift
+    mount --rbind "$root" /tmp; cd /tmp # pivot_root wants a mount point
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t tmpfs -o mode=755 tmpfs dev

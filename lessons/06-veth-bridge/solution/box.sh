@@ -26,16 +26,16 @@ clean_up() {
 
 # As PID 1: does what each option asks for.
 prepare() {
-    id=$1 net=; shift
+    id=$1 root=/ net=; shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --rootfs) mount --rbind "$2" /tmp; shift 2 ;;
+        --rootfs) root=$2; shift 2 ;;
         --memory) limit memory limit_in_bytes "$2"; shift 2 ;;
         --pids) limit pids max "$2"; shift 2 ;;
         --cpus) limit cpu cfs_quota_us "$(echo "$2" | awk '{ print int($1 * 100000) }')"; shift 2 ;;
-        --image) overlay "$2"; shift 2 ;;
+        --image) overlay "$2"; root=/tmp; shift 2 ;;
         --net) net=--net; shift ;;
-        *) exec unshare --cgroup $net "$0" enter "$id" "$net" "$@" ;; # rooted at our groups as of now
+        *) exec unshare --cgroup $net "$0" enter "$root" "$id" "$net" "$@" ;; # rooted at our groups
         esac
     done
     usage
@@ -70,9 +70,9 @@ network() {
 
 # Completes the root, and becomes CMD.
 enter() {
-    id=$1 net=$2; shift 2
+    root=$1 id=$2 net=$3; shift 3
     [ ! "$net" ] || network
-    cd /tmp
+    mount --rbind "$root" /tmp; cd /tmp # pivot_root wants a mount point
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t tmpfs -o mode=755 tmpfs dev
