@@ -6,11 +6,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::adapt::Adapter;
 use crate::course::STEPS;
 use crate::course::language::Lang;
 use crate::course::lesson;
+use crate::learner::Language;
 use crate::render::When;
 use crate::vm::Accelerator;
 
@@ -65,14 +67,56 @@ fn step_name(given: &str) -> Result<String, &'static str> {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Language of all text [default: from LC_ALL, LC_MESSAGES, LANG]
-    #[arg(long, value_enum, global = true, value_name = "LANG")]
-    pub lang: Option<Lang>,
+    #[arg(long, global = true, value_name = "LANG", action = ArgAction::Set, value_parser = Tongue::of_text())]
+    pub lang: Vec<Tongue>,
     /// Text for people, or JSON Lines for programs
     #[arg(long, global = true, default_value = "text", value_parser = Format::common())]
     pub format: Format,
     /// Colour: auto means on a terminal (NO_COLOR and CLICOLOR_FORCE are honoured)
     #[arg(long, value_enum, global = true, default_value_t = When::Auto, value_name = "WHEN")]
     pub color: When,
+}
+
+impl Global {
+    /// The language of all text, if it was asked for.
+    pub fn text(&self) -> Option<Lang> {
+        self.lang.iter().rev().find_map(|tongue| match tongue {
+            Tongue::Text(lang) => Some(*lang),
+            Tongue::Program(_) => None,
+        })
+    }
+}
+
+/// What `--lang` names: the language of all text, and where a command is about programs, theirs too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tongue {
+    Text(Lang),
+    Program(Language),
+}
+
+impl Tongue {
+    /// The languages that every command takes.
+    fn of_text() -> impl TypedValueParser<Value = Tongue> {
+        Tongue::or_of(&[])
+    }
+
+    /// Languages of programs, and those of text.
+    fn or_of(programs: &[Language]) -> impl TypedValueParser<Value = Tongue> + use<> {
+        let names = programs.iter().map(|language| language.name()).chain(["en", "ko"]);
+        PossibleValuesParser::new(names.collect::<Vec<_>>()).map(|name| match Language::named(&name) {
+            Some(language) => Tongue::Program(language),
+            None if name == "ko" => Tongue::Text(Lang::Ko),
+            None => Tongue::Text(Lang::En),
+        })
+    }
+
+    /// The last language of programs among these.
+    pub fn program(asked: &[Tongue]) -> Option<Language> {
+        asked.iter().rev().find_map(|tongue| match tongue {
+            Tongue::Program(language) => Some(*language),
+            Tongue::Text(_) => None,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,6 +152,47 @@ pub enum Command {
     /// Run every step in order, no questions asked
     #[command(display_order = 20)]
     Tour(TourOptions),
+    /// Start a container runtime of your own: a folder with a program that runs another
+    #[command(display_order = 30)]
+    New {
+        /// The folder to make; one that is there must be empty
+        dir: PathBuf,
+        /// Language to write it in, and with a second --lang that of all text
+        #[arg(long, value_name = "LANG", action = ArgAction::Append, value_parser = Tongue::or_of(&Language::ALL))]
+        lang: Vec<Tongue>,
+    },
+    /// In its folder: build and check it at each save, with a key for all else
+    #[command(display_order = 32)]
+    Watch,
+    /// In its folder: show the next of three hints
+    #[command(display_order = 33)]
+    Hint {
+        /// Number or name of the step [default: the one that you work on]
+        #[arg(value_name = "N|NAME", value_parser = step_name)]
+        step: Option<String>,
+        /// Show the hints so far again, and no new one
+        #[arg(long)]
+        again: bool,
+    },
+    /// Show a program that does a step
+    #[command(display_order = 34)]
+    Solution(SolutionOptions),
+    /// In its folder: show which steps are done
+    #[command(display_order = 35)]
+    Progress,
+    /// In its folder: start a step again, as if neither it nor a later one had been done
+    #[command(display_order = 36)]
+    Reset {
+        /// Number or name of the step [default: the one that you work on]
+        #[arg(value_name = "N|NAME", value_parser = step_name)]
+        step: Option<String>,
+        /// Put the source back too, to how it was when the step began; what it is now is kept under other names
+        #[arg(long)]
+        source: bool,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Run a program in the finished container, without a word
     #[command(display_order = 21)]
     Run(RunOptions),
@@ -117,6 +202,9 @@ pub enum Command {
     /// The virtual machine's init
     #[command(hide = true)]
     Guest,
+    /// Another runtime, made to obey the contract of `check`
+    #[command(hide = true)]
+    Adapt(AdaptOptions),
     /// Judge a container runtime, in whatever language it is written, by what the kernel knows of its containers
     #[command(display_order = 30)]
     Check(CheckOptions),
@@ -124,23 +212,23 @@ pub enum Command {
     #[command(display_order = 23)]
     Compare(CompareOptions),
     /// Say what this host allows, and what mends what it doesn't
-    #[command(display_order = 24)]
+    #[command(display_order = 40)]
     Doctor,
     /// Undo what a killed run left behind, and nothing else
-    #[command(display_order = 25)]
+    #[command(display_order = 41)]
     Clean {
         /// Only say what would be undone
         #[arg(long)]
         dry_run: bool,
     },
     /// Print the completion script for a shell
-    #[command(display_order = 26)]
+    #[command(display_order = 42)]
     Completions {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
     /// Write the manual pages into a directory
-    #[command(display_order = 27)]
+    #[command(display_order = 43)]
     Man {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
@@ -188,8 +276,11 @@ pub struct TourOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
+    /// Build the first N steps' container only [default: the finished one, without limits that are not asked for]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=6))]
+    pub step: Option<u32>,
     /// Use this directory as the image instead of one made from the host's programs; it is not written to
-    #[arg(long, value_name = "DIR", alias = "image")]
+    #[arg(long, value_name = "DIR", visible_alias = "image")]
     pub rootfs: Option<PathBuf>,
     /// Limit memory, in bytes or with K, M, G behind the number
     #[arg(long, value_name = "BYTES")]
@@ -203,24 +294,66 @@ pub struct RunOptions {
     /// The container's host name
     #[arg(long, value_name = "NAME", default_value = "box")]
     pub hostname: String,
+    /// Give it a network of its own with a way out, as it has by default
+    #[arg(long, overrides_with = "no_net")]
+    pub net: bool,
     /// Leave it without a network
-    #[arg(long)]
+    #[arg(long, overrides_with = "net")]
     pub no_net: bool,
     /// Run the program under a small init that reaps and passes signals on
     #[arg(long)]
     pub init: bool,
-    /// The program to run in the container, and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    /// The program to run in the container, and its arguments; with `--` before it, it may begin with a dash
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckOptions {
-    /// Number or name of the step that it is judged as, 0 to 6, or all
+    /// Number or name of the step that it is judged as, 0 to 6, or all [default: the one that is worked on here]
     #[arg(value_name = "N|all")]
-    pub step: String,
-    /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them
-    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub step: Option<String>,
+    /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub adapter: Option<Adapter>,
+    /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them [default: that of the folder's workshop.toml]
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AdaptOptions {
+    #[arg(value_enum)]
+    pub name: Adapter,
+    /// Where the runtime is [default: its name, in PATH]
+    pub program: Option<PathBuf>,
+    #[command(subcommand)]
+    pub contract: Contract,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Contract {
+    /// What is asked of every program that is judged
+    Run(ContractOptions),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ContractOptions {
+    /// This directory is to be the root filesystem
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    /// This directory is to lie below a layer that takes the writes
+    #[arg(long, value_name = "DIR", conflicts_with = "rootfs")]
+    pub image: Option<PathBuf>,
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<u64>,
+    #[arg(long, value_name = "N")]
+    pub pids: Option<u64>,
+    #[arg(long, value_name = "F")]
+    pub cpus: Option<f64>,
+    #[arg(long)]
+    pub net: bool,
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }
 
@@ -241,6 +374,23 @@ pub struct CompareOptions {
     /// Draw it too, into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct SolutionOptions {
+    /// Number or name of the step [default: the one that you work on]
+    #[arg(value_name = "N|NAME", value_parser = step_name)]
+    pub step: Option<String>,
+    /// Show only what changes from the step before, as `patch -p1` takes it
+    #[arg(long)]
+    pub diff: bool,
+    /// Language of the program, and with a second --lang that of all text [default: the project's, or rust]
+    #[arg(long, value_name = "LANG", action = ArgAction::Append,
+          value_parser = Tongue::or_of(&[Language::Rust, Language::Sh]))]
+    pub lang: Vec<Tongue>,
+    /// Don't ask, even if the step isn't done
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -1,11 +1,14 @@
 //! The two folders that the workshop keeps on the real host: a cache (the image made from the
 //! host's programs) and its state (the undo ledger, what the learner has done).
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use std::rc::Rc;
+
 use etcetera::BaseStrategy;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::fault::Fault;
 
@@ -14,6 +17,8 @@ use crate::fault::Fault;
 pub struct Folders {
     pub cache: PathBuf,
     pub state: PathBuf,
+    /// The private folder in /tmp, where one of them is there: held (flock(2)) as long as anybody uses it.
+    stopgap: Option<Rc<Flock<File>>>,
 }
 
 impl Folders {
@@ -24,7 +29,6 @@ impl Folders {
         let at_home = xdg.as_ref().is_some_and(|x| is_ours(fs::metadata(x.home_dir())));
         let named =
             |variable: &str| std::env::var_os(variable).is_some_and(|value| Path::new(&value).is_absolute());
-        let fallback = std::env::temp_dir().join(format!("workshop-{}", nix::unistd::geteuid()));
         let cache = xdg
             .as_ref()
             .map(|x| x.cache_dir().join("workshop"))
@@ -34,7 +38,31 @@ impl Folders {
             .and_then(|x| x.state_dir())
             .map(|d| d.join("workshop"))
             .filter(|_| at_home || named("XDG_STATE_HOME"));
-        Ok(Folders { cache: usable(cache, &fallback, "cache")?, state: usable(state, &fallback, "state")? })
+        // The ledger and what we tell are UTF-8, and so must be the names in them.
+        let usable = |dir: &PathBuf| dir.to_str().is_some() && private_dir(dir);
+        let (cache, state) = (cache.filter(usable), state.filter(usable));
+        if let (Some(cache), Some(state)) = (&cache, &state) {
+            return Ok(Folders { cache: cache.clone(), state: state.clone(), stopgap: None });
+        }
+        let fallback = stopgap();
+        let refused = || Fault::unable("no-folder", &[("path", &fallback.display().to_string())]);
+        let held = hold(&fallback).ok_or_else(refused)?;
+        let below = |name| Some(fallback.join(name)).filter(|dir| private_dir(dir)).ok_or_else(refused);
+        let cache = cache.map_or_else(|| below("cache"), Ok)?;
+        let state = state.map_or_else(|| below("state"), Ok)?;
+        Ok(Folders { cache, state, stopgap: Some(Rc::new(held)) })
+    }
+
+    /// Removes the private folder in /tmp, unless something is kept in it, or another workshop is at work there.
+    pub fn leave_no_stopgap(&self) {
+        let Some(held) = &self.stopgap else { return };
+        if held.relock(FlockArg::LockExclusiveNonblock).is_err() {
+            return;
+        }
+        for name in ["cache/lab", "cache", "state/ledger", "state", ""] {
+            // Only empty ones go.
+            let _ = fs::remove_dir(stopgap().join(name));
+        }
     }
 
     /// The undo ledger's pages.
@@ -43,18 +71,26 @@ impl Folders {
     }
 }
 
-fn usable(wanted: Option<PathBuf>, fallback: &Path, name: &str) -> Result<PathBuf, Fault> {
-    // The ledger and what we tell are UTF-8, and so must be the names in them.
-    if let Some(dir) = wanted.filter(|dir| dir.to_str().is_some() && private_dir(dir)) {
-        return Ok(dir);
+/// In place of a home: a folder of our own in /tmp.
+fn stopgap() -> PathBuf {
+    std::env::temp_dir().join(format!("workshop-{}", nix::unistd::geteuid()))
+}
+
+/// Makes a private directory that others must not remove before we let go of it. Anyone may write to /tmp: it must
+/// be ours before anything in it is trusted.
+fn hold(dir: &Path) -> Option<Flock<File>> {
+    // Whoever removed it while we waited has let us hold what is gone.
+    for _ in 0..16 {
+        if !private_dir(dir) {
+            return None;
+        }
+        let held = Flock::lock(File::open(dir).ok()?, FlockArg::LockShared).ok()?;
+        let inode = held.metadata().ok()?.ino();
+        if fs::symlink_metadata(dir).is_ok_and(|now| now.ino() == inode) {
+            return Some(held);
+        }
     }
-    let dir = fallback.join(name);
-    // Anyone may write to /tmp: a folder there must be ours before anything in it is trusted.
-    if private_dir(fallback) && private_dir(&dir) {
-        return Ok(dir);
-    }
-    let path = fallback.display().to_string();
-    Err(Fault::unable("no-folder", &[("path", &path)]))
+    None
 }
 
 /// Makes a directory (mode 0700) or finds one that belongs to us and can be written.

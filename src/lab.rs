@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
@@ -43,6 +43,13 @@ impl Lab {
         loopback_up()?;
         let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
         Ok(Lab { dir, rootless, folders, signals, witness, numbers })
+    }
+
+    /// Leaves nothing on the real host that nobody needs there any more.
+    pub fn leave(self) {
+        // A directory that something is mounted on can't be removed.
+        let _ = umount2(&self.dir, MntFlags::MNT_DETACH);
+        self.folders.leave_no_stopgap();
     }
 
     /// A number for the next container, which names its directories, links and groups.

@@ -2,6 +2,7 @@
 //!
 //! Parse, dispatch, words for an error, exit status; nothing else happens here.
 
+mod adapt;
 mod checks;
 mod cli;
 mod commands;
@@ -15,6 +16,7 @@ mod judge;
 mod kernel;
 mod lab;
 mod layers;
+mod learner;
 mod render;
 mod vm;
 

@@ -18,7 +18,13 @@ const STEPS: [&str; 7] = [
 const FILES: [&str; 2] = ["main.rs", "box.sh"];
 
 fn path(step: &str, file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons").join(step).join("solution").join(file)
+    let lesson = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons").join(step);
+    // What a learner starts with is where the first solution comes from.
+    match (step, file) {
+        ("00-run", "main.rs") => lesson.join("starter/rust/src/main.rs"),
+        ("00-run", _) => lesson.join("starter/sh").join(file),
+        _ => lesson.join("solution").join(file),
+    }
 }
 
 fn read(step: &str, file: &str) -> String {

@@ -52,6 +52,19 @@
         });
     }
 
+    // --- Folds -------------------------------------------------------------------------------------------------
+
+    // `workshop check` links to a check's heading. What one follows that link for is in the fold below it.
+    function openLinked() {
+        const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+        if (target?.matches("details")) target.open = true;
+        for (let next = target?.nextElementSibling; next && !/^H[1-6]$/.test(next.tagName); next = next.nextElementSibling) {
+            if (next.matches("details.causes")) next.open = true;
+        }
+    }
+    window.addEventListener("hashchange", openLinked);
+    openLinked();
+
     // --- Printing ----------------------------------------------------------------------------------------------
 
     // Paper has no folds to open. A question's answer stays closed unless it was given.

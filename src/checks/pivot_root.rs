@@ -138,8 +138,8 @@ pub fn broken_devices() -> Vec<String> {
         mounts::mine().is_ok_and(|table| mounts::at(&table, path).is_some_and(|m| m.fstype == fstype))
     };
     let checks = [
-        ("null", reads("null", &mut byte) == Some(0) && write("null") == Ok(1)),
-        ("zero", reads("zero", &mut byte) == Some(1) && byte == [0]),
+        ("null", device("/dev/null") && reads("null", &mut byte) == Some(0) && write("null") == Ok(1)),
+        ("zero", device("/dev/zero") && reads("zero", &mut byte) == Some(1) && byte == [0]),
         ("full", write("full") == Err(Some(Errno::ENOSPC as i32))),
         ("random", device("/dev/random")),
         ("urandom", reads("urandom", &mut byte) == Some(1)),

@@ -2,14 +2,17 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use crate::adapt::{Adapter, Part};
 use crate::cli::CheckOptions;
 use crate::container::find_program;
 use crate::course::exercise::{self, Exercise};
-use crate::fault::Fault;
+use crate::fault::{Doing, Fault};
 use crate::judge::{self, Defendant, Judged};
 use crate::kernel::cgroup;
 use crate::lab::Lab;
+use crate::learner::Project;
 
 use super::{Output, enter_lab};
 
@@ -18,27 +21,129 @@ const LIMITED: u32 = 4;
 
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
-    let step = (options.step != "all").then(|| number(&options.step)).transpose()?;
-    let (argv, kept) = defendant(&options.program)?;
+    let mut project = match (options.adapter, &options.program[..]) {
+        (None, []) => Some(Project::here()?),
+        _ => None,
+    };
+    let step = match (options.step.as_deref(), &project) {
+        (Some("all"), _) => None,
+        (Some(name), _) => Some(number(name)?),
+        (None, Some(project)) => Some(project.step()),
+        (None, None) => return Err(Fault::usage("check-which-step", &[])),
+    };
+    if let Some(project) = &project
+        && !build(out, project)?
+    {
+        return Ok(1);
+    }
+    let (argv, kept) = match (options.adapter, &project) {
+        (Some(adapter), _) => adapted(adapter, &options.program)?,
+        (None, Some(project)) => defendant(&project.program())?,
+        (None, None) => defendant(&options.program)?,
+    };
     let lab = enter_lab(true)?;
     let places = cgroup::places();
     if step == Some(LIMITED) {
         places.as_ref().map_err(Clone::clone)?;
     }
     let defendant = Defendant { argv, kept, grouped: places.is_ok() };
-    match step {
-        Some(step) => judge_as(out, &lab, &defendant, 0, step)?,
-        None => {
-            // Each step by its own command line, on its own claims.
-            for step in 0..=judge::LAST {
-                judge_as(out, &lab, &defendant, step, step)?;
-            }
-        }
+    let held = judge_all(out, &lab, &defendant, options.adapter, step)?;
+    if let Some(project) = &mut project {
+        held.into_iter().try_for_each(|step| project.note_done(step))?;
     }
     out.done()
 }
 
-fn judge_as(out: &mut Output, lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<(), Fault> {
+/// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.
+/// Returns the steps whose claims all held.
+fn judge_all(
+    out: &mut Output,
+    lab: &Lab,
+    defendant: &Defendant,
+    adapter: Option<Adapter>,
+    step: Option<u32>,
+) -> Result<Vec<u32>, Fault> {
+    let refusal = |step| adapter.and_then(|adapter| refusal(adapter, step, defendant.grouped));
+    if let Some(step) = step {
+        if let Some(fault) = refusal(step) {
+            return Err(fault);
+        }
+        let held = judge_as(out, lab, defendant, 0, step)?;
+        return Ok(if held { (0..=step).collect() } else { Vec::new() });
+    }
+    let mut held = Vec::new();
+    for step in 0..=judge::LAST {
+        match refusal(step) {
+            Some(fault) => leave_out(out, step, &fault)?,
+            None if judge_as(out, lab, defendant, step, step)? => held.push(step),
+            None => {}
+        }
+    }
+    Ok(held)
+}
+
+/// Builds a learner's program in its folder. What the compiler says goes where it would go without us, except that
+/// JSON has standard output to itself.
+fn build(out: &mut Output, project: &Project) -> Result<bool, Fault> {
+    std::env::set_current_dir(&project.dir).doing(format!("go to {}", project.dir.display()))?;
+    let Some(words) = project.build() else { return Ok(true) };
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    if let Some(errors) = out.program_stdout()? {
+        command.stdout(errors);
+    }
+    let command_line = words.join(" ");
+    let status = command.status().map_err(|e| {
+        Fault::unable("build-not-started", &[("command", &command_line), ("problem", &e.to_string())])
+    })?;
+    if !status.success() {
+        out.fault(&Fault::usage("build-failed", &[("command", &command_line)]));
+    }
+    Ok(status.success())
+}
+
+/// A runtime with a command line of its own, spoken for by ourselves.
+fn adapted(adapter: Adapter, program: &[OsString]) -> Result<(Vec<OsString>, Vec<PathBuf>), Fault> {
+    let own = Adapter::Workshop.find()?;
+    let (argv, mut kept) = match program {
+        [] => defendant(&[adapter.find()?.into_os_string()])?,
+        given => defendant(given)?,
+    };
+    kept.push(own.clone());
+    let before = [own.into_os_string(), "adapt".into(), adapter.name().into()];
+    Ok((before.into_iter().chain(argv).collect(), kept))
+}
+
+/// Why a runtime can't be asked for what a step adds, if it can't.
+fn refusal(adapter: Adapter, step: u32, grouped: bool) -> Option<Fault> {
+    let asked =
+        [(Part::Limits, step >= LIMITED && grouped), (Part::Overlay, step >= 5), (Part::Network, step >= 6)];
+    asked.into_iter().filter(|(_, asked)| *asked).find_map(|(part, _)| adapter.refuses(part))
+}
+
+/// Says why a step is not judged, and counts its claims as left out.
+fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
+    let exercise = Exercise::load(step, out.lang);
+    out.show.exercise(&exercise).map_err(Fault::output)?;
+    for name in judge::names(step) {
+        out.tally.skipped += 1;
+        out.show.judged(&exercise, name, None).map_err(Fault::output)?;
+    }
+    match out.words.failure(fault) {
+        Some(failure) => out.note(&failure.message),
+        None => Ok(()),
+    }
+}
+
+/// Judges by one step's command line, and says whether all claims from those of step FIRST on held.
+fn judge_as(
+    out: &mut Output,
+    lab: &Lab,
+    defendant: &Defendant,
+    first: u32,
+    step: u32,
+) -> Result<bool, Fault> {
+    let failed = out.tally.failed;
     let judged = judge::judge(lab, defendant, first, step)?;
     for number in first..=step {
         let exercise = Exercise::load(number, out.lang);
@@ -52,7 +157,9 @@ fn judge_as(out: &mut Output, lab: &Lab, defendant: &Defendant, first: u32, step
             out.show.judged(&exercise, name, finding.as_ref()).map_err(Fault::output)?;
         }
     }
-    Ok(())
+    // A claim that could not be judged, since limits can't be asked for here, has not held.
+    let unjudged = judged.iter().any(|judged| judged.finding.is_none());
+    Ok(out.tally.failed == failed && !(unjudged && first == LIMITED))
 }
 
 fn number(name: &str) -> Result<u32, Fault> {

@@ -3,8 +3,8 @@
 use std::io;
 
 use console::{Key, Term};
-use dialoguer::Select;
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
+use dialoguer::{Confirm, Select};
 
 use crate::cli::StepOptions;
 use crate::course::STEPS;
@@ -67,7 +67,21 @@ pub fn settle(out: &mut Output, lesson: &Lesson, guess: usize) -> Result<(), Fau
     out.note(&format!("{} {}", out.words.fill(key, &[("answer", &answer)]), question.because))
 }
 
-fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, Fault> {
+/// Asks for a yes or a no; Escape is a no. The prompt must fit a line, since it is redrawn: what it is about is told
+/// before.
+pub fn confirm(prompt: &str) -> Result<bool, Fault> {
+    let plain = SimpleTheme;
+    let colourful = ColorfulTheme::default();
+    let theme: &dyn Theme = if console::colors_enabled() { &colourful } else { &plain };
+    let term = Term::stdout();
+    let question = Confirm::with_theme(theme).with_prompt(prompt).default(false);
+    let answer = breakable(|| question.interact_on_opt(&term)).map_err(Fault::Interrupted);
+    let _ = term.show_cursor();
+    let answer = answer?.map_err(|dialoguer::Error::IO(e)| Fault::output(e))?;
+    Ok(answer == Some(true))
+}
+
+pub fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usize>, Fault> {
     let plain = SimpleTheme;
     let colourful = ColorfulTheme::default();
     let theme: &dyn Theme = if console::colors_enabled() { &colourful } else { &plain };

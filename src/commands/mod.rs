@@ -1,18 +1,25 @@
 //! One file a subcommand: gather what it needs, call down, print.
 
+mod adapt;
 mod check;
 mod clean;
 mod compare;
 mod doctor;
+mod hint;
 mod list;
 mod machine;
 mod manual;
 mod menu;
 mod narrator;
+mod new;
+mod progress;
+mod reset;
 mod run;
+mod solution;
 mod step;
 mod tour;
 mod vm;
+mod watch;
 
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +31,7 @@ use crate::checks::Check;
 use crate::cli::{Cli, Command, Format, Global};
 use crate::container::recipe::Files;
 use crate::course::Step;
+use crate::course::exercise;
 use crate::course::language::Lang;
 use crate::course::lesson::Lesson;
 use crate::course::words::{Failure, Words};
@@ -73,7 +81,7 @@ pub struct Output {
 impl Output {
     /// An output as the global options ask for it.
     pub fn new(global: &Global) -> Output {
-        let lang = Lang::choose(global.lang);
+        let lang = Lang::choose(global.text());
         let json = global.format == Format::Json;
         let style = |term: &console::Term| Style::detect(lang, global.color, term);
         let out = style(&console::Term::stdout());
@@ -160,6 +168,13 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
         Some(Command::Tour(options)) => tour::run(out, &options),
         Some(Command::Run(options)) => run::run(out, options),
+        Some(Command::Adapt(options)) => adapt::run(out, options),
+        Some(Command::New { dir, lang }) => new::run(out, &dir, &lang),
+        Some(Command::Hint { step, again }) => hint::run(out, step.as_deref(), again),
+        Some(Command::Solution(options)) => solution::run(out, &options),
+        Some(Command::Progress) => progress::run(out),
+        Some(Command::Reset { step, source, yes }) => reset::run(out, step.as_deref(), source, yes),
+        Some(Command::Watch) => watch::run(out),
         Some(Command::Check(options)) => check::run(out, &options),
         Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(options)) => vm::run(out, options),
@@ -177,6 +192,13 @@ fn find_step(name: &str) -> Result<&'static Step, Fault> {
         Some(step) => Fault::usage("step-meant", &[("name", name), ("meant", step.slug)]),
         None => Fault::usage("step-unknown", &[("name", name), ("last", &last)]),
     })
+}
+
+/// The exercise that is meant, or the one that is worked on.
+fn find_exercise(name: Option<&str>, current: u32) -> Result<u32, Fault> {
+    let Some(name) = name else { return Ok(current) };
+    let last = exercise::LAST.to_string();
+    exercise::find(name).ok_or_else(|| Fault::usage("own-step-unknown", &[("name", name), ("last", &last)]))
 }
 
 /// What every command that builds something does first: clean up after the dead, get a place for limits

@@ -17,10 +17,12 @@ use super::{LIMITS, Output, bytes, enter_lab, files};
 pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     out.passes_status = true;
     let limits = limits(&options)?;
+    nothing_of_later_steps(&options, limits.is_some())?;
     let leave_out = |slug: &str| {
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
-    let layers = layers(STEPS.iter().filter(|step| !leave_out(step.slug)));
+    let last = options.step.unwrap_or(u32::MAX);
+    let layers = layers(STEPS.iter().filter(|step| step.number <= last && !leave_out(step.slug)));
     let lab = enter_lab(limits.is_some())?;
     let rootfs = options.rootfs.as_deref();
     let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab.folders, rootfs))?;
@@ -37,7 +39,29 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
         out.fault(&fault);
     }
     container.end()?;
+    lab.leave();
     Ok(exit.status())
+}
+
+/// Options that ask for what only a later step adds than the one that the container ends with.
+fn nothing_of_later_steps(options: &RunOptions, limited: bool) -> Result<(), Fault> {
+    let Some(last) = options.step else { return Ok(()) };
+    let asked = [
+        ("--rootfs", "pivot-root", options.rootfs.is_some()),
+        ("--memory, --pids, --cpus", "cgroup-limit", limited),
+        ("--net", "veth-bridge", options.net),
+    ];
+    for (option, slug, asked) in asked {
+        let later = STEPS.iter().find(|step| step.slug == slug && step.number > last);
+        if let (true, Some(step)) = (asked, later) {
+            let (last, number) = (last.to_string(), step.number.to_string());
+            return Err(Fault::usage(
+                "option-of-later-step",
+                &[("option", option), ("last", &last), ("step", &number)],
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that can be asked for: below a mebibyte not even a small program starts.

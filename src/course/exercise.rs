@@ -99,9 +99,14 @@ pub fn folder(number: u32) -> String {
     format!("{:02}-{}", number.min(LAST), slug(number))
 }
 
-/// The place in the book, below a language's folder, that explains a check: `own/03-pivot-root.html#check-pivoted`.
+/// The exercise's page in the book, below a language's folder: `own/03-pivot-root.html`.
+pub fn chapter(number: u32) -> String {
+    format!("own/{}.html", folder(number))
+}
+
+/// The place in the book that explains a check: `own/03-pivot-root.html#check-pivoted`.
 pub fn page(number: u32, check: &str) -> String {
-    format!("own/{}.html#check-{check}", folder(number))
+    format!("{}#check-{check}", chapter(number))
 }
 
 /// The exercise of this number, slug or folder.

@@ -2,10 +2,12 @@
 
 use console::measure_text_width;
 
+use super::exercise::{self, Exercise};
 use super::language::Lang;
 use super::lesson::Lesson;
 use super::markdown::Block;
 use super::{STEPS, Step};
+use crate::judge;
 
 /// Sections that every lesson has, in this order; others may stand between them.
 const SECTIONS: [&str; 12] = [
@@ -142,5 +144,19 @@ fn both_languages_have_the_same_shape() {
         for (english, korean) in english.iter().zip(&korean) {
             assert_eq!(english, korean, "{}", step.folder());
         }
+    }
+}
+
+#[test]
+fn every_exercise_explains_what_is_judged() {
+    for (number, lang) in
+        (0..=exercise::LAST).flat_map(|number| [Lang::En, Lang::Ko].map(|lang| (number, lang)))
+    {
+        let exercise = Exercise::load(number, lang);
+        let file = format!("lessons/{}/exercise/{}.md", exercise::folder(number), lang.code());
+        assert!(!exercise.title.is_empty() && !exercise.task.is_empty(), "{file}");
+        assert!(exercise.hints.iter().all(|hint| !hint.is_empty()), "{file}");
+        let explained: Vec<_> = exercise.checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(explained, judge::names(number).collect::<Vec<_>>(), "{file}");
     }
 }

@@ -158,6 +158,11 @@ fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
     file(&format!("{}/{}.md", step.folder(), lang.code()))
 }
 
+/// A folder below `lessons/`.
+pub fn folder(path: &str) -> Option<&'static Dir<'static>> {
+    LESSONS.get_dir(path)
+}
+
 /// A text below `lessons/`.
 pub fn file(path: &str) -> Option<&'static str> {
     LESSONS.get_file(path)?.contents_utf8()

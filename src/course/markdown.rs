@@ -16,7 +16,7 @@ pub struct Section {
 }
 
 /// A block of a lesson, as far as the command line has a use for it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
     Paragraph(String),
     Code(String),
@@ -25,13 +25,13 @@ pub enum Block {
 }
 
 /// An entry of a list; `ticked` is None where the list is not a task list.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     pub ticked: Option<bool>,
     pub text: String,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     pub head: Vec<String>,
     pub rows: Vec<Vec<String>>,

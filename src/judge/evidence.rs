@@ -2,6 +2,7 @@
 //! elsewhere ([`super::claims`]).
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -110,6 +111,7 @@ impl Trial<'_> {
             looked.limits_later = Limited::of(pid, run.cell);
             looked.limits_later == self.wanted()
         })?;
+        until_at_rest(&mut run, pid)?;
         run.signal_program(Signal::SIGTERM);
         looked.terminated =
             run.until(GRACE, |run| run.tracer.exit().is_some() && run.cell.processes().is_empty())?;
@@ -139,7 +141,7 @@ impl Trial<'_> {
             own_mounts: mounts::parse(&own_mounts),
             before,
             during: Outside::of(run.cell)?,
-            network_outside: run.cell.container.look(|| network(false))?,
+            network_outside: Subject::of(outside_of(pid, run.cell))?.look(|| network(false))?,
             limits_first: Limited::of(pid, run.cell),
             limits_later: Limited::default(),
             terminated: false,
@@ -227,6 +229,7 @@ impl Trial<'_> {
             written == [true; 3]
         })?;
         evidence.written = Some(written);
+        until_at_rest(&mut run, pid)?;
         run.signal_program(Signal::SIGTERM);
         run.finish(GRACE)?;
         drop(run);
@@ -240,6 +243,25 @@ impl Trial<'_> {
         evidence.again = Some(fresh);
         Ok(())
     }
+}
+
+/// Who stands for the outside of CMD's network: its nearest ancestor in another one. That is the cell's, unless
+/// PROGRAM keeps its bridge in a network of its own, as one without root's rights over the host's has to.
+fn outside_of(cmd: Pid, cell: &Cell) -> Pid {
+    let network = |pid: i32| process::namespace(&pid.to_string(), "net");
+    let parent = |pid: &i32| -> Option<i32> {
+        process::status(Path::new("/proc"), &pid.to_string(), "PPid")?.parse().ok()
+    };
+    let ancestors = std::iter::successors(Some(cmd.as_raw()), parent).take(64);
+    let mut line = ancestors.take_while(|pid| *pid != cell.container.pid.as_raw());
+    line.find(|pid| network(*pid) != network(cmd.as_raw())).map_or(cell.container.pid, Pid::from_raw)
+}
+
+/// Waits until CMD is ready for SIGTERM. One that is a namespace's PID 1 would not get it before
+/// (pid_namespaces(7)), and most programs that pass it on do so once.
+fn until_at_rest(run: &mut Run, cmd: Pid) -> Result<(), Fault> {
+    let ready = |run: &mut Run| process::takes_signal(cmd, libc::SIGTERM) || !run.tracer.cmd_alive();
+    run.until(PATIENCE, ready).map(drop)
 }
 
 /// Which of a writer's writes can be seen from `/`.

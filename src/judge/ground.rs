@@ -47,11 +47,9 @@ pub fn lay(ground: &Ground, groups: &[Group]) -> Result<(), Fault> {
         bind(dir, dir)?;
         writable(dir)?;
     }
-    // A new /sys hides the way to the groups.
-    let doors = groups.iter().map(|group| hold(&group.dir)).collect::<Result<Vec<_>, _>>()?;
-    system_views(ground)?;
-    for (group, door) in groups.iter().zip(doors) {
-        bind(&by_descriptor(&door), &group.hierarchy.mount)?;
+    own_proc(ground)?;
+    for group in groups {
+        bind(&group.dir, &group.hierarchy.mount)?;
         writable(&group.hierarchy.mount)?;
     }
     share()?;
@@ -117,15 +115,12 @@ fn open_up(ground: &Ground, place: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// /proc of the cell's processes and /sys of its network, whole, so that a user namespace in the cell may mount
-/// its own (mount_namespaces(7)). A real root may not write to /sys, nor to all of /proc/sys.
-fn system_views(ground: &Ground) -> Result<(), Fault> {
+/// /proc of the cell's processes, whole, so that a user namespace in the cell may mount its own
+/// (mount_namespaces(7)). A real root may not write to all of it.
+fn own_proc(ground: &Ground) -> Result<(), Fault> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let none: Option<&str> = None;
-    mount(Some("proc"), "/proc", Some("proc"), flags, none).doing("mount the cell's /proc")?;
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).doing("mount the cell's /proc")?;
     if ground.rootless {
-        // Where the kernel wants to see more of the old one first, that one will do.
-        let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), flags, none);
         return Ok(());
     }
     for file in SEALED.map(Path::new).into_iter().filter(|file| file.exists()) {

@@ -28,6 +28,9 @@ const MEMORY: u64 = 1 << 30;
 /// How many characters of PROGRAM's last words are repeated.
 const SAID: usize = 200;
 
+/// What mount(8) adds to its errors, which says less than they do.
+const POINTER: &str = "dmesg(1) may have more information";
+
 /// How long a whole run may take, and each thing that is waited for in it. CI machines may be slow and busy.
 pub const LIFE: Duration = Duration::from_secs(60);
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -259,7 +262,11 @@ impl<'r> Run<'r> {
     pub fn fate(&self) -> String {
         let (_, said) = self.heard();
         let said = String::from_utf8_lossy(said);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let last = said
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty() && !line.contains(POINTER))
+            .unwrap_or_default();
         let said = match last.trim() {
             "" => String::new(),
             line => format!(": {}", line.chars().take(SAID).collect::<String>()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::part::{ACT, arguments, is_ours};
@@ -58,27 +58,35 @@ impl Tracer {
         })
     }
 
-    /// Handles every stop that has come, and returns.
+    /// Handles the stops that have come, and those that come of that; but not for ever, for whoever forks without end
+    /// has always something to tell.
     pub fn turn(&mut self) -> Result<(), Fault> {
-        let mut again = true;
-        while again {
-            again = false;
-            for pid in self.alive.clone() {
-                if self.held && self.cmd == Some(pid) {
-                    continue;
-                }
-                match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-                    Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
-                    Ok(status) => {
-                        again = true;
-                        self.stopped(pid, status)?;
-                    }
-                    // A thread that went when another called execve(2).
-                    Err(_) => self.gone(pid),
-                }
+        for _ in 0..16 {
+            if self.crowded || !self.round()? {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Asks once for each process. Says whether any had something to tell.
+    fn round(&mut self) -> Result<bool, Fault> {
+        let mut any = false;
+        for pid in self.alive.clone() {
+            if self.held && self.cmd == Some(pid) {
+                continue;
+            }
+            match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+                Ok(status) => {
+                    any = true;
+                    self.stopped(pid, status)?;
+                }
+                // A thread that went when another called execve(2).
+                Err(_) => self.gone(pid),
+            }
+        }
+        Ok(any)
     }
 
     fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Fault> {
@@ -176,11 +184,20 @@ impl Tracer {
     pub fn end(&mut self) {
         let until = Instant::now() + Duration::from_secs(10);
         self.held = false;
-        while !self.alive.is_empty() && Instant::now() < until {
+        while Instant::now() < until {
             for pid in &self.alive {
                 let _ = kill(*pid, Signal::SIGKILL);
             }
-            if self.turn().is_err() {
+            // Some were born while their parents were ended, who could not tell of them any more.
+            while let Some(pid) = next_of_ours() {
+                let _ = kill(pid, Signal::SIGKILL);
+                match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+                    Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => self.gone(pid),
+                    Ok(_) => {}
+                }
+            }
+            self.alive.retain(|pid| kill(*pid, None).is_ok());
+            if self.alive.is_empty() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -204,6 +221,19 @@ impl Tracer {
         };
         self.alive.iter().filter_map(pages).sum::<u64>() * 4096
     }
+}
+
+/// A process that we follow and that has something to tell, which it goes on having.
+fn next_of_ours() -> Option<Pid> {
+    let flags = WaitPidFlag::WEXITED
+        | WaitPidFlag::WSTOPPED
+        | WaitPidFlag::WNOHANG
+        | WaitPidFlag::WNOWAIT
+        | WaitPidFlag::__WALL;
+    let pid = waitid(Id::All, flags).ok()?.pid()?;
+    // A child of ours that we don't follow is somebody else's to wait for.
+    let tracer = process::status(Path::new("/proc"), &pid.to_string(), "TracerPid")?;
+    (tracer == std::process::id().to_string()).then_some(pid)
 }
 
 /// Continues a process; one that was killed meanwhile can't be.

@@ -57,6 +57,13 @@ pub fn caller() -> Uid {
     outside(&map, geteuid().as_raw()).map_or_else(geteuid, Uid::from_raw)
 }
 
+/// Whether we are in a user namespace other than the first one, which alone maps every ID to itself
+/// (user_namespaces(7)).
+pub fn in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// The user ID that stands outside a user namespace for one inside it, by lines of `inside outside length`
 /// (user_namespaces(7)).
 fn outside(map: &str, uid: u32) -> Option<u32> {

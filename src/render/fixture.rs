@@ -1,6 +1,6 @@
 //! A made-up run of one step, and what it looks like in each format, language and width.
 
-use super::{CheckResult, Fact, Failure, Json, Renderer, Style, Tally, Text, text};
+use super::{CheckResult, Fact, Failure, Json, Renderer, Style, Tally, Text};
 use crate::course::language::Lang;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
@@ -206,7 +206,7 @@ fn a_failure_says_what_why_and_what_to_do() {
     };
     let said = [Lang::En, Lang::Ko].map(|lang| {
         let mut out = Vec::new();
-        assert!(text::write_failure(&mut out, &Style { lang, ..Style::default() }, &failure).is_ok());
+        assert!(super::failure::write(&mut out, &Style { lang, ..Style::default() }, &failure).is_ok());
         String::from_utf8_lossy(&out).into_owned()
     });
     insta::assert_snapshot!(said.join("\n"));

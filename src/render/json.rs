@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally};
+use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, learner};
 use crate::compare::{Comparison, Host, Measured, Spread, Unit};
 use crate::course::Step;
 use crate::course::exercise::{self, Exercise};
@@ -106,7 +106,7 @@ impl<W: Write> Json<W> {
         Json { out }
     }
 
-    fn write(&mut self, event: &Event) -> io::Result<()> {
+    fn write(&mut self, event: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, event)?;
         self.out.write_all(b"\n")?;
         // Whoever reads along wants the event when it happens.
@@ -237,6 +237,10 @@ impl<W: Write> Renderer for Json<W> {
 
     fn table(&mut self, _: &str, _: &[&str], _: &[Vec<String>]) -> io::Result<()> {
         Ok(())
+    }
+
+    fn learner(&mut self, told: &learner::Told) -> io::Result<()> {
+        learner::events(told).iter().try_for_each(|event| self.write(event))
     }
 
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()> {

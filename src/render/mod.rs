@@ -5,16 +5,18 @@
 
 mod calls;
 mod closing;
+pub mod failure;
 pub mod json;
+pub mod learner;
 pub mod measured;
 mod picture;
-mod prose;
+pub mod prose;
 pub mod style;
 mod table;
 pub mod text;
-mod verdict;
+pub mod verdict;
 pub mod words;
-mod wrap;
+pub mod wrap;
 
 #[cfg(test)]
 mod fixture;
@@ -69,6 +71,8 @@ pub trait Renderer {
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.
     fn table(&mut self, title: &str, head: &[&str], rows: &[Vec<String>]) -> io::Result<()>;
+    /// Something about the learner's own runtime.
+    fn learner(&mut self, told: &learner::Told) -> io::Result<()>;
     /// What was measured of process, container and virtual machine.
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()>;
     /// A remark.

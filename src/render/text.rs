@@ -8,7 +8,9 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, measured, verdict};
+use super::{
+    Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, failure, learner, measured, verdict,
+};
 use crate::compare::Comparison;
 use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
@@ -315,6 +317,12 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&lines)
     }
 
+    fn learner(&mut self, told: &learner::Told) -> io::Result<()> {
+        self.begin(Part::Table)?;
+        learner::write(&mut self.out, &self.style, told)?;
+        self.out.flush()
+    }
+
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()> {
         self.begin(Part::Table)?;
         self.lines(&measured::lines(&self.style, comparison))
@@ -359,34 +367,8 @@ impl<W: Write> Renderer for Text<W> {
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
         // That this fails may be the very failure that is to be told.
         let _ = self.out.flush();
-        write_failure(&mut io::stderr().lock(), &self.errors, failure)
+        failure::write(&mut io::stderr().lock(), &self.errors, failure)
     }
-}
-
-/// A failure for people: what failed, what usually causes it, what to do.
-pub fn write_failure(out: &mut impl Write, style: &Style, failure: &Failure) -> io::Result<()> {
-    let word = Words::of(style.lang).error;
-    let message = format!("{word}: {}", failure.message);
-    let room = style.width.saturating_sub(2);
-    for (place, text) in [&message, &failure.cause, &failure.hint].into_iter().enumerate() {
-        if place == 1 {
-            let bar = style.paint(Role::Dim, style.signs().host.down);
-            failure.quote.iter().try_for_each(|line| writeln!(out, "   {bar} {}", printable(line)))?;
-        }
-        for (line, text) in prose::lines(style, Role::Plain, text, room).iter().enumerate() {
-            let prefix = text.strip_prefix(word).filter(|_| place == 0 && line == 0);
-            match prefix {
-                Some(rest) => writeln!(out, " {}{rest}", style.paint(Role::Bad, word))?,
-                None => writeln!(out, " {text}")?,
-            }
-        }
-    }
-    out.flush()
-}
-
-/// A line of somebody else's without what would move the cursor or change colours.
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// One mark for each step of the course, filled where the container has its layer.

@@ -110,7 +110,7 @@ static KO: Words = Words {
     error: "오류",
     read_on: "책",
     hosts: ["프로세스", "마운트", "파일", "메모리, CPU", "이미지", "네트워크"],
-    owns: ["PID", "/proc", "루트", "제한", "레이어", "네트워크"],
+    owns: ["PID", "/proc", "루트", "한도", "레이어", "네트워크"],
     one_kernel: "커널은 하나, 함께 씁니다",
     kernel: "커널",
     machine: "VM",

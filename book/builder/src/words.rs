@@ -25,11 +25,28 @@ pub struct Words {
     pub source: String,
     /// The fold below a question.
     pub answer: String,
+    pub exercise: ExerciseWords,
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
     pub script: ScriptWords,
     /// mdBook's English words in the frame around a page, and what stands in their place.
     pub frame: BTreeMap<String, String>,
+}
+
+/// The folds of an exercise.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExerciseWords {
+    /// A hint, its number being `{n}`.
+    pub hint: String,
+    /// Above the causes of a failed check.
+    pub causes: String,
+    /// A program in `{language}` of `{lines}` lines.
+    pub solution: String,
+    /// What the program in `{language}` has that step `{n}` had not.
+    pub new: String,
+    /// The languages of the solutions by what a fence calls them.
+    pub languages: BTreeMap<String, String>,
 }
 
 /// The head of the table of minutes, and its sum.

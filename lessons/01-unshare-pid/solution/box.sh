@@ -26,10 +26,7 @@ enter() {
     exec "$@"
 }
 
-usage() {
-    echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2
-    exit 125
-}
+usage() { echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2; exit 125; }
 
 case ${1-} in
 run | enter) trap 'exit 125' EXIT; "$@" ;;

@@ -1,5 +1,4 @@
 //! `box run [OPTIONS] CMD [ARGS…]`: runs CMD in a container.
-
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::{prctl, signal::SigSet, signal::Signal, signal::kill};
 use nix::unistd::Pid;

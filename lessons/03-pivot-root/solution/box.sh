@@ -49,10 +49,7 @@ enter() {
     exec "$@"
 }
 
-usage() {
-    echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2
-    exit 125
-}
+usage() { echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2; exit 125; }
 
 case ${1-} in
 run | prepare) trap 'exit 125' EXIT; "$@" ;;

@@ -32,7 +32,8 @@ prepare() {
         --memory) limit memory limit_in_bytes "$2"; shift 2 ;;
         --pids) limit pids max "$2"; shift 2 ;;
         --cpus) limit cpu cfs_quota_us "$(echo "$2" | awk '{ print int($1 * 100000) }')"; shift 2 ;;
-        *) exec unshare --cgroup "$0" enter "$root" "$@" ;; # rooted at our groups
+        # The cgroup namespace is rooted at the groups that we are in by now.
+        *) exec unshare --cgroup "$0" enter "$root" "$@" ;;
         esac
     done
     usage
@@ -67,10 +68,7 @@ enter() {
     exec "$@"
 }
 
-usage() {
-    echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2
-    exit 125
-}
+usage() { echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2; exit 125; }
 
 case ${1-} in
 run | prepare | enter) trap 'exit 125' EXIT; "$@" ;;

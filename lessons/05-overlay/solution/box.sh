@@ -25,15 +25,16 @@ clean_up() {
 
 # As PID 1: does what each option asks for.
 prepare() {
-    id=$1 root=/; shift
+    id=$1 root=/ layer=''; shift
     while [ $# -gt 0 ]; do
         case $1 in
         --rootfs) root=$2; shift 2 ;;
         --memory) limit memory limit_in_bytes "$2"; shift 2 ;;
         --pids) limit pids max "$2"; shift 2 ;;
         --cpus) limit cpu cfs_quota_us "$(echo "$2" | awk '{ print int($1 * 100000) }')"; shift 2 ;;
-        --image) overlay "$2"; root=/tmp; shift 2 ;;
-        *) exec unshare --cgroup "$0" enter "$root" "$@" ;; # rooted at our groups
+        --image) root=$2 layer=yes; shift 2 ;;
+        # The cgroup namespace is rooted at the groups that we are in by now.
+        *) exec unshare --cgroup "$0" enter "$root" "$layer" "$@" ;;
         esac
     done
     usage
@@ -49,17 +50,18 @@ limit() {
     echo 0 >"$group/cgroup.procs" # whoever writes it
 }
 
-overlay() (
-    cd "$1"
+overlay() {
+    cd "$root"; root=/tmp
     mount -t tmpfs tmpfs /tmp
     mkdir /tmp/upper /tmp/work
     grep -q 4294967295 /proc/self/uid_map || xattr=,userxattr # a user namespace's way
     mount -t overlay -o "lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work${xattr-}" overlay /tmp
-)
+}
 
 # Completes the root, and becomes CMD.
 enter() {
-    root=$1; shift
+    root=$1 layer=$2; shift 2
+    [ ! "$layer" ] || overlay
     mount --rbind "$root" /tmp; cd /tmp # pivot_root wants a mount point
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
@@ -76,10 +78,7 @@ enter() {
     exec "$@"
 }
 
-usage() {
-    echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2
-    exit 125
-}
+usage() { echo 'usage: box.sh run [OPTIONS] CMD [ARGS...]' >&2; exit 125; }
 
 case ${1-} in
 run | prepare | enter) trap 'exit 125' EXIT; "$@" ;;

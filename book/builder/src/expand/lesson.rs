@@ -77,7 +77,7 @@ fn file(edition: &Edition, slug: &str) -> Result<PathBuf> {
 }
 
 /// The lines of `## … {#id}` up to the next heading of its kind.
-fn section<'a>(text: &'a str, id: &str) -> Option<Vec<&'a str>> {
+pub(super) fn section<'a>(text: &'a str, id: &str) -> Option<Vec<&'a str>> {
     let mut fenced = false;
     let mut inside = false;
     let mut lines = Vec::new();

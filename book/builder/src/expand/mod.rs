@@ -6,12 +6,14 @@
 //! | `{{#run NAME}}` | the recorded run `book/LANG/runs/NAME.txt` with its colours and its command |
 //! | `{{#try NAME}}` | the commands of `book/try/NAME.sh` and their recorded output |
 //! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
+//! | `{{#exercise NN-SLUG PART}}` | the `task`, `hints`, `checks` or `solution` of an exercise, the last three in folds |
 //! | `{{#include PATH:ANCHOR}}` | a file, or the part of it between `ANCHOR: …` and `ANCHOR_END: …` |
 //! | `{{#plan NAME}}` | the pages of a plan in `book/plans.toml` and their minutes, summed up |
 //! | `<!-- minutes: 12 -->` | a line that says so |
 //! | a task list | a question with choices ([`quiz`]) |
 
 mod cut;
+mod exercise;
 mod lesson;
 mod minutes;
 mod quiz;
@@ -97,6 +99,7 @@ impl Page<'_> {
             "run" => terminal::recorded(self.edition, rest),
             "try" => terminal::tried(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
+            "exercise" => exercise::part(self.edition, rest),
             "include" => cut::include(&self.folder(), rest),
             "plan" => self.minutes.table(self.edition, self.path, rest),
             _ => bail!("nothing is known by this name"),

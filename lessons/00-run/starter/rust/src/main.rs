@@ -1,83 +1,31 @@
 //! `box run [OPTIONS] CMD [ARGS…]`: runs CMD. Step by step it becomes a container runtime.
+use nix::sys::{signal::SigSet, signal::Signal, signal::kill};
+use nix::unistd::Pid;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::{env::args_os, io::Error, io::ErrorKind, io::Result, process, process::Command, thread};
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStringExt;
-use std::process::exit;
-
-use nix::errno::Errno;
-use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, execvp, fork};
-
-/// What the command line asks for.
-#[derive(Default)]
-struct Options {
-    command: Vec<CString>,
+fn main() -> process::ExitCode {
+    let outcome = if args_os().nth(1).is_some_and(|word| word == "inside") { inside() } else { run() };
+    outcome.inspect_err(|error| eprintln!("box: {error}")).unwrap_or(125).into() // 125 as Docker
 }
 
-fn main() {
-    let status = match parse() {
-        Some(options) => run(&options).unwrap_or_else(|errno| fail("box", errno.desc(), 125)),
-        None => fail("usage", "box run [OPTIONS] CMD [ARGS...]", 2),
-    };
-    exit(status)
+fn run() -> Result<u8> {
+    let stop = SigSet::from_iter([Signal::SIGHUP, Signal::SIGTERM]); // Ctrl-C, SIGINT, is for CMD
+    (stop | SigSet::from(Signal::SIGINT)).thread_block()?; // they wait until the thread below asks for them
+    let mut init = Command::new("/proc/self/exe").arg("inside").args(args_os().skip(2)).spawn()?;
+    let pid = Pid::from_raw(init.id() as i32);
+    thread::spawn(move || stop.wait().and_then(|signal| kill(pid, signal)));
+    let status = init.wait()?;
+    Ok(status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125) as u8)
 }
 
-fn fail(what: &str, why: &str, status: i32) -> i32 {
-    eprintln!("{what}: {why}");
-    status
-}
-
-/// Reads the command line; `None` if it is wrong.
-fn parse() -> Option<Options> {
-    let mut options = Options::default();
-    let mut words = std::env::args_os()
-        .skip(1)
-        .map(|word| CString::new(word.into_vec()).unwrap())
-        .peekable();
-    words.next_if(|word| word.as_bytes() == b"run")?;
-    while let Some(option) = words.next_if(|word| word.as_bytes().starts_with(b"-")) {
-        match option.to_str().ok()? {
-            // An option with a value: "--name" => options.name = Some(words.next()?),
-            _ => return None,
-        }
-    }
-    // The first word that is no option is CMD, and all behind it is CMD's.
-    options.command = words.collect();
-    (!options.command.is_empty()).then_some(options)
-}
-
-/// Runs CMD and returns the exit status to end with.
-fn run(options: &Options) -> nix::Result<i32> {
-    // Blocked signals wait until they are asked for, so none is lost between fork and wait.
-    let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
-    signals.thread_block()?;
-    // SAFETY: there is one thread.
-    let ForkResult::Parent { child } = (unsafe { fork()? }) else {
-        signals.thread_unblock()?;
-        exit(start(&options.command))
-    };
-    loop {
-        match signals.wait()? {
-            Signal::SIGCHLD => match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
-                WaitStatus::Exited(_, status) => return Ok(status),
-                WaitStatus::Signaled(_, signal, _) => return Ok(128 + signal as i32),
-                _ => {}
-            },
-            other => kill(child, other)?,
-        }
-    }
-}
-
-/// Becomes CMD. Where that fails, the exit status says how, as a shell's does.
-fn start(command: &[CString]) -> i32 {
-    // Rust ignores SIGPIPE, and what is ignored stays so through execve(2).
-    // SAFETY: the default action is no code of ours.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
-    let Err(errno) = execvp(&command[0], command);
-    fail(
-        &command[0].to_string_lossy(),
-        errno.desc(),
-        if errno == Errno::ENOENT { 127 } else { 126 },
-    )
+fn inside() -> Result<u8> {
+    SigSet::all().thread_unblock()?; // it came to us from run()
+    let mut args = args_os().skip(2);
+    let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
+    let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
+    let program = next()?;
+    let error = Command::new(&program).args(args).exec();
+    eprintln!("box: {program}: {error}");
+    Ok(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
 }

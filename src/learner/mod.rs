@@ -1,0 +1,10 @@
+//! A learner's own runtime: the folder that it is written in, and how far it has come.
+
+pub mod language;
+pub mod project;
+pub mod snapshot;
+pub mod solution;
+pub mod starter;
+
+pub use language::Language;
+pub use project::Project;

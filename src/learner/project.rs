@@ -1,0 +1,341 @@
+//! `workshop.toml`, the small file at the top of a learner's folder: how their program is built and run, which step
+//! they work on, which are done. It is theirs to edit; what we change in it leaves the rest as it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml_edit::{Array, DocumentMut, Item, Value, value};
+
+use crate::course::exercise::LAST;
+use crate::fault::{Doing, Fault};
+
+use super::{Language, snapshot};
+
+/// The file's name.
+pub const FILE: &str = "workshop.toml";
+
+/// The format's number. A file with a later one is left alone.
+const VERSION: i64 = 1;
+
+/// How many hints a step has.
+pub const HINTS: usize = 3;
+
+/// A learner's folder.
+#[derive(Debug)]
+pub struct Project {
+    /// The folder that `workshop.toml` lies in; builds and programs run here.
+    pub dir: PathBuf,
+    pub language: Language,
+    page: Page,
+}
+
+/// The file as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    #[serde(rename = "version")]
+    _version: i64,
+    language: Name,
+    #[serde(default)]
+    build: Vec<String>,
+    run: Run,
+    step: Number,
+    #[serde(default)]
+    progress: Progress,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Progress {
+    #[serde(default)]
+    done: BTreeSet<Number>,
+    #[serde(default)]
+    hints: BTreeMap<String, usize>,
+}
+
+/// A step's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "u32")]
+struct Number(u32);
+
+impl TryFrom<u32> for Number {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Number, String> {
+        if number <= LAST { Ok(Number(number)) } else { Err(format!("the steps are 0 to {LAST}")) }
+    }
+}
+
+/// A language's name.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Name(Language);
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Name, String> {
+        let names = Language::ALL.map(Language::name).join(", ");
+        Language::named(&name).map(Name).ok_or(format!("the languages are {names}"))
+    }
+}
+
+/// A program and its arguments.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct Run(Vec<String>);
+
+impl TryFrom<Vec<String>> for Run {
+    type Error = &'static str;
+
+    fn try_from(words: Vec<String>) -> Result<Run, &'static str> {
+        if words.is_empty() { Err("the program to run is missing") } else { Ok(Run(words)) }
+    }
+}
+
+impl Project {
+    /// The project that the current directory lies in, if it does.
+    pub fn find() -> Result<Option<Project>, Fault> {
+        let here = std::env::current_dir().doing("find the current directory")?;
+        let dir = here.ancestors().find(|dir| dir.join(FILE).is_file());
+        dir.map(Project::read).transpose()
+    }
+
+    /// The project that the current directory lies in. Without one, the command was used in the wrong place.
+    pub fn here() -> Result<Project, Fault> {
+        Project::find()?.ok_or_else(|| Fault::usage("no-project", &[]))
+    }
+
+    /// Reads the project in this folder. A file that is not understood is left as it is.
+    pub fn read(dir: &Path) -> Result<Project, Fault> {
+        let page = parse(&dir.join(FILE), &text(dir)?)?;
+        Ok(Project { dir: dir.into(), language: page.language.0, page })
+    }
+
+    /// The command that builds the program, to be run in the folder; `None` where nothing is built.
+    pub fn build(&self) -> Option<&[String]> {
+        Some(self.page.build.as_slice()).filter(|words| !words.is_empty())
+    }
+
+    /// The program and its first arguments, to be run in the folder. A path is made a whole one.
+    pub fn program(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = self.page.run.0.iter().map(OsString::from).collect();
+        if let Some(program) = words.first_mut().filter(|word| word.as_encoded_bytes().contains(&b'/')) {
+            *program = self.dir.join(&program).components().collect::<PathBuf>().into();
+        }
+        words
+    }
+
+    /// The step that is worked on.
+    pub fn step(&self) -> u32 {
+        self.page.step.0
+    }
+
+    /// Whether all of a step's checks have held.
+    pub fn is_done(&self, step: u32) -> bool {
+        self.page.progress.done.contains(&Number(step))
+    }
+
+    /// How many of the step's hints were shown.
+    pub fn hints(&self, step: u32) -> usize {
+        self.page.progress.hints.get(&step.to_string()).copied().unwrap_or(0).min(HINTS)
+    }
+
+    /// Notes that all checks of a step have held. Its source is where the next step begins.
+    pub fn note_done(&mut self, step: u32) -> Result<(), Fault> {
+        if self.step() <= step && step < LAST {
+            snapshot::save(self, step + 1)?;
+        }
+        if self.is_done(step) {
+            return Ok(());
+        }
+        self.change(|page| {
+            let done = numbers(page).chain([step]).collect();
+            set_done(page, done);
+        })
+    }
+
+    /// Turns to a step.
+    pub fn work_on(&mut self, step: u32) -> Result<(), Fault> {
+        if self.step() == step {
+            return Ok(());
+        }
+        self.change(|page| {
+            set(page.as_table_mut().entry("step").or_insert(Item::None), i64::from(step).into())
+        })
+    }
+
+    /// Notes that so many of the step's hints were shown.
+    pub fn note_hints(&mut self, step: u32, count: usize) -> Result<(), Fault> {
+        self.change(|page| {
+            let hints = &mut page["progress"]["hints"];
+            hints[&step.to_string()] = value(count as i64);
+            if let Some(hints) = hints.as_inline_table_mut() {
+                hints.fmt();
+            }
+        })
+    }
+
+    /// Starts a step again: neither it nor any later one is done, and their hints were not shown.
+    pub fn start_again(&mut self, step: u32) -> Result<(), Fault> {
+        self.change(|page| {
+            let done = numbers(page).filter(|done| *done < step).collect();
+            set_done(page, done);
+            if let Some(hints) = page["progress"]["hints"].as_table_like_mut() {
+                (step..=LAST).for_each(|step| drop(hints.remove(&step.to_string())));
+            }
+            set(&mut page["step"], i64::from(step).into());
+        })
+    }
+
+    /// Reads the file again, changes it and writes it as a whole: somebody else may have written it meanwhile.
+    fn change(&mut self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), Fault> {
+        // Where it is a link, what it leads to is written.
+        let file = self.dir.join(FILE).canonicalize().doing(format!("find {FILE}"))?;
+        let before = text(&self.dir)?;
+        parse(&file, &before)?;
+        let mut page: DocumentMut = before.parse().doing(format!("read {FILE}"))?;
+        change(&mut page);
+        let after = page.to_string();
+        self.page = parse(&file, &after)?;
+        let beside = file.with_extension(format!("toml.{}", std::process::id()));
+        let written = fs::write(&beside, after)
+            .and_then(|()| fs::set_permissions(&beside, fs::metadata(&file)?.permissions()))
+            .and_then(|()| fs::rename(&beside, &file));
+        if written.is_err() {
+            let _ = fs::remove_file(&beside);
+        }
+        written.doing(format!("write {}", file.display()))
+    }
+}
+
+fn text(dir: &Path) -> Result<String, Fault> {
+    let file = dir.join(FILE);
+    fs::read_to_string(&file).doing(format!("read {}", file.display()))
+}
+
+/// The steps that the file has as done.
+fn numbers(page: &DocumentMut) -> impl Iterator<Item = u32> {
+    let done = page.get("progress").and_then(|progress| progress.get("done")).and_then(Item::as_array);
+    let numbers = done.into_iter().flatten().filter_map(Value::as_integer);
+    numbers.filter_map(|number| number.try_into().ok()).collect::<Vec<_>>().into_iter()
+}
+
+fn set_done(page: &mut DocumentMut, done: BTreeSet<u32>) {
+    let done = done.into_iter().map(i64::from).collect::<Array>();
+    set(&mut page["progress"]["done"], done.into());
+}
+
+/// Sets a value and keeps the comment that stands behind it.
+fn set(item: &mut Item, mut to: Value) {
+    if let Some(before) = item.as_value() {
+        *to.decor_mut() = before.decor().clone();
+    }
+    *item = Item::Value(to);
+}
+
+/// Understands the file, or says which line is in the way.
+fn parse(file: &Path, text: &str) -> Result<Page, Fault> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: i64,
+    }
+    let path = file.display().to_string();
+    let broken = |error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text[..at.min(text.len())].matches('\n').count() + 1;
+        let said = error.message().to_string();
+        Fault::usage("project-broken", &[("path", &path), ("line", &line.to_string()), ("quote", &said)])
+    };
+    let Version { version } = toml::from_str(text).map_err(broken)?;
+    if version > VERSION {
+        return Err(Fault::usage("project-newer", &[("path", &path), ("version", &version.to_string())]));
+    }
+    toml::from_str(text).map_err(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# mine
+version = 1
+language = \"sh\"
+run = [\"./box.sh\", \"-v\"]   # how
+step = 2  # here
+
+[progress]
+done = [0, 1] # so far
+hints = { \"1\" = 3, \"2\" = 1 }
+";
+
+    fn project(text: &str) -> (tempfile::TempDir, Result<Project, Fault>) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), text).unwrap();
+        let project = Project::read(dir.path());
+        (dir, project)
+    }
+
+    #[test]
+    fn what_the_file_says_is_known() {
+        let (dir, project) = project(TEXT);
+        let project = project.unwrap();
+        assert_eq!((project.step(), project.is_done(1), project.is_done(2)), (2, true, false));
+        assert_eq!([0, 1, 2].map(|step| project.hints(step)), [0, 3, 1]);
+        assert_eq!(project.build(), None);
+        assert_eq!(project.program(), [dir.path().join("box.sh").into_os_string(), "-v".into()]);
+    }
+
+    #[test]
+    fn changes_leave_comments_and_all_else_as_they_were() {
+        let (dir, project) = project(TEXT);
+        let mut project = project.unwrap();
+        project.note_done(2).unwrap();
+        project.work_on(3).unwrap();
+        project.note_hints(3, 1).unwrap();
+        let text = || fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(
+            text(),
+            TEXT.replace("step = 2", "step = 3")
+                .replace("[0, 1]", "[0, 1, 2]")
+                .replace("\"2\" = 1 }", "\"2\" = 1, 3 = 1 }")
+        );
+        project.start_again(2).unwrap();
+        assert_eq!((project.step(), project.is_done(1), project.is_done(2)), (2, true, false));
+        assert_eq!([1, 2, 3].map(|step| project.hints(step)), [3, 0, 0]);
+        assert!(text().contains("done = [0, 1] # so far"), "{}", text());
+    }
+
+    #[test]
+    fn a_file_without_a_table_of_progress_gets_one() {
+        let (dir, project) = project("version = 1\nlanguage = \"c\"\nrun = [\"./box\"]\nstep = 0\n");
+        let mut project = project.unwrap();
+        project.note_hints(0, 2).unwrap();
+        project.note_done(0).unwrap();
+        let project = Project::read(dir.path()).unwrap();
+        assert_eq!((project.hints(0), project.is_done(0)), (2, true));
+    }
+
+    #[test]
+    fn a_broken_or_newer_file_is_named_with_its_line_and_left_alone() {
+        for (text, key, line) in [
+            (TEXT.replace("step = 2", "step = 9"), "project-broken", "5"),
+            (TEXT.replace("step = 2", "step = "), "project-broken", "5"),
+            (TEXT.replace("[\"./box.sh\", \"-v\"]", "[]"), "project-broken", "4"),
+            (TEXT.replace("\"sh\"", "\"cobol\""), "project-broken", "3"),
+            (TEXT.replace("run", "rum"), "project-broken", "4"),
+            (TEXT.replace("[0, 1]", "[0, 7]"), "project-broken", "8"),
+            (TEXT.replace("version = 1", "version = 2"), "project-newer", ""),
+        ] {
+            let (dir, project) = project(&text);
+            let Err(Fault::Usage { key: found, with }) = project else { panic!("{text}") };
+            let value = |name| with.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
+            assert_eq!((found.as_str(), value("line")), (key, line), "{text}: {with:?}");
+            assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The exercises' texts: both languages alike, and something to say about every check.
+
+use std::path::PathBuf;
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// Every exercise with the names of its checks, in the order in which they are told.
+const CHECKS: [(&str, &[&str]); 7] = [
+    ("00-run", &["starts", "arguments", "streams", "exit-status", "death-status", "nothing-running"]),
+    ("01-unshare-pid", &["own-pids", "pid-1", "reaped", "sigterm"]),
+    ("02-mount-proc", &["own-mounts", "private", "own-proc", "outside-same"]),
+    (
+        "03-pivot-root",
+        &[
+            "own-root",
+            "pivoted",
+            "old-root-gone",
+            "inside-cwd",
+            "devices",
+            "sys",
+            "own-names",
+            "own-ipc",
+            "no-descriptors",
+        ],
+    ),
+    (
+        "04-cgroup-limit",
+        &[
+            "memory-limit",
+            "pids-limit",
+            "cpu-limit",
+            "limits-first",
+            "oom",
+            "forks-refused",
+            "throttled",
+            "own-groups",
+            "locked",
+            "groups-gone",
+        ],
+    ),
+    ("05-overlay", &["overlay-root", "writable", "image-same", "fresh", "no-files"]),
+    (
+        "06-veth-bridge",
+        &["own-network", "loopback", "eth0", "default-route", "bridged", "gateway", "links-gone"],
+    ),
+];
+
+/// A cause is read right after a failure: it has to be taken in at a glance.
+const LONGEST: usize = 160;
+
+/// What stands below a heading, up to the next one.
+#[derive(Debug, Default)]
+struct Section {
+    level: usize,
+    id: String,
+    heading: String,
+    /// Text without markdown, but for backticks around code.
+    paragraphs: Vec<String>,
+    /// Its numbered list.
+    causes: Vec<String>,
+    /// Language and text of its fences.
+    fences: Vec<(String, String)>,
+    /// Code within its sentences, sorted: another language has another order of words.
+    spans: Vec<String>,
+}
+
+fn exercise(folder: &str, lang: &str) -> Vec<Section> {
+    let lessons = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons");
+    let file = lessons.join(format!("{folder}/exercise/{lang}.md"));
+    sections(&std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display())))
+}
+
+fn sections(source: &str) -> Vec<Section> {
+    let mut sections = Vec::new();
+    let (mut text, mut numbered, mut kind) = (String::new(), false, String::new());
+    for event in Parser::new_ext(source, Options::ENABLE_HEADING_ATTRIBUTES) {
+        if let Event::Start(Tag::Heading { level, id, .. }) = &event {
+            let id = id.as_ref().map(ToString::to_string).unwrap_or_default();
+            sections.push(Section { level: *level as usize, id, ..Section::default() });
+            text.clear();
+        }
+        let Some(section) = sections.last_mut() else { continue };
+        match event {
+            Event::Start(Tag::CodeBlock(fence)) => {
+                kind = format!("{fence:?}");
+                text.clear();
+            }
+            Event::Start(Tag::List(start)) => numbered = start.is_some(),
+            Event::Start(Tag::Paragraph | Tag::Item) => text.clear(),
+            Event::End(TagEnd::Heading(_)) => section.heading = text.clone(),
+            Event::End(TagEnd::Paragraph) => section.paragraphs.push(text.clone()),
+            Event::End(TagEnd::Item) if numbered => section.causes.push(text.clone()),
+            Event::End(TagEnd::CodeBlock) => section.fences.push((kind.clone(), text.clone())),
+            Event::Code(code) => {
+                text.push_str(&format!("`{code}`"));
+                section.spans.push(code.to_string());
+                section.spans.sort();
+            }
+            Event::Text(more) => text.push_str(&more),
+            Event::SoftBreak => text.push('\n'),
+            _ => {}
+        }
+    }
+    sections
+}
+
+fn section<'a>(sections: &'a [Section], id: &str) -> &'a Section {
+    sections.iter().find(|section| section.id == id).unwrap_or_else(|| panic!("no {id}"))
+}
+
+fn each_exercise(test: impl Fn(&str, &[&str], &str, &[Section])) {
+    for (folder, checks) in CHECKS {
+        for lang in ["en", "ko"] {
+            test(folder, checks, lang, &exercise(folder, lang));
+        }
+    }
+}
+
+#[test]
+fn an_exercise_has_a_title_a_task_three_hints_and_its_checks_in_that_order() {
+    each_exercise(|folder, checks, lang, sections| {
+        let ids: Vec<_> = sections.iter().map(|s| (s.level, s.id.as_str())).collect();
+        let checks: Vec<_> = checks.iter().map(|name| format!("check-{name}")).collect();
+        let parts = [(1, ""), (2, "task"), (2, "hints"), (3, "hint-1"), (3, "hint-2"), (3, "hint-3")];
+        let checks = checks.iter().map(|id| (3, id.as_str()));
+        let expected: Vec<_> = parts.into_iter().chain([(2, "checks")]).chain(checks).collect();
+        assert_eq!(ids, expected, "{folder} {lang}");
+        let start = if lang == "en" { "Build it: " } else { "직접 만들기: " };
+        assert!(sections[0].heading.starts_with(start), "{folder} {lang}: {}", sections[0].heading);
+        for hint in ["hint-1", "hint-2", "hint-3"] {
+            let hint = section(sections, hint);
+            let said = hint.paragraphs.len() + hint.fences.len();
+            assert!(said > 0 && hint.heading == hint.id.replace("hint-", ""), "{folder} {lang} {}", hint.id);
+        }
+    });
+}
+
+#[test]
+fn a_check_has_a_claim_of_one_sentence_and_one_to_four_short_causes() {
+    each_exercise(|folder, checks, lang, sections| {
+        for name in checks {
+            let at = format!("{folder} {lang} {name}");
+            let check = section(sections, &format!("check-{name}"));
+            assert_eq!(check.heading, *name, "{at}");
+            assert_eq!(check.paragraphs.len(), 1, "{at}");
+            assert!(check.paragraphs[0].ends_with('.') && !check.paragraphs[0].contains('\n'), "{at}");
+            assert!((1..=4).contains(&check.causes.len()), "{at}: {} causes", check.causes.len());
+            for cause in &check.causes {
+                let length = cause.chars().count();
+                assert!(length <= LONGEST && !cause.contains('\n'), "{at}: {length} characters: {cause}");
+            }
+        }
+    });
+}
+
+#[test]
+fn both_languages_say_the_same_with_the_same_code() {
+    for (folder, _) in CHECKS {
+        let (english, korean) = (exercise(folder, "en"), exercise(folder, "ko"));
+        for (one, other) in english.iter().zip(&korean) {
+            let at = format!("{folder} {}", one.id);
+            assert_eq!(one.fences, other.fences, "{at}");
+            assert_eq!(one.causes.len(), other.causes.len(), "{at}");
+            assert_eq!(one.paragraphs.len(), other.paragraphs.len(), "{at}");
+            assert_eq!(one.spans, other.spans, "{at}");
+        }
+    }
+}
+
+#[test]
+fn a_task_shows_the_command_line_of_its_step() {
+    let options = [
+        (1, "PROGRAM run CMD"),
+        (3, "--rootfs DIR"),
+        (4, "--memory BYTES --pids N --cpus F"),
+        (5, "--image DIR"),
+        (6, "--net"),
+    ];
+    each_exercise(|folder, _, lang, sections| {
+        let number: usize = folder[..2].parse().expect("a number");
+        let (_, option) = options.iter().rev().find(|(from, _)| *from <= number.max(1)).expect("options");
+        let task = section(sections, "task");
+        assert!(task.paragraphs[0].contains(option), "{folder} {lang}: {option}");
+        let words = |text: &String| text.split_whitespace().count();
+        assert!(task.paragraphs.iter().map(words).sum::<usize>() >= 20, "{folder} {lang}");
+        assert!(task.fences.len() == 1, "{folder} {lang}");
+    });
+}
+
+#[test]
+fn each_exercise_has_its_page_in_the_book_with_every_part_of_it() {
+    each_exercise(|folder, _, lang, sections| {
+        let file = format!("book/{lang}/src/own/{folder}.md");
+        let page = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&file));
+        let page = page.unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert!(page.starts_with(&format!("# {} {{#own-", sections[0].heading)), "{file}: another title");
+        let shown: Vec<_> = page.lines().filter(|line| line.starts_with("{{#exercise ")).collect();
+        let parts = ["task", "hints", "checks", "solution"];
+        assert_eq!(shown, parts.map(|part| format!("{{{{#exercise {folder} {part}}}}}")), "{file}");
+    });
+}

@@ -1,0 +1,292 @@
+//! The judge is judged: solutions pass, each broken program fails exactly the checks that are there to find it, and
+//! one that means harm does none.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Who, am_root, events, have, place, run, skip, workshop};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Folders of the exercises, by number.
+const FOLDERS: [&str; 7] = [
+    "00-run",
+    "01-unshare-pid",
+    "02-mount-proc",
+    "03-pivot-root",
+    "04-cgroup-limit",
+    "05-overlay",
+    "06-veth-bridge",
+];
+
+/// What the judge said.
+struct Verdict {
+    status: i32,
+    failed: Vec<String>,
+    skipped: u64,
+    events: Vec<Value>,
+}
+
+/// Judges a program as that user.
+fn check(who: Who, step: &str, program: &Path) -> Verdict {
+    let ran = run(workshop(who).args(["check", step, "--format", "json", "--"]).arg(program));
+    let events = events(&ran.stdout);
+    let checks = events.iter().filter(|e| e["event"] == "check");
+    let failed = checks.filter(|e| e["passed"] == false).filter_map(|e| e["name"].as_str());
+    let failed: Vec<String> = failed.map(String::from).collect();
+    let done = events.iter().find(|e| e["event"] == "done");
+    assert!(done.is_some() || ran.status == 3, "{}: {}{}", program.display(), ran.stdout, ran.stderr);
+    let skipped = done.and_then(|done| done["skipped"].as_u64()).unwrap_or(0);
+    Verdict { status: ran.status, failed, skipped, events }
+}
+
+/// The text of a shell solution.
+fn shell_solution(step: usize) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons").join(FOLDERS[step]);
+    let file = if step == 0 { file.join("starter/sh/box.sh") } else { file.join("solution/box.sh") };
+    fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+/// The program that Cargo has built of a Rust solution, as an example.
+fn rust_solution(step: usize) -> PathBuf {
+    let own = std::env::current_exe().expect("this test's own file");
+    let examples = own.parent().and_then(Path::parent).expect("the build folder").join("examples");
+    examples.join(format!("solution-{step}"))
+}
+
+/// A script in a folder of its own that everybody may read.
+fn script(name: &str, text: &str) -> PathBuf {
+    let dir = place().dir.join("judged").join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    fs::create_dir_all(&dir).expect("a folder for a program");
+    let file = dir.join("box.sh");
+    fs::write(&file, text).expect("write a program");
+    for path in [dir.as_path(), &file, dir.parent().expect("a parent")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("open it to others");
+    }
+    file
+}
+
+/// What the shell solutions are made of.
+fn have_tools() -> bool {
+    [
+        ("unshare", "util-linux"),
+        ("nsenter", "util-linux"),
+        ("pkill", "procps"),
+        ("ip", "iproute2"),
+        ("perl", "perl"),
+    ]
+    .into_iter()
+    .all(|(program, package)| have(program, package))
+}
+
+/// Runs `work` on each item, a few at a time.
+fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
+/// The solution of step N passes as every step up to N, and not as the one after it.
+fn solutions(who: Who, program: impl Fn(usize) -> PathBuf + Sync) {
+    let pairs: Vec<(usize, usize)> =
+        (1..=6).flat_map(|step| (0..=6.min(step + 1)).map(move |judged| (step, judged))).collect();
+    each(&pairs, |(step, judged)| {
+        let verdict = check(who, &judged.to_string(), &program(*step));
+        if verdict.status == 3 {
+            assert!(
+                *judged == 4 && who == Who::User,
+                "solution {step} as step {judged}: {:?}",
+                verdict.events
+            );
+        } else if judged <= step {
+            assert_eq!(verdict.failed, [""; 0], "solution {step} as step {judged} and {who:?}");
+        } else {
+            assert!(!verdict.failed.is_empty(), "solution {step} passes as step {judged} and {who:?}");
+        }
+    });
+}
+
+#[test]
+fn shell_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
+    if have_tools() {
+        let scripts: Vec<PathBuf> =
+            (0..=6).map(|step| script(&format!("solution-{step}"), &shell_solution(step))).collect();
+        for who in common::who() {
+            solutions(who, |step| scripts[step].clone());
+        }
+    }
+}
+
+#[test]
+fn rust_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
+    let dir = place().dir.join("judged-rust");
+    fs::create_dir_all(&dir).expect("a folder");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("open it to others");
+    let copies: Vec<PathBuf> = (0..=6)
+        .map(|step| {
+            let copy = dir.join(format!("box-{step}"));
+            if step > 0 {
+                fs::copy(rust_solution(step), &copy).expect("cargo test builds the examples");
+            }
+            copy
+        })
+        .collect();
+    for who in common::who() {
+        solutions(who, |step| copies[step].clone());
+    }
+}
+
+/// A program that is wrong in one way.
+#[derive(Deserialize)]
+struct Broken {
+    name: String,
+    base: usize,
+    step: Option<usize>,
+    change: Vec<(String, String)>,
+    fails: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct AllBroken {
+    program: Vec<Broken>,
+}
+
+impl Broken {
+    fn text(&self) -> String {
+        self.change.iter().fold(shell_solution(self.base), |text, (from, to)| {
+            assert_eq!(text.matches(from).count(), 1, "{}: `{from}` is not there exactly once", self.name);
+            text.replace(from, to)
+        })
+    }
+}
+
+#[test]
+fn each_broken_program_fails_exactly_the_checks_that_find_it() {
+    let all: AllBroken = toml::from_str(include_str!("judge/broken.toml")).expect("broken.toml");
+    assert!(all.program.len() >= 25);
+    if !am_root() {
+        return skip("limits need root on some hosts", "Run the tests as root");
+    }
+    if !have_tools() {
+        return;
+    }
+    let found = Mutex::new(BTreeMap::new());
+    each(&all.program, |broken| {
+        let step = broken.step.unwrap_or(broken.base);
+        let verdict = check(Who::Root, &step.to_string(), &script(&broken.name, &broken.text()));
+        found.lock().expect("a list").insert(broken.name.clone(), verdict.failed);
+    });
+    let found = found.into_inner().expect("a list");
+    let row = |broken: &Broken| {
+        let step = broken.step.unwrap_or(broken.base);
+        format!("{step}  {:<53}{}", broken.name, found[&broken.name].join(", "))
+    };
+    let table: Vec<String> = all.program.iter().map(row).collect();
+    let wrong: Vec<_> = all
+        .program
+        .iter()
+        .filter(|b| found[&b.name] != b.fails)
+        .map(|b| (&b.name, &b.fails, &found[&b.name]))
+        .collect();
+    assert!(wrong.is_empty(), "name, expected, found: {wrong:#?}");
+    insta::assert_snapshot!("broken_programs", table.join("\n"));
+    // There is no check that nothing would be found by.
+    let asked: Vec<String> = all_names();
+    let caught: Vec<&String> = all.program.iter().flat_map(|broken| &broken.fails).collect();
+    let idle: Vec<_> = asked.iter().filter(|name| !caught.contains(name)).collect();
+    assert_eq!(idle, ["own-root"], "checks that no broken program fails");
+}
+
+/// The names of all checks, as a program that passes them all is told.
+fn all_names() -> Vec<String> {
+    let verdict = check(Who::Root, "6", &script("solution-6", &shell_solution(6)));
+    let checks = verdict.events.iter().filter(|e| e["event"] == "check");
+    checks.filter_map(|e| e["name"].as_str().map(String::from)).collect()
+}
+
+/// Programs that mean harm, and what is said of them as step 0.
+const HOSTILE: [(&str, &str, &str); 8] = [
+    ("forks without end", "b() { b | b & }; while :; do b; done", "more than 512 processes"),
+    ("floods its output", "exec yes", "more than 64 MiB"),
+    ("floods standard error", "exec yes >&2", "more than 64 MiB"),
+    ("hangs, and ignores SIGTERM", "trap '' TERM INT HUP; while :; do sleep 1; done", "nothing happened"),
+    ("stops itself", "kill -STOP $$", "nothing happened"),
+    ("kills its parent and everybody else", "kill -9 $PPID; kill -9 -1; exit 3", "ended"),
+    ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "signal 9|1 GiB"),
+    (
+        "changes the host",
+        "hostname harm; ip link delete lo; mount -t tmpfs tmpfs /usr; rm -rf /etc/hostname; kill -KILL $$",
+        "killed by signal 9",
+    ),
+];
+
+#[test]
+fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
+    if !have("perl", "perl") {
+        return;
+    }
+    let host =
+        || (fs::read_to_string("/proc/sys/kernel/hostname"), fs::read_to_string("/proc/self/mountinfo"));
+    for who in common::who() {
+        let before = host().0.ok();
+        each(&HOSTILE, |(name, text, said)| {
+            let began = Instant::now();
+            let file = script(name, &format!("#!/bin/sh\n{text}\n"));
+            let verdict = check(who, "0", &file);
+            assert_eq!((verdict.status, &verdict.failed[..]), (1, &["starts".to_owned()][..]), "{name}");
+            let actual =
+                verdict.events.iter().find(|e| e["name"] == "starts").and_then(|e| e["actual"].as_str());
+            let known = said.split('|').any(|said| actual.is_some_and(|actual| actual.contains(said)));
+            assert!(known, "{name}: {actual:?}");
+            assert!(verdict.skipped > 0, "{name}");
+            assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
+        });
+        assert_eq!(before, host().0.ok(), "the host's name");
+        assert!(Path::new("/etc/hostname").exists() || !Path::new("/etc").exists());
+    }
+}
+
+#[test]
+fn a_failed_check_is_explained_in_both_languages() {
+    let program = script("prints 1", "#!/bin/sh\nshift\necho 1\nexec \"$@\"\n");
+    for lang in ["en", "ko"] {
+        let ran = run(workshop(Who::User).args(["check", "1", "--lang", lang, "--"]).arg(&program));
+        assert_eq!(ran.status, 1, "{}", ran.stderr);
+        insta::with_settings!({ filters => vec![(r"pid:\[\d+\]", "pid:[N]"), (r"\d+\.\d( s|초)", "0.1$1")] }, {
+            insta::assert_snapshot!(format!("check_1_{lang}"), ran.stdout);
+        });
+    }
+    let verdict = check(Who::User, "1", &program);
+    let check = verdict.events.iter().find(|e| e["name"] == "own-pids").expect("the check");
+    assert_eq!(check["step"], "unshare-pid");
+    assert_eq!(check["page"], "own/01-unshare-pid.html#check-own-pids");
+    assert!(check["causes"].as_array().is_some_and(|causes| !causes.is_empty()));
+    assert_eq!(check["help"], check["causes"][0]);
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    let usage = |args: &[&str]| {
+        let ran = run(workshop(Who::User).arg("check").args(args));
+        assert_eq!(ran.status, 2, "{args:?}: {}", ran.stderr);
+        ran.stderr
+    };
+    assert!(usage(&["9", "--", "true"]).contains("0 to 6"));
+    assert!(usage(&["1", "--", "no-such-program"]).contains("was not found"));
+    assert!(usage(&["--", "true"]).contains("Which step"));
+    assert!(usage(&["1"]).contains("workshop.toml"), "in no project");
+}
