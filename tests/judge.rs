@@ -79,15 +79,9 @@ fn script(name: &str, text: &str) -> PathBuf {
 
 /// What the shell solutions are made of.
 fn have_tools() -> bool {
-    [
-        ("unshare", "util-linux"),
-        ("nsenter", "util-linux"),
-        ("pkill", "procps"),
-        ("ip", "iproute2"),
-        ("perl", "perl"),
-    ]
-    .into_iter()
-    .all(|(program, package)| have(program, package))
+    [("unshare", "util-linux"), ("nsenter", "util-linux"), ("ip", "iproute2"), ("perl", "perl")]
+        .into_iter()
+        .all(|(program, package)| have(program, package))
 }
 
 /// Runs `work` on each item, a few at a time.

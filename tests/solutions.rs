@@ -92,7 +92,7 @@ fn each_rust_solution_is_built_as_an_example() {
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("Cargo.toml");
     for (number, step) in STEPS.iter().enumerate() {
         let file = path(step, "main.rs");
-        let file = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("a file of ours").display();
+        let file = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("a path in the package").display();
         let example = format!("name = \"solution-{number}\"\npath = \"{file}\"");
         assert!(manifest.contains(&example), "{example}");
     }

@@ -6,7 +6,7 @@ run() {
     status=125 # Docker's, too, for a container that did not start
     trap 'exit $status' EXIT
     # A PID 1 gets no signal that it has no handler for, except SIGKILL from outside.
-    trap 'until pkill -KILL -P $! || ! kill -0 $!; do sleep 0.1; done' HUP TERM
+    trap 'until kill -KILL "$(pid_1)" 2>/dev/null || ! kill -0 $!; do sleep 0.1; done' HUP TERM
     trap : INT # Ctrl-C is for CMD
     exec 3<&0
     (
@@ -16,6 +16,8 @@ run() {
     ) &
     while kill -0 $! 2>/dev/null; do wait $! && status=0 || status=$?; done # a signal ends it early
 }
+
+pid_1() { grep -ls "^PPid:.$!\$" /proc/[0-9]*/status | cut -d / -f 3; }
 
 # As PID 1: becomes CMD.
 enter() {

@@ -28,19 +28,17 @@ fn inside() -> Result<u8> {
     prctl::set_pdeathsig(Signal::SIGKILL).and_then(|()| SigSet::all().thread_unblock())?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC)?;
     attach("", "/", MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?; // the host must not see what we mount
-    let mut args = args_os().skip(2);
+    let (mut args, mut root) = (args_os().skip(2), "/".to_string());
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
-    let bind = |dir: &str| attach(dir, "/run", MsFlags::MS_BIND | MsFlags::MS_REC, "");
     let program = loop {
-        let word = next()?;
-        match word.as_str() {
-            "--rootfs" => bind(&next()?)?,
-            _ => break word,
+        match next()?.as_str() {
+            "--rootfs" => root = next()?,
+            program => break program.to_string(),
         }
     };
-    (!fs::exists("/run/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
-    chdir("/run")?;
+    attach(&root, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, "")?; // pivot_root(2) wants a mount point
+    chdir("/tmp")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;
     attach("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;

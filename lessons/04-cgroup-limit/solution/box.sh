@@ -6,7 +6,7 @@ run() {
     status=125 # Docker's, too, for a container that did not start
     trap 'clean_up; exit $status' EXIT
     # A PID 1 gets no signal that it has no handler for, except SIGKILL from outside.
-    trap 'until pkill -KILL -P $! || ! kill -0 $!; do sleep 0.1; done' HUP TERM
+    trap 'until kill -KILL "$(pid_1)" 2>/dev/null || ! kill -0 $!; do sleep 0.1; done' HUP TERM
     trap : INT # Ctrl-C is for CMD
     exec 3<&0
     (
@@ -17,20 +17,23 @@ run() {
     while kill -0 $! 2>/dev/null; do wait $! && status=0 || status=$?; done # a signal ends it early
 }
 
+pid_1() { grep -ls "^PPid:.$!\$" /proc/[0-9]*/status | cut -d / -f 3; }
+
 clean_up() {
     for tree in '' memory pids cpu; do rmdir "/sys/fs/cgroup/$tree/box$$" 2>/dev/null || :; done
 }
 
 # As PID 1: does what each option asks for.
 prepare() {
-    id=$1; shift
+    id=$1 root=/; shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --rootfs) mount --rbind "$2" /run; shift 2 ;;
+        --rootfs) root=$2; shift 2 ;;
         --memory) limit memory limit_in_bytes "$2"; shift 2 ;;
         --pids) limit pids max "$2"; shift 2 ;;
         --cpus) limit cpu cfs_quota_us "$(echo "$2" | awk '{ print int($1 * 100000) }')"; shift 2 ;;
-        *) exec unshare --cgroup "$0" enter "$@" ;; # rooted at our groups as of now
+        # The cgroup namespace is rooted at the groups that we are in by now.
+        *) exec unshare --cgroup "$0" enter "$root" "$@" ;;
         esac
     done
     usage
@@ -48,8 +51,8 @@ limit() {
 
 # Completes the root, and becomes CMD.
 enter() {
-    [ -e /run/proc ] || mount --rbind / /run # without --rootfs the files stay the host's
-    cd /run
+    root=$1; shift
+    mount --rbind "$root" /tmp; cd /tmp # pivot_root wants a mount point
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t tmpfs -o mode=755 tmpfs dev
@@ -58,10 +61,9 @@ enter() {
     # Once its root is the new one, this shell finds no umount. A helper in a copy of the mount namespace
     # keeps the old root; and who enters our namespace starts in whatever lies on top, the old root again.
     unshare --mount sh -ec '
-        nsenter --mount=proc/1/ns/mnt pivot_root /run /run
+        nsenter --mount=proc/1/ns/mnt pivot_root /tmp /tmp
         nsenter --mount=proc/1/ns/mnt umount -l /'
-    cd /
-    trap - EXIT
+    cd /; trap - EXIT
     exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
     exec "$@"
 }

@@ -29,24 +29,23 @@ fn inside() -> Result<u8> {
     prctl::set_pdeathsig(Signal::SIGKILL).and_then(|()| SigSet::all().thread_unblock())?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC)?;
     attach("", "/", MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?; // the host must not see what we mount
-    let mut args = args_os().skip(2);
+    let (mut args, mut root) = (args_os().skip(2), "/".to_string());
     let usage = || Error::other("usage: box run [OPTIONS] CMD [ARGS...]");
     let mut next = || args.next().and_then(|word| word.into_string().ok()).ok_or_else(usage);
-    let (id, bind) = (next()?, |dir: &str| attach(dir, "/run", MsFlags::MS_BIND | MsFlags::MS_REC, ""));
+    let id = next()?;
     let program = loop {
-        let word = next()?;
-        match word.as_str() {
-            "--rootfs" => bind(&next()?)?,
+        match next()?.as_str() {
+            "--rootfs" => root = next()?,
             "--memory" => limit(&id, "memory", "memory.limit_in_bytes", &next()?, 1.0)?,
             "--pids" => limit(&id, "pids", "pids.max", &next()?, 1.0)?,
             "--cpus" => limit(&id, "cpu", "cpu.cfs_quota_us", &next()?, 100_000.0)?,
-            "--image" => overlay(&next()?)?,
-            _ => break word,
+            "--image" => root = overlay(&next()?)?,
+            program => break program.to_string(),
         }
     };
     unshare(CloneFlags::CLONE_NEWCGROUP)?; // rooted at the groups that we are in by now
-    (!fs::exists("/run/proc")?).then(|| bind("/")).transpose()?; // without --rootfs: the host's files
-    chdir("/run")?;
+    attach(&root, "/tmp", MsFlags::MS_BIND | MsFlags::MS_REC, "")?; // pivot_root(2) wants a mount point
+    chdir("/tmp")?;
     attach("proc", "proc", MsFlags::empty(), "")?;
     attach("sysfs", "sys", MsFlags::MS_RDONLY, "")?;
     attach("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;
@@ -76,12 +75,12 @@ fn limit(id: &str, controller: &str, v1: &str, value: &str, unit: f64) -> Result
     fs::write(format!("{group}/cgroup.procs"), "0") // whoever writes it
 }
 
-fn overlay(image: &str) -> Result<()> {
+fn overlay(image: &str) -> Result<String> {
     chdir(image).map_err(|error| Error::other(format!("{image}: {error}")))?;
-    attach("tmpfs", "/run", MsFlags::empty(), "")?;
-    fs::create_dir("/run/upper").and(fs::create_dir("/run/work"))?;
+    attach("tmpfs", "/tmp", MsFlags::empty(), "")?;
+    fs::create_dir("/tmp/upper").and(fs::create_dir("/tmp/work"))?;
     let mapped = fs::read_to_string("/proc/self/uid_map")?;
     let xattr = if mapped.contains("4294967295") { "" } else { ",userxattr" }; // a user namespace's way
-    let layers = format!("lowerdir=.,upperdir=/run/upper,workdir=/run/work{xattr}");
-    attach("overlay", "/run", MsFlags::empty(), &layers)
+    let layers = format!("lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work{xattr}");
+    attach("overlay", "/tmp", MsFlags::empty(), &layers).map(|()| "/tmp".to_string())
 }
