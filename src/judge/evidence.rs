@@ -26,8 +26,8 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// How long things may take that the kernel does in its own time, such as taking down a network namespace.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// How long CMD strains against its limits.
-const STRAIN: Duration = Duration::from_secs(8);
+/// How long CMD may strain against its limits. A fifth of an emulated CPU takes its time to fill a memory limit.
+const STRAIN: Duration = Duration::from_secs(20);
 
 /// What was found out.
 #[derive(Default)]
