@@ -26,6 +26,8 @@ use clap::ValueEnum;
 
 use crate::container::find_program;
 use crate::fault::Fault;
+use crate::kernel::cgroup::{Controller, Version, hierarchy, words};
+use crate::kernel::mounts;
 
 /// The runtimes that are spoken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -120,6 +122,16 @@ impl Adapter {
         found.and_then(|path| std::path::absolute(path).ok()).ok_or_else(missing)
     }
 
+    /// Why it can't run on this host, if it can't: not all of them know every kind of control groups.
+    pub fn obstacle(self) -> Option<Fault> {
+        let on_v1 = hierarchy(Controller::Memory).is_some_and(|h| h.version == Version::V1);
+        match self {
+            Adapter::Crun if on_v1 && v2_has_controllers() => Some(Fault::unable("adapter-crun-hybrid", &[])),
+            Adapter::Podman if on_v1 => Some(Fault::unable("adapter-podman-v1", &[])),
+            _ => None,
+        }
+    }
+
     /// Why a part can't be asked of it, if it can't.
     pub fn refuses(self, part: Part) -> Option<Fault> {
         let key = match (self, part) {
@@ -133,6 +145,9 @@ impl Adapter {
 
     /// Runs the order's command in a container of the runtime's. Returns the status that the runtime ends with.
     pub fn run(self, program: &Path, order: &Order) -> Result<i32, Fault> {
+        if let Some(fault) = self.obstacle() {
+            return Err(fault);
+        }
         let asked = [
             (Part::Limits, order.limits_anything()),
             (Part::Overlay, matches!(order.files, Files::Image(_))),
@@ -152,4 +167,11 @@ impl Adapter {
             Adapter::Workshop => workshop::run(program, order),
         }
     }
+}
+
+/// Whether controllers are on cgroup v2, wherever it is mounted.
+fn v2_has_controllers() -> bool {
+    let table = mounts::mine().unwrap_or_default();
+    let tops = table.iter().filter(|mount| mount.fstype == "cgroup2");
+    tops.into_iter().any(|top| !words(&Path::new(&top.target).join("cgroup.controllers")).is_empty())
 }

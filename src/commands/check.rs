@@ -118,21 +118,16 @@ fn adapted(adapter: Adapter, program: &[OsString]) -> Result<(Vec<OsString>, Vec
 fn refusal(adapter: Adapter, step: u32, grouped: bool) -> Option<Fault> {
     let asked =
         [(Part::Limits, step >= LIMITED && grouped), (Part::Overlay, step >= 5), (Part::Network, step >= 6)];
-    asked.into_iter().filter(|(_, asked)| *asked).find_map(|(part, _)| adapter.refuses(part))
+    let mut parts = asked.into_iter().filter(|(_, asked)| *asked).map(|(part, _)| part);
+    adapter.obstacle().or_else(|| parts.find_map(|part| adapter.refuses(part)))
 }
 
 /// Says why a step is not judged, and counts its claims as left out.
 fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
-    let exercise = Exercise::load(step, out.lang);
-    out.show.exercise(&exercise).map_err(Fault::output)?;
-    for name in judge::names(step) {
-        out.tally.skipped += 1;
-        out.show.judged(&exercise, name, None).map_err(Fault::output)?;
-    }
-    match out.words.failure(fault) {
-        Some(failure) => out.note(&failure.message),
-        None => Ok(()),
-    }
+    out.show.exercise(&Exercise::load(step, out.lang)).map_err(Fault::output)?;
+    out.fault(fault);
+    out.tally.skipped += judge::names(step).count() as u32;
+    Ok(())
 }
 
 /// Judges by one step's command line, and says whether all claims from those of step FIRST on held.
