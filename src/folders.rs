@@ -18,7 +18,7 @@ pub struct Folders {
     pub cache: PathBuf,
     pub state: PathBuf,
     /// The private folder in /tmp, where one of them is there: held (flock(2)) as long as anybody uses it.
-    stopgap: Option<Rc<Flock<File>>>,
+    stopgap: Option<(PathBuf, Rc<Flock<File>>)>,
 }
 
 impl Folders {
@@ -50,18 +50,19 @@ impl Folders {
         let below = |name| Some(fallback.join(name)).filter(|dir| private_dir(dir)).ok_or_else(refused);
         let cache = cache.map_or_else(|| below("cache"), Ok)?;
         let state = state.map_or_else(|| below("state"), Ok)?;
-        Ok(Folders { cache, state, stopgap: Some(Rc::new(held)) })
+        Ok(Folders { cache, state, stopgap: Some((fallback.clone(), Rc::new(held))) })
     }
 
     /// Removes the private folder in /tmp, unless something is kept in it, or another workshop is at work there.
     pub fn leave_no_stopgap(&self) {
-        let Some(held) = &self.stopgap else { return };
+        // By the name that it had outside the lab, where we may be another user.
+        let Some((dir, held)) = &self.stopgap else { return };
         if held.relock(FlockArg::LockExclusiveNonblock).is_err() {
             return;
         }
         for name in ["cache/lab", "cache", "state/ledger", "state", ""] {
             // Only empty ones go.
-            let _ = fs::remove_dir(stopgap().join(name));
+            let _ = fs::remove_dir(dir.join(name));
         }
     }
 

@@ -39,6 +39,10 @@ fn wrong_usage_is_2_and_says_what_is_right() {
         (&["run", "--cpus", "0", "--", "true"], "`0` is no number of CPUs."),
         (&["run", "--cpus", "inf", "--", "true"], "`inf` is no number of CPUs."),
         (&["run"], "<CMD>..."),
+        (
+            &["run", "--step", "5", "--net", "true"],
+            "--net belongs to step 6, and the container ends with step 5.",
+        ),
         (&["--bogus"], "--bogus"),
         (&["step", "1", "--bogus"], "--bogus"),
         (&["pivot"], "pivot-root"),

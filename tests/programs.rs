@@ -237,3 +237,35 @@ fn run_takes_a_host_name_an_init_and_no_network() {
         assert_eq!(ask(&["--no-net"], "ls /sys/class/net | grep -c eth0; true"), "0");
     }
 }
+
+#[test]
+fn run_takes_the_contracts_command_line() {
+    for who in who() {
+        let ask = |args: &[&str]| {
+            let ran = run(workshop(who).arg("run").args(args));
+            assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
+            ran.stdout.trim().to_string()
+        };
+        // Options after CMD are CMD's own.
+        assert_eq!(ask(&["--net", "echo", "--", "-x", "--net"]), "-- -x --net");
+        assert_eq!(ask(&["--step", "1", "sh", "-c", "echo $$; hostname"]).lines().next(), Some("1"));
+        assert_eq!(ask(&["--step", "3", "hostname"]), "box");
+        assert_eq!(ask(&["--step", "5", "sh", "-c", "ls -A /sys/class/net"]), "lo");
+        assert_eq!(ask(&["--step", "6", "ls", "/sys/class/net"]), "eth0\nlo");
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_written_leaves_nothing_in_tmp() {
+    for who in who() {
+        let dir = tempfile::Builder::new().prefix("tmp-").tempdir_in(&place().dir).expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("open it to others");
+        let ran = run(workshop(who)
+            .env("HOME", "/nonexistent")
+            .env("TMPDIR", dir.path())
+            .args(["run", "--step", "2", "true"]));
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let left: Vec<_> = fs::read_dir(dir.path()).expect("list it").flatten().map(|e| e.path()).collect();
+        assert_eq!(left, Vec::<PathBuf>::new(), "{who:?}");
+    }
+}

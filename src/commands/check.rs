@@ -143,13 +143,16 @@ fn judge_as(
     for number in first..=step {
         let exercise = Exercise::load(number, out.lang);
         out.show.exercise(&exercise).map_err(Fault::output)?;
-        for Judged { name, finding, .. } in judged.iter().filter(|judged| judged.step == number) {
+        // That it does not start at all is a claim of step 0, whose causes then stand in for the others.
+        let told_here = |judged: &&Judged| judged.step == number || (number == first && judged.step < first);
+        for Judged { step, name, finding } in judged.iter().filter(told_here) {
             match finding {
                 Some(finding) if finding.held => out.tally.passed += 1,
                 Some(_) => out.tally.failed += 1,
                 None => out.tally.skipped += 1,
             }
-            out.show.judged(&exercise, name, finding.as_ref()).map_err(Fault::output)?;
+            let of_step = if *step == number { &exercise } else { &Exercise::load(*step, out.lang) };
+            out.show.judged(of_step, name, finding.as_ref()).map_err(Fault::output)?;
         }
     }
     // A claim that could not be judged, since limits can't be asked for here, has not held.

@@ -103,8 +103,10 @@ impl Tracer {
     fn event(&mut self, pid: Pid, signal: Signal, event: i32) -> Result<(), Fault> {
         match event {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
-                if let Ok(child) = ptrace::getevent(pid) {
-                    self.born(Pid::from_raw(child as i32), pid);
+                match ptrace::getevent(pid) {
+                    Ok(child) => self.born(Pid::from_raw(child as i32), pid),
+                    // Killed before it could be asked whom it has started.
+                    Err(_) => self.find_strays(),
                 }
                 go_on(pid, None);
             }
@@ -125,6 +127,16 @@ impl Tracer {
         if self.cmd == Some(parent) || self.kin.contains(&parent) {
             self.kin.push(child);
         }
+    }
+
+    /// Takes in those that are followed without our having been told of them. As long as one of them, even a dead
+    /// one, is not waited for by us, its container is not gone.
+    fn find_strays(&mut self) {
+        let me = std::process::id().to_string();
+        let tasks = |pid: i32| process::pids(Path::new(&format!("/proc/{pid}/task")));
+        let follower = |pid: &i32| process::status(Path::new("/proc"), &pid.to_string(), "TracerPid");
+        let all = process::pids(Path::new("/proc")).into_iter().flat_map(tasks);
+        self.alive.extend(all.filter(|pid| follower(pid).as_ref() == Some(&me)).map(Pid::from_raw));
     }
 
     fn ended(&mut self, pid: Pid, exit: Exit) {
