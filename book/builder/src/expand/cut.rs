@@ -15,8 +15,15 @@ pub fn include(folder: &Path, what: &str) -> Result<String> {
     let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
     match anchor {
         Some(anchor) => part(&text, anchor).with_context(|| format!("{path} has no anchor {anchor}")),
+        None if path.ends_with(".snap") => Ok(snapshot(&text).to_owned()),
         None => Ok(without_markers(text.lines())),
     }
+}
+
+/// What a test has found, without the head that insta keeps above it between two lines of dashes.
+fn snapshot(text: &str) -> &str {
+    let content = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
+    content.map_or(text, |(_, content)| content).trim_end()
 }
 
 /// The lines between the markers, moved to the left margin.
@@ -65,6 +72,12 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "a\n    // ANCHOR: one\n    fn one() {\n        // ANCHOR: two\n        two()\n        // ANCHOR_END: two\n    }\n    // ANCHOR_END: one\nb";
+
+    #[test]
+    fn a_snapshot_is_shown_without_its_head() {
+        assert_eq!(snapshot("---\nsource: tests/a.rs\nexpression: x\n---\n0  ok\n1  ---\n"), "0  ok\n1  ---");
+        assert_eq!(snapshot("no head\n"), "no head");
+    }
 
     #[test]
     fn a_part_is_cut_by_its_markers_and_moved_to_the_margin() {
