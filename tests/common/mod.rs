@@ -5,6 +5,7 @@
 pub mod guest;
 pub mod held;
 pub mod netlink;
+pub mod project;
 pub mod refuse;
 pub mod strace;
 
