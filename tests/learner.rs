@@ -32,6 +32,7 @@ fn build(dir: &Path) {
 fn each_starter_builds_and_does_what_step_0_asks() {
     for language in LANGUAGES {
         let tool = match language {
+            "rust" => have("cargo", "rustup"),
             "go" => have("go", "golang-go"),
             "python" => have("python3", "python3"),
             "c" => have("cc", "gcc") && have("make", "make"),

@@ -114,7 +114,10 @@ pub fn heading(style: &Style, text: &str, marks: &[Mark]) -> String {
     let room = style.width.saturating_sub(width(&title) + 2);
     match room > width(&bar) + 2 {
         true => format!(" {title}{}", pad_left(&bar, room)),
-        false => format!(" {title}\n {bar}"),
+        false => {
+            let title = prose::lines(style, Role::Strong, text, style.width.saturating_sub(2));
+            format!(" {}\n {bar}", title.join("\n "))
+        }
     }
 }
 
@@ -287,7 +290,7 @@ mod tests {
         let style = Style { width: 40, ..Style::default() };
         let marks = [Mark::Done; 7];
         assert_eq!(heading(&style, "Short", &marks).lines().count(), 1);
-        assert!(heading(&style, &"long ".repeat(7), &marks).lines().all(|line| width(line) < 40));
+        assert!(heading(&style, &"long ".repeat(14), &marks).lines().all(|line| width(line) < 40));
     }
 
     #[test]
