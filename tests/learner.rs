@@ -3,45 +3,13 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use common::screen::{CTRL_C, CTRL_Z, Screen, word};
-use common::watch::{Desk, wait_until};
-use common::{Ran, Who, am_root, events, have, home, run, skip, workshop};
+use common::project::{ask, folder, me, project, set, solution, state, unwrapped};
+use common::{am_root, events, have, home, run, skip, workshop};
 
 const LANGUAGES: [&str; 5] = ["rust", "go", "python", "c", "sh"];
-
-/// Whoever runs the tests.
-fn me() -> Who {
-    if am_root() { Who::Root } else { Who::User }
-}
-
-/// A folder that is not there yet.
-fn folder(name: &str) -> PathBuf {
-    home(me()).join(name)
-}
-
-/// Runs in a folder.
-fn ask(dir: &Path, args: &[&str]) -> Ran {
-    run(workshop(me()).current_dir(dir).args(args))
-}
-
-/// A project in a language, with nothing done yet.
-fn project(name: &str, language: &str) -> PathBuf {
-    let dir = folder(name);
-    let ran = ask(&home(me()), &["new", name, "--lang", language]);
-    assert_eq!(ran.status, 0, "{}", ran.stderr);
-    dir
-}
-
-fn state(dir: &Path) -> toml::Table {
-    fs::read_to_string(dir.join("workshop.toml")).expect("the state").parse().expect("TOML")
-}
-
-fn unwrapped(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 /// The words of an array.
 fn words(value: Option<&toml::Value>) -> Vec<String> {
@@ -64,6 +32,7 @@ fn build(dir: &Path) {
 fn each_starter_builds_and_does_what_step_0_asks() {
     for language in LANGUAGES {
         let tool = match language {
+            "rust" => have("cargo", "rustup"),
             "go" => have("go", "golang-go"),
             "python" => have("python3", "python3"),
             "c" => have("cc", "gcc") && have("make", "make"),
@@ -207,14 +176,6 @@ fn hints_come_one_after_the_other_and_are_remembered() {
     assert!(event["text"].as_str().is_some_and(|text| text.len() > 20), "{event}");
 }
 
-/// Sets what a learner has come to.
-fn set(dir: &Path, from: &str, to: &str) {
-    let file = dir.join("workshop.toml");
-    let text = fs::read_to_string(&file).expect("read");
-    assert!(text.contains(from), "{from} in {text}");
-    fs::write(file, text.replacen(from, to, 1)).expect("write");
-}
-
 #[test]
 fn progress_shows_every_step_and_where_the_learner_is() {
     let dir = project("progress", "go");
@@ -283,6 +244,32 @@ fn reset_forgets_a_step_and_those_after_it_and_loses_no_work() {
 }
 
 #[test]
+fn each_solution_is_shown_whole_and_as_what_changes_to_it() {
+    let dir = project("solutions", "rust");
+    for (language, file, path) in [("rust", "main.rs", "src/main.rs"), ("sh", "box.sh", "box.sh")] {
+        for step in 1..=6 {
+            let number = step.to_string();
+            let asked = ["solution", &number, "--lang", language];
+            let refused = ask(&dir, &asked);
+            assert_eq!((refused.status, refused.stdout.as_str()), (2, ""), "{}", refused.stderr);
+            let shown = |more: &[&str]| ask(&dir, &[&asked[..], &["--yes"], more].concat()).stdout;
+            assert_eq!(shown(&[]), solution(step, file));
+            // Of a diff, what stays and what comes is the solution's own text, in its order.
+            let diff = shown(&["--diff"]);
+            assert!(diff.starts_with(&format!("--- a/{path}\n+++ b/{path}\n@@ ")), "{diff}");
+            let text = solution(step, file);
+            let mut rest = text.lines();
+            for line in diff.lines().skip(2).filter(|line| line.starts_with([' ', '+'])) {
+                assert!(rest.any(|own| own == &line[1..]), "{step} {language}: {line:?}");
+            }
+            let coloured = shown(&["--diff", "--color", "always"]);
+            assert!(coloured.contains("\u{1b}[32m+"), "{coloured}");
+            assert_eq!(console::strip_ansi_codes(&coloured), diff);
+        }
+    }
+}
+
+#[test]
 fn a_solution_goes_to_where_it_is_sent_and_is_not_shown_unasked() {
     let dir = project("solution", "sh");
     // Where there is no project there is nothing to spoil.
@@ -297,109 +284,4 @@ fn a_solution_goes_to_where_it_is_sent_and_is_not_shown_unasked() {
     assert_eq!(event["text"], outside.stdout.as_str());
     let ran = ask(Path::new("/"), &["solution"]);
     assert_eq!(ran.status, 2, "{}", ran.stdout);
-}
-
-/// A shell at a terminal, in a project.
-fn at(dir: &Path, desk: &Desk) -> Screen {
-    let mut screen = Screen::shell(desk, &["sh", "-i"]);
-    screen.wait_for("outer> ");
-    screen.line(&format!("cd {}", dir.display()));
-    screen.wait_for("outer> ");
-    screen
-}
-
-#[test]
-fn watching_checks_at_each_save_and_goes_on_only_when_told_to() {
-    let dir = project("watch", "sh");
-    let desk = Desk::new(me(), "watch");
-    let mut screen = at(&dir, &desk);
-    let modes = screen.modes();
-    screen.line("$workshop watch; echo status $?");
-    screen.wait_for("Everything holds.");
-    assert_eq!(state(&dir)["progress"]["done"].to_string(), "[0]");
-    assert_eq!(state(&dir)["step"].as_integer(), Some(0), "it does not advance by itself");
-    screen.keys("n");
-    screen.wait_for("Step 1");
-    screen.wait_for("another PID namespace");
-    screen.wait_for("own/01-unshare-pid.html#check-own-pids");
-    assert_eq!(state(&dir)["step"].as_integer(), Some(1));
-    screen.keys("n");
-    screen.wait_for("Not yet");
-    screen.keys("h");
-    screen.wait_for("hint 1 of 3");
-    screen.keys("l");
-    screen.wait_for("Your runtime in POSIX shell");
-    // A right program is found so at its save.
-    let script = fs::read_to_string(dir.join("box.sh")).expect("read");
-    let right = "exec 3<&0\nunshare --pid --fork --kill-child sh -c '\"$@\"; exit $?' sh \"$@\" <&3 3<&- &\n\
-                 child=$!\ntrap 'kill -KILL $child' TERM\nwait $child";
-    fs::write(dir.join("box.sh"), script.replace("exec \"$@\"", right)).expect("save");
-    screen.wait_for("Everything holds.");
-    assert_eq!(state(&dir)["progress"]["done"].to_string(), "[0, 1]");
-    // And a wrong one is, again.
-    fs::write(dir.join("box.sh"), script.replace("exec \"$@\"", "exec false")).expect("save");
-    screen.wait_for("CMD is executed.");
-    screen.keys("x");
-    screen.wait_for(&word("en", "sure"));
-    screen.keys("y");
-    screen.wait_for("box.sh.~1~");
-    assert_eq!(fs::read_to_string(dir.join("box.sh")).expect("read"), script);
-    screen.keys("q");
-    screen.wait_for("status 0\r\n");
-    assert_eq!(screen.modes(), modes);
-    screen.line("exit");
-    screen.end();
-}
-
-#[test]
-fn a_compiler_speaks_for_itself_and_the_terminal_is_given_back() {
-    if !have("cc", "gcc") || !have("make", "make") {
-        return;
-    }
-    let dir = project("compiler", "c");
-    let text = fs::read_to_string(dir.join("box.c")).expect("read");
-    fs::write(dir.join("box.c"), format!("{text}\nint x = ;\n")).expect("write");
-    let desk = Desk::new(me(), "compiler");
-    let mut screen = at(&dir, &desk);
-    let modes = screen.modes();
-    screen.line("unset NO_COLOR; $workshop watch --lang ko");
-    screen.wait_for("expected expression");
-    screen.wait_for("실패했습니다");
-    assert!(screen.shown.contains("\u{1b}[01;31m"), "the compiler's colours: {:?}", screen.shown);
-    // Ctrl-Z stops it, and the shell has its terminal.
-    screen.keys(CTRL_Z);
-    screen.wait_for("outer> ");
-    assert_eq!(screen.modes(), modes);
-    screen.line("fg");
-    screen.wait_for("expected expression");
-    wait_until("the keys are taken again", || screen.modes() == (false, false));
-    screen.keys(CTRL_C);
-    screen.wait_for("outer> ");
-    screen.line("echo status $?");
-    screen.wait_for("status 0\r\n");
-    assert_eq!(screen.modes(), modes);
-    screen.line("exit");
-    screen.end();
-}
-
-#[test]
-fn a_build_ends_when_the_next_save_comes_or_the_watch_is_over() {
-    let dir = project("slow", "sh");
-    set(&dir, "run = ", "build = [\"sleep\", \"3600\"]\nrun = ");
-    let desk = Desk::new(me(), "slow");
-    let mut screen = at(&dir, &desk);
-    screen.line("$workshop watch; echo status $?");
-    let sleeper = |screen: &Screen| screen.processes().iter().find(|p| p.name == "sleep").map(|p| p.pid);
-    wait_until("the build runs", || sleeper(&screen).is_some());
-    let first = sleeper(&screen);
-    fs::write(dir.join("more.sh"), "").expect("save");
-    wait_until("another build runs", || sleeper(&screen).is_some_and(|pid| Some(pid) != first));
-    let watcher = screen.processes().into_iter().find(|p| p.name == "workshop").expect("the watch").pid;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(watcher), nix::sys::signal::Signal::SIGTERM)
-        .expect("kill");
-    screen.wait_for("status 143\r\n");
-    wait_until("no build runs", || sleeper(&screen).is_none());
-    assert_eq!(screen.modes(), (true, true));
-    screen.line("exit");
-    screen.end();
 }

@@ -16,8 +16,8 @@ use crate::learner::Project;
 
 use super::{Output, enter_lab};
 
-/// Steps from here on are given limits, where groups can be made.
-const LIMITED: u32 = 4;
+/// Steps from here on are given limits, where groups can be made. Where none can, this one can't be judged.
+pub const LIMITED: u32 = 4;
 
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
@@ -68,15 +68,13 @@ fn judge_all(
         if let Some(fault) = refusal(step) {
             return Err(fault);
         }
-        let held = judge_as(out, lab, defendant, 0, step)?;
-        return Ok(if held { (0..=step).collect() } else { Vec::new() });
+        return judge_as(out, lab, defendant, 0, step);
     }
     let mut held = Vec::new();
     for step in 0..=judge::LAST {
         match refusal(step) {
             Some(fault) => leave_out(out, step, &fault)?,
-            None if judge_as(out, lab, defendant, step, step)? => held.push(step),
-            None => {}
+            None => held.extend(judge_as(out, lab, defendant, step, step)?),
         }
     }
     Ok(held)
@@ -130,14 +128,15 @@ fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Judges by one step's command line, and says whether all claims from those of step FIRST on held.
+/// Judges by one step's command line the claims from those of step FIRST on. Returns the steps whose claims held, or
+/// none if one did not.
 fn judge_as(
     out: &mut Output,
     lab: &Lab,
     defendant: &Defendant,
     first: u32,
     step: u32,
-) -> Result<bool, Fault> {
+) -> Result<Vec<u32>, Fault> {
     let failed = out.tally.failed;
     let judged = judge::judge(lab, defendant, first, step)?;
     for number in first..=step {
@@ -156,8 +155,9 @@ fn judge_as(
         }
     }
     // A claim that could not be judged, since limits can't be asked for here, has not held.
-    let unjudged = judged.iter().any(|judged| judged.finding.is_none());
-    Ok(out.tally.failed == failed && !(unjudged && first == LIMITED))
+    let unjudged = |step| judged.iter().any(|judged| judged.step == step && judged.finding.is_none());
+    let all_held = out.tally.failed == failed;
+    Ok((first..=step).filter(|step| all_held && !unjudged(*step)).collect())
 }
 
 fn number(name: &str) -> Result<u32, Fault> {

@@ -22,6 +22,7 @@ pub fn standings(out: &Output, project: &Project) -> Vec<Standing> {
         number,
         title: Exercise::load(number, out.lang).title,
         done: project.is_done(number),
+        left_out: project.is_left_out(number),
         current: project.step() == number,
         hints: project.hints(number),
     };

@@ -20,6 +20,10 @@ pub const FILE: &str = "workshop.toml";
 /// The format's number. A file with a later one is left alone.
 const VERSION: i64 = 1;
 
+/// The keys that steps are listed below.
+const DONE: &str = "done";
+const LEFT_OUT: &str = "left_out";
+
 /// How many hints a step has.
 pub const HINTS: usize = 3;
 
@@ -52,6 +56,9 @@ struct Page {
 struct Progress {
     #[serde(default)]
     done: BTreeSet<Number>,
+    /// The steps that were gone on from without having been judged, since this host can't.
+    #[serde(default)]
+    left_out: BTreeSet<Number>,
     #[serde(default)]
     hints: BTreeMap<String, usize>,
 }
@@ -129,6 +136,11 @@ impl Project {
         words
     }
 
+    /// The same as a person types it in the folder.
+    pub fn typed(&self) -> String {
+        self.page.run.0.join(" ")
+    }
+
     /// The step that is worked on.
     pub fn step(&self) -> u32 {
         self.page.step.0
@@ -137,6 +149,11 @@ impl Project {
     /// Whether all of a step's checks have held.
     pub fn is_done(&self, step: u32) -> bool {
         self.page.progress.done.contains(&Number(step))
+    }
+
+    /// Whether the learner went on from a step that can't be judged here.
+    pub fn is_left_out(&self, step: u32) -> bool {
+        self.page.progress.left_out.contains(&Number(step))
     }
 
     /// How many of the step's hints were shown.
@@ -153,8 +170,22 @@ impl Project {
             return Ok(());
         }
         self.change(|page| {
-            let done = numbers(page).chain([step]).collect();
-            set_done(page, done);
+            set_numbers(page, DONE, numbers(page, DONE).chain([step]).collect());
+            set_numbers(
+                page,
+                LEFT_OUT,
+                numbers(page, LEFT_OUT).filter(|left_out| *left_out != step).collect(),
+            );
+        })
+    }
+
+    /// Notes that a step can't be judged here, and is gone on from. Its source is where the next step begins, too.
+    pub fn leave_out(&mut self, step: u32) -> Result<(), Fault> {
+        if step < LAST {
+            snapshot::save(self, step + 1)?;
+        }
+        self.change(|page| {
+            set_numbers(page, LEFT_OUT, numbers(page, LEFT_OUT).chain([step]).collect());
         })
     }
 
@@ -182,8 +213,9 @@ impl Project {
     /// Starts a step again: neither it nor any later one is done, and their hints were not shown.
     pub fn start_again(&mut self, step: u32) -> Result<(), Fault> {
         self.change(|page| {
-            let done = numbers(page).filter(|done| *done < step).collect();
-            set_done(page, done);
+            for key in [DONE, LEFT_OUT] {
+                set_numbers(page, key, numbers(page, key).filter(|before| *before < step).collect());
+            }
             if let Some(hints) = page["progress"]["hints"].as_table_like_mut() {
                 (step..=LAST).for_each(|step| drop(hints.remove(&step.to_string())));
             }
@@ -217,16 +249,20 @@ fn text(dir: &Path) -> Result<String, Fault> {
     fs::read_to_string(&file).doing(format!("read {}", file.display()))
 }
 
-/// The steps that the file has as done.
-fn numbers(page: &DocumentMut) -> impl Iterator<Item = u32> {
-    let done = page.get("progress").and_then(|progress| progress.get("done")).and_then(Item::as_array);
-    let numbers = done.into_iter().flatten().filter_map(Value::as_integer);
+/// The steps that the file has below one of its keys.
+fn numbers(page: &DocumentMut, key: &str) -> impl Iterator<Item = u32> + use<> {
+    let steps = page.get("progress").and_then(|progress| progress.get(key)).and_then(Item::as_array);
+    let numbers = steps.into_iter().flatten().filter_map(Value::as_integer);
     numbers.filter_map(|number| number.try_into().ok()).collect::<Vec<_>>().into_iter()
 }
 
-fn set_done(page: &mut DocumentMut, done: BTreeSet<u32>) {
-    let done = done.into_iter().map(i64::from).collect::<Array>();
-    set(&mut page["progress"]["done"], done.into());
+/// Sets them. A key that is not there is not made for nothing.
+fn set_numbers(page: &mut DocumentMut, key: &str, steps: BTreeSet<u32>) {
+    if steps.is_empty() && page.get("progress").and_then(|progress| progress.get(key)).is_none() {
+        return;
+    }
+    let steps = steps.into_iter().map(i64::from).collect::<Array>();
+    set(&mut page["progress"][key], steps.into());
 }
 
 /// Sets a value and keeps the comment that stands behind it.
@@ -308,6 +344,21 @@ hints = { \"1\" = 3, \"2\" = 1 }
         assert_eq!((project.step(), project.is_done(1), project.is_done(2)), (2, true, false));
         assert_eq!([1, 2, 3].map(|step| project.hints(step)), [3, 0, 0]);
         assert!(text().contains("done = [0, 1] # so far"), "{}", text());
+    }
+
+    #[test]
+    fn a_step_that_was_left_out_is_not_done_until_it_was_judged() {
+        let (dir, project) = project(TEXT);
+        let mut project = project.unwrap();
+        let text = || fs::read_to_string(dir.path().join(FILE)).unwrap();
+        project.leave_out(2).unwrap();
+        assert_eq!((project.is_left_out(2), project.is_done(2)), (true, false));
+        assert_eq!(text(), format!("{TEXT}left_out = [2]\n"));
+        project.start_again(2).unwrap();
+        assert!(!project.is_left_out(2));
+        project.leave_out(2).unwrap();
+        project.note_done(2).unwrap();
+        assert_eq!((project.is_left_out(2), project.is_done(2)), (false, true));
     }
 
     #[test]

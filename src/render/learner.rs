@@ -26,6 +26,8 @@ pub struct Standing {
     pub number: u32,
     pub title: String,
     pub done: bool,
+    /// It can't be judged here, and the learner went on without it.
+    pub left_out: bool,
     /// It is the one that is worked on.
     pub current: bool,
     /// How many of its hints were shown.
@@ -65,7 +67,7 @@ fn write_lines(out: &mut impl Write, lines: &[String]) -> io::Result<()> {
 fn progress(style: &Style, language: Language, standings: &[Standing]) -> Vec<String> {
     let words = Words::of(style.lang);
     let title = words.fill("progress-title", &[("language", language.title())]);
-    let done: Vec<u32> = standings.iter().filter(|standing| standing.done).map(|s| s.number).collect();
+    let marks: Vec<Mark> = standings.iter().map(|s| Mark::of(s.done, s.left_out)).collect();
     let head = ["list-number", "list-slug", "progress-build", "list-done"].map(|key| words.say(key));
     let mut rows: Vec<Vec<Cell>> = vec![head.map(|text| (Role::Dim, text.to_string())).to_vec()];
     rows.extend(standings.iter().map(|standing| {
@@ -78,18 +80,19 @@ fn progress(style: &Style, language: Language, standings: &[Standing]) -> Vec<St
             (role, state),
         ]
     }));
-    let mut lines = vec![heading(style, &title, &done), String::new()];
+    let mut lines = vec![heading(style, &title, &marks), String::new()];
     lines.extend(table::lines(style, &rows, &[]));
     lines
 }
 
-/// `done`, or `now` and how many hints were shown.
+/// `done`, `left out`, or `now`, and how many hints were shown.
 fn state(style: &Style, standing: &Standing) -> (Role, String) {
     let words = Words::of(style.lang);
-    let word = match (standing.done, standing.current) {
-        (true, _) => words.say("menu-done"),
-        (false, true) => words.say("progress-now"),
-        (false, false) => "",
+    let word = match (Mark::of(standing.done, standing.left_out), standing.current) {
+        (Mark::Done, _) => words.say("menu-done"),
+        (_, true) => words.say("progress-now"),
+        (Mark::LeftOut, false) => words.say("progress-left-out"),
+        (Mark::Open, false) => "",
     };
     let hints = match standing.hints {
         0 => String::new(),
@@ -105,25 +108,47 @@ pub fn plain_title(title: &str) -> &str {
 }
 
 /// A heading, with the bar at the end of its line where there is room, or below it.
-pub fn heading(style: &Style, text: &str, done: &[u32]) -> String {
+pub fn heading(style: &Style, text: &str, marks: &[Mark]) -> String {
     let title = style.paint(Role::Strong, text);
-    let bar = bar(style, done);
+    let bar = bar(style, marks);
     let room = style.width.saturating_sub(width(&title) + 2);
     match room > width(&bar) + 2 {
         true => format!(" {title}{}", pad_left(&bar, room)),
-        false => format!(" {title}\n {bar}"),
+        false => {
+            let title = prose::lines(style, Role::Strong, text, style.width.saturating_sub(2));
+            format!(" {}\n {bar}", title.join("\n "))
+        }
     }
 }
 
-/// One mark for each step, filled if it is done, and the count.
-pub fn bar(style: &Style, done: &[u32]) -> String {
+/// How far a step has come, in the bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Done,
+    LeftOut,
+    Open,
+}
+
+impl Mark {
+    pub fn of(done: bool, left_out: bool) -> Mark {
+        match (done, left_out) {
+            (true, _) => Mark::Done,
+            (false, true) => Mark::LeftOut,
+            (false, false) => Mark::Open,
+        }
+    }
+}
+
+/// A sign for each step, filled if it is done, and the count.
+pub fn bar(style: &Style, marks: &[Mark]) -> String {
     let signs = style.signs();
-    let mark = |number: u32| match done.contains(&number) {
-        true => style.paint(Role::Good, signs.own),
-        false => style.paint(Role::Dim, signs.open),
+    let sign = |mark: &Mark| match mark {
+        Mark::Done => style.paint(Role::Good, signs.own),
+        Mark::LeftOut => style.paint(Role::Dim, signs.none),
+        Mark::Open => style.paint(Role::Dim, signs.open),
     };
-    let marks: String = (0..EXERCISES.len() as u32).map(mark).collect();
-    format!("{marks} {}/{}", done.len(), EXERCISES.len())
+    let bar: String = marks.iter().map(sign).collect();
+    format!("{bar} {}/{}", marks.iter().filter(|mark| **mark == Mark::Done).count(), marks.len())
 }
 
 fn hint(style: &Style, hint: &Hint) -> Vec<String> {
@@ -201,6 +226,7 @@ pub enum Event<'a> {
         title: &'a str,
         builds_on: Vec<&'a str>,
         done: bool,
+        left_out: bool,
         current: bool,
         hints: usize,
     },
@@ -242,9 +268,10 @@ fn plain(block: &Block) -> String {
 }
 
 fn step(standing: &Standing) -> Event<'_> {
-    let Standing { number, done, current, hints, .. } = *standing;
+    let Standing { number, done, left_out, current, hints, .. } = *standing;
     let builds_on = EXERCISES[..number as usize].to_vec();
-    Event::Step { number, slug: slug(number), title: &standing.title, builds_on, done, current, hints }
+    let title = &standing.title;
+    Event::Step { number, slug: slug(number), title, builds_on, done, left_out, current, hints }
 }
 
 #[cfg(test)]
@@ -253,15 +280,17 @@ mod tests {
 
     #[test]
     fn the_bar_has_a_mark_for_each_step_and_says_how_many_are_done() {
-        assert_eq!(bar(&Style::default(), &[0, 1, 3]), "■■□■□□□ 3/7");
-        assert_eq!(bar(&Style { unicode: false, ..Style::default() }, &[]), "ooooooo 0/7");
+        let marks = [Mark::Done, Mark::Done, Mark::Open, Mark::LeftOut];
+        assert_eq!(bar(&Style::default(), &marks), "■■□– 2/4");
+        assert_eq!(bar(&Style { unicode: false, ..Style::default() }, &marks), "**o- 2/4");
     }
 
     #[test]
     fn the_bar_stands_below_a_heading_that_leaves_no_room() {
         let style = Style { width: 40, ..Style::default() };
-        assert_eq!(heading(&style, "Short", &[0]).lines().count(), 1);
-        assert!(heading(&style, &"long ".repeat(7), &[0]).lines().all(|line| width(line) < 40));
+        let marks = [Mark::Done; 7];
+        assert_eq!(heading(&style, "Short", &marks).lines().count(), 1);
+        assert!(heading(&style, &"long ".repeat(14), &marks).lines().all(|line| width(line) < 40));
     }
 
     #[test]

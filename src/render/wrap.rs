@@ -1,10 +1,13 @@
 //! Lines of a given width. All widths are columns of a terminal: a Hangul syllable takes two.
 
-use console::measure_text_width;
+use console::{AnsiCodeIterator, measure_text_width};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 /// Stands in for a space that no line may break at. Unicode has it for just that, and it never reaches the output.
 const KEEP: &str = "\u{a0}";
+
+/// In place of a tab: where its line begins can't be known here.
+const TAB: &str = "    ";
 
 /// Code longer than this, in columns, may be broken at its spaces.
 const LONGEST_CODE: usize = 30;
@@ -79,6 +82,30 @@ pub fn shorten(text: &str, to: usize, ellipsis: &str) -> String {
     format!("{}{ellipsis}{}", first_columns(text, room - tail), last_columns(text, tail))
 }
 
+/// Breaks a line wherever it is `to` columns wide, as a terminal does. Colours stay; what else a line tells a terminal to
+/// do, to move for example, would spoil what stands around it and is left out.
+pub fn fold(line: &str, to: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut taken = 0;
+    for (piece, is_escape) in AnsiCodeIterator::new(line) {
+        if is_escape {
+            let colour = if piece.ends_with('m') { piece } else { "" };
+            lines.last_mut().into_iter().for_each(|line| line.push_str(colour));
+            continue;
+        }
+        for c in piece.replace('\t', TAB).chars().filter(|c| !c.is_control()) {
+            let columns = width(c.encode_utf8(&mut [0; 4]));
+            if taken + columns > to && taken > 0 {
+                lines.push(String::new());
+                taken = 0;
+            }
+            taken += columns;
+            lines.last_mut().into_iter().for_each(|line| line.push(c));
+        }
+    }
+    lines
+}
+
 fn first_columns(text: &str, columns: usize) -> &str {
     let mut taken = 0;
     for (at, c) in text.char_indices() {
@@ -150,6 +177,14 @@ mod tests {
         assert_eq!(pad("루트", 6), "루트  ");
         assert_eq!(pad_left("루트", 6), "  루트");
         assert_eq!(prose("가나 다라 마바 사아", 9), ["가나 다라", "마바 사아"]);
+    }
+
+    #[test]
+    fn a_folded_line_keeps_its_colours_and_moves_nothing() {
+        assert_eq!(fold("", 4), [""]);
+        assert_eq!(fold("abcde루트", 4), ["abcd", "e루", "트"]);
+        assert_eq!(fold("\u{1b}[31mabcde\u{1b}[0m\u{1b}[2K\u{7}", 4), ["\u{1b}[31mabcd", "e\u{1b}[0m"]);
+        assert_eq!(fold("\tx", 80), ["    x"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A real pseudo-terminal (pty(7)) with a program in it, and a person at it.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,10 +23,15 @@ pub const CTRL_Z: &str = "\x1a";
 /// How long anything on it may take: as long as a machine may take to boot, on a busy host.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// How many lines it has when it is opened.
+const ROWS: u16 = 24;
+
 pub struct Screen {
     session: OsSession,
     /// All that was shown so far, escape sequences included.
     pub shown: String,
+    /// The terminal as it looks now: what was shown, drawn.
+    picture: vt100::Parser,
     columns: usize,
 }
 
@@ -54,7 +60,15 @@ impl Screen {
     fn spawn(command: Command, columns: usize) -> Screen {
         let mut session = OsSession::spawn(command).expect("open a terminal");
         session.send(ENTER).expect("press a key");
-        Screen { session, shown: String::new(), columns }
+        let picture = vt100::Parser::new(at_least_one(ROWS), at_least_one(columns as u16), 0);
+        Screen { session, shown: String::new(), picture, columns }
+    }
+
+    /// Makes the terminal larger or smaller, as a person does with a window.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        self.columns = columns.into();
+        self.picture.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
+        self.session.get_process_mut().set_window_size(columns, rows).expect("set the size");
     }
 
     pub fn keys(&mut self, keys: &str) {
@@ -72,7 +86,7 @@ impl Screen {
         loop {
             match self.session.check(words) {
                 Ok(found) if found.as_bytes().is_empty() => {}
-                Ok(found) => return self.shown.push_str(&String::from_utf8_lossy(found.as_bytes())),
+                Ok(found) => return self.keep(found.as_bytes()),
                 Err(e) => panic!("{words:?} never came: {e}; shown so far:\n{}", self.shown),
             }
             if Instant::now() > until {
@@ -84,12 +98,40 @@ impl Screen {
         }
     }
 
+    fn keep(&mut self, bytes: &[u8]) {
+        self.shown.push_str(&String::from_utf8_lossy(bytes));
+        self.picture.process(bytes);
+    }
+
+    /// Waits until the terminal looks as wanted, and returns its lines.
+    pub fn see(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut bytes = [0; 4096];
+            let count = self.session.try_read(&mut bytes).unwrap_or(0);
+            self.keep(&bytes[..count]);
+            let picture = self.picture.screen().contents();
+            if count == 0 && wanted(&picture) {
+                return picture;
+            }
+            assert!(Instant::now() < until, "{what} was never seen; the terminal:\n{picture}");
+            if count == 0 {
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        }
+    }
+
+    /// Waits until words are to be seen, which may be wrapped.
+    pub fn see_words(&mut self, words: &str) -> String {
+        self.see(words, |picture| unwrapped(picture).contains(&unwrapped(words)))
+    }
+
     /// Waits for the end, and returns the status as a shell gives it.
     pub fn end(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.session.check(expectrl::Eof) {
-                Ok(found) => self.shown.push_str(&String::from_utf8_lossy(found.as_bytes())),
+                Ok(found) => self.keep(found.as_bytes()),
                 Err(expectrl::Error::Eof) => {}
                 Err(e) => panic!("{e}"),
             }
@@ -152,9 +194,18 @@ impl Screen {
     }
 }
 
+fn at_least_one(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap_or(NonZero::<u16>::MIN)
+}
+
+/// A text with every gap between words one space.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Starts a program once the terminal is set up: when a key is pressed, its opener has done with it.
 fn sized(columns: usize) -> String {
-    format!("read _ && stty rows 24 cols {columns} echo && exec \"$@\"")
+    format!("read _ && stty rows {ROWS} cols {columns} echo && exec \"$@\"")
 }
 
 /// One of the words of `[say]` in `lessons/words`.

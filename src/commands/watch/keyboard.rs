@@ -14,6 +14,11 @@ pub enum Key {
     Again,
     Reset,
     Quit,
+    /// Away from what was asked for by key.
+    Back,
+    /// By so many lines, or pages, down.
+    Move(isize),
+    MovePage(isize),
 }
 
 /// The terminal without line editing and echo. Ctrl-C and Ctrl-Z go on sending signals.
@@ -61,11 +66,40 @@ impl Drop for Keyboard {
     }
 }
 
-/// What bytes from a terminal ask for. Escape sequences, those of arrow keys for example, ask for nothing.
+/// What bytes from a terminal ask for. Keys without a character send escape sequences (console_codes(4)).
 fn keys(bytes: &[u8]) -> Vec<Key> {
     let text = String::from_utf8_lossy(bytes);
-    let typed = text.split('\u{1b}').next().unwrap_or_default();
-    typed.chars().filter_map(key).collect()
+    let mut pieces = text.split('\u{1b}');
+    let mut keys: Vec<Key> = pieces.next().unwrap_or_default().chars().filter_map(key).collect();
+    for piece in pieces {
+        let (sequence, typed) = piece.split_at(sequence_length(piece));
+        keys.extend(special(sequence));
+        keys.extend(typed.chars().filter_map(key));
+    }
+    keys
+}
+
+/// How many bytes of a text belong to the escape sequence that it begins with: `O` and a letter, or `[` and all up to
+/// the first letter or `~` behind it.
+fn sequence_length(text: &str) -> usize {
+    let end = |c: char| c.is_ascii_alphabetic() || c == '~';
+    match text.as_bytes().first() {
+        Some(b'O') => text.char_indices().nth(2).map_or(text.len(), |(at, _)| at),
+        Some(b'[') => text.find(end).map_or(text.len(), |at| at + 1),
+        _ => 0,
+    }
+}
+
+/// The key that sends this sequence, without the Escape that it begins with. Nothing behind that is the key itself.
+fn special(sequence: &str) -> Option<Key> {
+    match sequence {
+        "" => Some(Key::Back),
+        "[A" | "OA" => Some(Key::Move(-1)),
+        "[B" | "OB" => Some(Key::Move(1)),
+        "[5~" => Some(Key::MovePage(-1)),
+        "[6~" => Some(Key::MovePage(1)),
+        _ => None,
+    }
 }
 
 /// The key of a character. Where the keyboard is set to Hangul, the same key sends a letter of that.
@@ -78,6 +112,7 @@ fn key(c: char) -> Option<Key> {
         'r' | 'ㄱ' => Some(Key::Again),
         'x' | 'ㅌ' => Some(Key::Reset),
         'q' | 'ㅂ' => Some(Key::Quit),
+        ' ' => Some(Key::MovePage(1)),
         // Ctrl-C and Ctrl-D, where the terminal does not make a signal of them.
         '\u{3}' | '\u{4}' => Some(Key::Quit),
         _ => None,
@@ -89,10 +124,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_the_same_in_hangul_and_arrows_are_none() {
+    fn a_key_is_the_same_in_hangul_and_others_are_none() {
         assert_eq!(keys("hㅗH".as_bytes()), [Key::Hint; 3]);
         assert_eq!(keys(b"q"), [Key::Quit]);
-        assert_eq!(keys(b"\x1b[A"), []);
-        assert_eq!(keys(b"zy1 "), []);
+        assert_eq!(keys(b"\x1b[H"), []);
+        assert_eq!(keys(b"zy1"), []);
+    }
+
+    #[test]
+    fn arrows_and_pages_move_and_escape_goes_back() {
+        assert_eq!(keys(b"\x1b[A\x1b[B"), [Key::Move(-1), Key::Move(1)]);
+        assert_eq!(keys(b"\x1b[6~ \x1bOA"), [Key::MovePage(1), Key::MovePage(1), Key::Move(-1)]);
+        assert_eq!(keys(b"\x1b"), [Key::Back]);
+        assert_eq!(keys(b"\x1b[5~h\x1b[1;5Cn"), [Key::MovePage(-1), Key::Hint, Key::Next]);
     }
 }

@@ -6,6 +6,8 @@
 
 mod job;
 mod keyboard;
+mod page;
+mod parts;
 mod saves;
 mod screen;
 mod verdict;
@@ -29,7 +31,7 @@ use super::{Output, menu, progress, reset, solution};
 use job::{Job, code};
 use keyboard::{Key, Keyboard};
 use saves::Saves;
-use screen::{Screen, Stage};
+use screen::{Outcome, Screen, Stage};
 use verdict::Verdict;
 
 /// Editors save in several calls. That long after the last of them a save is over.
@@ -47,7 +49,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let signals = Signals::take().doing("open an inbox for signals")?;
     let saves = Saves::of(&project.dir).doing(format!("watch {} for saves", project.dir.display()))?;
     let keyboard = Keyboard::take().doing("take the terminal")?;
-    let screen = Screen::new(out, &project);
+    let screen = Screen::open(out, &project)?;
     let mut watch =
         Watch { out, project, signals, keyboard, saves, screen, job: None, due: None, keep_aside: false };
     watch.show_task();
@@ -110,7 +112,7 @@ impl Watch<'_> {
             }
             if self.due.is_some_and(|due| due <= Instant::now()) {
                 if !std::mem::take(&mut self.keep_aside) {
-                    self.screen.aside.clear();
+                    self.screen.clear();
                 }
                 self.start()?;
             }
@@ -218,6 +220,7 @@ impl Watch<'_> {
             job.signal(Signal::SIGSTOP);
         }
         self.keyboard.back();
+        self.screen.give_back();
         stop(signal);
         let in_front = || tcgetpgrp(std::io::stdin()) == Ok(getpgrp());
         (0..STUBBORN).take_while(|_| !in_front()).for_each(|_| stop(libc::SIGTTIN));
@@ -225,6 +228,7 @@ impl Watch<'_> {
             return Err(Fault::Interrupted(libc::SIGHUP));
         }
         self.keyboard.again().doing("take the terminal")?;
+        self.screen.take()?;
         if let Some(job) = &self.job {
             job.signal(Signal::SIGCONT);
         }
@@ -232,6 +236,7 @@ impl Watch<'_> {
     }
 
     fn act(&mut self, key: Key) -> Result<(), Fault> {
+        self.screen.notes.clear();
         match key {
             Key::Hint => self.hint()?,
             Key::Next => return self.next(),
@@ -242,10 +247,13 @@ impl Watch<'_> {
             }
             Key::Solution => self.solution()?,
             Key::Again => {
-                self.screen.aside.clear();
+                self.screen.clear();
                 return self.start();
             }
             Key::Reset => return self.reset(),
+            Key::Back => self.screen.clear(),
+            Key::Move(lines) => self.screen.move_by(lines),
+            Key::MovePage(pages) => self.screen.move_by_pages(pages),
             Key::Quit => {}
         }
         self.screen.draw()
@@ -269,21 +277,27 @@ impl Watch<'_> {
         }
     }
 
-    /// On to the next step, if all checks of this one hold.
+    /// On to the next step, if all checks of this one hold, or if it can't be judged here.
     fn next(&mut self) -> Result<(), Fault> {
         let step = self.project.step();
-        let key = match self.screen.stage() {
-            Stage::Judged { verdict, code: 0, .. } if verdict.all_held() && step < LAST => {
-                self.project.work_on(step + 1)?;
-                self.show_task();
-                return self.start();
+        match self.screen.outcome() {
+            // Which is what is to be read already.
+            Outcome::Held if step == LAST => {}
+            Outcome::Running => self.screen.say(self.out.words.say("watch-still-running")),
+            Outcome::NotYet => self.screen.say(self.out.words.say("watch-not-yet")),
+            Outcome::Unjudged => {
+                self.project.leave_out(step)?;
+                return self.go_on(step + 1);
             }
-            Stage::Judged { verdict, code: 0, .. } if verdict.all_held() => "watch-all-done",
-            Stage::Building { .. } | Stage::Checking { .. } => "watch-still-running",
-            _ => "watch-not-yet",
-        };
-        self.screen.say(self.out.words.say(key));
+            Outcome::Held => return self.go_on(step + 1),
+        }
         self.screen.draw()
+    }
+
+    fn go_on(&mut self, step: u32) -> Result<(), Fault> {
+        self.project.work_on(step)?;
+        self.show_task();
+        self.start()
     }
 
     /// What the step asks for.
@@ -315,7 +329,7 @@ impl Watch<'_> {
             return self.screen.draw();
         }
         let told = reset::start_again(self.out, &mut self.project, step, source)?;
-        self.screen.aside.clear();
+        self.screen.clear();
         told.iter().for_each(|words| self.screen.say(words));
         // The source that was put back counts as a save. What is said of it should outlast the run that follows.
         self.due = Some(Instant::now() + SETTLED);

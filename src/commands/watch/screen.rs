@@ -5,17 +5,40 @@ use std::io::{self, Write};
 
 use console::Term;
 
-use crate::course::exercise::{EXERCISES, Exercise};
+use crate::commands::check::LIMITED;
+use crate::course::exercise::LAST;
 use crate::course::language::Lang;
 use crate::course::markdown::Block;
 use crate::course::words::Words;
 use crate::fault::Fault;
 use crate::learner::Project;
-use crate::render::learner::{self, Told};
+use crate::render::learner::{self, Mark, Told};
+use crate::render::prose;
 use crate::render::style::{Role, Style, When};
-use crate::render::{failure, prose, words, wrap};
 
+use super::page::{Page, Window};
+use super::parts::indented;
 use super::verdict::Verdict;
+
+/// The terminal's other screen, and back to the one that was there before (console_codes(4), xterm's 1049).
+const TAKE: &[u8] = b"\x1b[?1049h";
+const GIVE_BACK: &[u8] = b"\x1b[?1049l";
+
+/// The exit status of a check that this host can't do.
+const UNABLE: i32 = 3;
+
+/// Lines that are kept free below a text that is read while something runs.
+const RUNNING: usize = 4;
+
+/// What the last run means for going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Running,
+    NotYet,
+    Held,
+    /// The host has nothing to judge the step by, and says why.
+    Unjudged,
+}
 
 /// How far the current run has come.
 pub enum Stage {
@@ -45,36 +68,62 @@ pub enum Stage {
 
 /// The screen of a project.
 pub struct Screen {
-    lang: Lang,
-    words: &'static Words,
+    pub(super) lang: Lang,
+    pub(super) words: &'static Words,
     pub step: u32,
-    done: Vec<u32>,
-    stage: Stage,
+    pub(super) marks: Vec<Mark>,
+    /// How the program is called in its folder.
+    pub(super) program: String,
+    pub(super) stage: Stage,
     /// What was asked for by key: shown until the next save.
-    pub aside: Vec<Aside>,
+    pub(super) aside: Option<Text>,
+    /// What is said of the last key: shown until the next one.
+    pub notes: Vec<String>,
+    window: Window,
 }
 
 /// A text that is laid out anew at each drawing.
-pub type Aside = Box<dyn Fn(&Style) -> Vec<String>>;
+type Text = Box<dyn Fn(&Style) -> Vec<String>>;
 
 impl Screen {
-    pub fn new(out: &crate::commands::Output, project: &Project) -> Screen {
+    /// Takes the terminal's screen. What was on it comes back when we leave.
+    pub fn open(out: &crate::commands::Output, project: &Project) -> Result<Screen, Fault> {
         let mut screen = Screen {
             lang: out.lang,
             words: out.words,
             step: 0,
-            done: Vec::new(),
+            marks: Vec::new(),
+            program: project.typed(),
             stage: Stage::Nothing,
-            aside: Vec::new(),
+            aside: None,
+            notes: Vec::new(),
+            window: Window::default(),
         };
         screen.turn_to(project);
-        screen
+        screen.take()?;
+        Ok(screen)
+    }
+
+    pub fn take(&self) -> Result<(), Fault> {
+        print(TAKE)
+    }
+
+    pub fn give_back(&self) {
+        let _ = print(GIVE_BACK);
+    }
+
+    /// Leaves for good: only how far the learner has come stays.
+    pub fn leave(&self) {
+        self.give_back();
+        let _ = print(format!("{}\n", self.heading(&self.style())).as_bytes());
     }
 
     /// Shows where the project stands from now on.
     pub fn turn_to(&mut self, project: &Project) {
         self.step = project.step();
-        self.done = (0..EXERCISES.len() as u32).filter(|step| project.is_done(*step)).collect();
+        self.program = project.typed();
+        let mark = |step| Mark::of(project.is_done(step), project.is_left_out(step));
+        self.marks = (0..=LAST).map(mark).collect();
     }
 
     /// Rows and columns of the terminal.
@@ -84,6 +133,19 @@ impl Screen {
 
     pub fn stage(&self) -> &Stage {
         &self.stage
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        match &self.stage {
+            Stage::Building { .. } | Stage::Checking { .. } => Outcome::Running,
+            Stage::Judged { verdict, code: 0, .. } if verdict.all_held() => Outcome::Held,
+            Stage::Judged { verdict, code: UNABLE, .. }
+                if self.step == LIMITED && verdict.judged_nothing() =>
+            {
+                Outcome::Unjudged
+            }
+            _ => Outcome::NotYet,
+        }
     }
 
     /// What the build said that came before the check.
@@ -96,7 +158,12 @@ impl Screen {
 
     /// A new stage of the run.
     pub fn show(&mut self, stage: Stage) -> Result<(), Fault> {
+        // A text that was read meanwhile would hide what the compiler has to say.
+        if matches!(stage, Stage::NotBuilt { .. }) {
+            self.aside = None;
+        }
         self.stage = stage;
+        self.window.top = 0;
         self.draw()
     }
 
@@ -122,146 +189,92 @@ impl Screen {
         // Laid out once: what is told holds borrowed texts. It is shown until the next key or save.
         let _ = learner::write(&mut painted, &self.style(), told);
         let lines: Vec<String> = String::from_utf8_lossy(&painted).lines().map(String::from).collect();
-        self.aside = vec![Box::new(move |_| lines.clone())];
-    }
-
-    /// Says a sentence aside, below what is there.
-    pub fn say(&mut self, words: &str) {
-        let words = words.to_owned();
-        self.aside.push(Box::new(move |style| {
-            let lines = prose::lines(style, Role::Plain, &words, style.width.saturating_sub(2));
-            lines.iter().map(|line| format!(" {line}")).collect()
-        }));
+        self.set_aside(Box::new(move |_| lines.clone()));
     }
 
     /// Shows a text aside in place of what was there.
     pub fn show_blocks(&mut self, blocks: &[Block]) {
         let blocks = blocks.to_vec();
-        self.aside = vec![Box::new(move |style| learner::blocks(style, &blocks))];
+        self.set_aside(Box::new(move |style| learner::blocks(style, &blocks)));
     }
 
-    /// A question below what is shown; the answer comes below it.
-    pub fn ask(&self, question: &str) -> Result<(), Fault> {
+    fn set_aside(&mut self, text: Text) {
+        self.aside = Some(text);
+        self.window.top = 0;
+    }
+
+    /// Says a sentence above the keys.
+    pub fn say(&mut self, words: &str) {
+        self.notes.push(words.into());
+    }
+
+    /// Leaves nothing but the run itself.
+    pub fn clear(&mut self) {
+        self.aside = None;
+        self.notes.clear();
+        self.window.top = 0;
+    }
+
+    /// Moves what does not fit by so many lines.
+    pub fn move_by(&mut self, lines: isize) {
+        self.window.top = self.window.top.saturating_add_signed(lines);
+    }
+
+    /// Moves it by so many times what is to be seen, but for a line to find one's place by.
+    pub fn move_by_pages(&mut self, pages: isize) {
+        self.move_by(pages * self.window.rows.saturating_sub(1).max(1) as isize);
+    }
+
+    /// A question in place of the keys; the answer comes below it.
+    pub fn ask(&mut self, question: &str) -> Result<(), Fault> {
         let style = self.style();
-        let mut page = b"\n\n".to_vec();
-        let text = prose::lines(&style, Role::Strong, question, style.width.saturating_sub(2));
-        lines(&mut page, &text.iter().map(|line| format!(" {line}")).collect::<Vec<_>>());
-        print(&page)
-    }
-
-    /// Leaves what is shown, and begins a line below it.
-    pub fn leave(&self) {
-        let _ = print(b"\n");
+        let mut foot = vec![String::new()];
+        foot.extend(indented(prose::lines(&style, Role::Strong, question, style.width.saturating_sub(2))));
+        foot.push(String::new());
+        self.draw_with(&style, foot)
     }
 
     /// Draws everything.
-    pub fn draw(&self) -> Result<(), Fault> {
+    pub fn draw(&mut self) -> Result<(), Fault> {
         let style = self.style();
-        let mut page = b"\x1b[H\x1b[2J\x1b[3J".to_vec();
-        let exercise = Exercise::load(self.step, self.lang);
-        let number = words::Words::of(self.lang).step(self.step);
-        let title = format!("{number} {} {}", style.signs().dot, learner::plain_title(&exercise.title));
-        lines(&mut page, &[learner::heading(&style, &title, &self.done), String::new()]);
-        let aside = self.aside(&style);
-        let running = matches!(self.stage, Stage::Building { .. } | Stage::Checking { .. });
-        if running {
-            lines(&mut page, &aside);
+        if self.outcome() == Outcome::Running {
+            return self.draw_running(&style);
         }
-        self.draw_stage(&style, &mut page);
-        if !running {
-            lines(&mut page, &aside);
-            // The cursor stays behind the last key.
-            page.extend(self.keys(&style).join("\n").into_bytes());
-        }
-        print(&page)
+        let foot = self.foot(&style);
+        self.draw_with(&style, foot)
     }
 
-    fn draw_stage(&self, style: &Style, page: &mut Vec<u8>) {
+    fn draw_with(&mut self, style: &Style, foot: Vec<String>) -> Result<(), Fault> {
+        let page = Page { head: self.head(style), body: self.body(style), foot };
+        let position = |window: Window| {
+            let (from, to, all) = (window.top + 1, window.top + window.rows, window.all);
+            let with = [("from", from), ("to", to), ("all", all)].map(|(key, n)| (key, n.to_string()));
+            let with: Vec<(&str, &str)> = with.iter().map(|(key, n)| (*key, n.as_str())).collect();
+            format!(" {}", style.paint(Role::Dim, &self.words.fill("watch-position", &with)))
+        };
+        let (lines, window) = page.fit(self.size(), self.window.top, position);
+        self.window = window;
+        paint(&lines.join("\n"))
+    }
+
+    /// While something runs, what it says goes on below what is drawn here.
+    fn draw_running(&self, style: &Style) -> Result<(), Fault> {
+        let (rows, columns) = self.size();
+        let aside = Page { head: self.head(style), body: self.aside(style), foot: Vec::new() };
+        let room = rows.saturating_sub(RUNNING as u16);
+        let more = format!(" {}", style.paint(Role::Dim, style.signs().ellipsis));
+        let (lines, _) = aside.fit((room, columns), 0, |_| more.clone());
+        let apart = self.aside.as_ref().map_or("", |_| "\n");
+        let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + apart;
         match &self.stage {
-            Stage::Nothing => {}
             Stage::Building { command, said } => {
                 let words = self.words.fill("watch-building", &[("command", command)]);
-                lines(page, &[format!(" {}", style.paint(Role::Dim, &words)), String::new()]);
-                page.extend_from_slice(said);
+                text.push_str(&format!(" {}\n\n", style.paint(Role::Dim, &words)));
+                text.push_str(&String::from_utf8_lossy(said));
             }
-            Stage::NotBuilt { said, code } => {
-                apart(page, said);
-                let words = self.words.fill("watch-not-built", &[("code", &code.to_string())]);
-                lines(page, &learner::entry(style, &style.paint(Role::Bad, style.signs().failed), &words));
-                lines(page, &[String::new()]);
-            }
-            Stage::Checking { built, .. } => {
-                apart(page, built);
-                page.extend(self.checking(style).into_bytes());
-            }
-            Stage::Judged { built, verdict, errors, code } => {
-                apart(page, built);
-                lines(page, &self.judged(style, verdict, errors, *code));
-                lines(page, &[String::new()]);
-            }
-            Stage::Unable(fault) => {
-                if let Some(known) = self.words.failure(fault) {
-                    let _ = failure::write(page, style, &known);
-                    lines(page, &[String::new()]);
-                }
-            }
+            _ => text.push_str(&self.checking(style)),
         }
-    }
-
-    /// What is asked for by key, with a blank line below each.
-    fn aside(&self, style: &Style) -> Vec<String> {
-        self.aside.iter().flat_map(|text| text(style).into_iter().chain([String::new()])).collect()
-    }
-
-    fn checking(&self, style: &Style) -> String {
-        let Stage::Checking { verdict, .. } = &self.stage else { return String::new() };
-        let words = style.paint(Role::Dim, self.words.say("watch-checking"));
-        format!(" {words} {}", verdict.tally(style))
-    }
-
-    fn judged(&self, style: &Style, verdict: &Verdict, errors: &str, code: i32) -> Vec<String> {
-        let mut lines = verdict.lines(style);
-        let room = style.width.saturating_sub(2);
-        let mut say = |role, words: &str| {
-            lines.extend(prose::lines(style, role, words, room).iter().map(|line| format!(" {line}")));
-        };
-        if code == 0 && verdict.all_held() {
-            let last = self.step as usize == EXERCISES.len() - 1;
-            say(Role::Good, self.words.say(if last { "watch-all-done" } else { "watch-held" }));
-        } else if !verdict.explains_itself() {
-            say(Role::Bad, &self.words.fill("watch-check-broke", &[("code", &code.to_string())]));
-            errors.lines().for_each(|line| say(Role::Plain, line));
-        }
-        lines
-    }
-
-    /// The keys, on as many lines as they take. What can't be done now is dim.
-    fn keys(&self, style: &Style) -> Vec<String> {
-        let held = matches!(&self.stage, Stage::Judged { verdict, code: 0, .. } if verdict.all_held());
-        let keys = [
-            ("h", "watch-key-hint"),
-            ("n", "watch-key-next"),
-            ("l", "watch-key-list"),
-            ("s", "watch-key-solution"),
-            ("r", "watch-key-again"),
-            ("x", "watch-key-reset"),
-            ("q", "watch-key-quit"),
-        ];
-        let mut lines = vec![String::new()];
-        for (key, word) in keys {
-            let can = key != "n" || held;
-            let key = style.paint(if can { Role::Strong } else { Role::Dim }, key);
-            let word = style.paint(if can { Role::Plain } else { Role::Dim }, self.words.say(word));
-            let item = format!("{key} {word}");
-            match lines.last_mut() {
-                Some(line) if wrap::width(line) + wrap::width(&item) + 3 < style.width => {
-                    line.push_str(if line.is_empty() { " " } else { "   " });
-                    line.push_str(&item);
-                }
-                _ => lines.push(format!(" {item}")),
-            }
-        }
-        lines
+        paint(&text)
     }
 
     fn style(&self) -> Style {
@@ -271,16 +284,9 @@ impl Screen {
     }
 }
 
-fn lines(page: &mut Vec<u8>, lines: &[String]) {
-    lines.iter().for_each(|line| page.extend(format!("{}\n", line.trim_end()).into_bytes()));
-}
-
-/// Somebody else's output as it is, and a blank line.
-fn apart(page: &mut Vec<u8>, said: &[u8]) {
-    if !said.is_empty() {
-        page.extend_from_slice(said);
-        page.extend_from_slice(if said.ends_with(b"\n") { b"\n" } else { b"\n\n" });
-    }
+/// Puts a text in place of all that is on the screen. Each line is cleared as it comes: clearing all at once flickers.
+fn paint(text: &str) -> Result<(), Fault> {
+    print(format!("\x1b[H\x1b[K{}\x1b[J", text.replace('\n', "\n\x1b[K")).as_bytes())
 }
 
 fn print(bytes: &[u8]) -> Result<(), Fault> {

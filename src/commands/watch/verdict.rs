@@ -4,14 +4,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::course::exercise::{self, Exercise};
+use crate::course::words;
 use crate::judge::Finding;
 use crate::render::learner::entry;
 use crate::render::style::{Role, Style};
 use crate::render::words::Words;
-use crate::render::{prose, verdict};
+use crate::render::{prose, verdict, wrap};
 
-/// How many failed checks are shown with all that is known of them. The first ones usually cause the rest.
+/// How many failed checks are shown in full, with all that is known of them, and how many are in brief, beside something
+/// else. The first ones usually cause the rest.
 const IN_FULL: usize = 3;
+const IN_BRIEF: usize = 3;
 
 /// Everything that a check has told.
 #[derive(Debug, Default)]
@@ -67,6 +70,11 @@ impl Verdict {
         ended && self.error.is_none() && self.checks.iter().all(|check| check.passed)
     }
 
+    /// Whether it ended for a reason of the host's, before anything could be judged.
+    pub fn judged_nothing(&self) -> bool {
+        self.checks.is_empty() && self.error.is_some()
+    }
+
     /// Whether it says why it ended, in its own words.
     pub fn explains_itself(&self) -> bool {
         self.done.is_some() || self.error.is_some()
@@ -78,13 +86,42 @@ impl Verdict {
         (passed, self.checks.len() - passed)
     }
 
-    /// The failed checks, an error if there was one, and the counts.
+    /// The counts, an error if there was one, and the failed checks.
     pub fn lines(&self, style: &Style) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (place, check) in self.checks.iter().filter(|check| !check.passed).enumerate() {
+        let mut lines = self.summary(style);
+        for (place, check) in self.failed().enumerate() {
             let in_full = place < IN_FULL;
+            lines.extend((in_full || place == IN_FULL).then(String::new));
             lines.extend(failed(style, check, in_full));
-            lines.extend(in_full.then(String::new));
+        }
+        lines
+    }
+
+    /// The same on few lines: what the first failed checks claim.
+    pub fn brief(&self, style: &Style) -> Vec<String> {
+        let mut lines = self.summary(style);
+        for check in self.failed().take(IN_BRIEF) {
+            let mut claim = failed(style, check, false).into_iter();
+            let first = claim.next().unwrap_or_default();
+            let rest = claim.next().map(|_| style.signs().ellipsis).unwrap_or_default();
+            lines.push(format!("{first}{rest}"));
+        }
+        let more = self.failed().count().saturating_sub(IN_BRIEF);
+        if more > 0 {
+            let words = words::Words::of(style.lang).fill("watch-and-more", &[("count", &more.to_string())]);
+            lines.push(format!("   {}", style.paint(Role::Dim, &words)));
+        }
+        lines
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| !check.passed)
+    }
+
+    fn summary(&self, style: &Style) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.explains_itself() && !self.checks.is_empty() {
+            lines.push(self.tally(style));
         }
         if let Some(error) = &self.error {
             let words = format!("{}: {}", Words::of(style.lang).error, error.message);
@@ -92,12 +129,6 @@ impl Verdict {
             let said = prose::lines(style, Role::Bad, &words, room);
             let hint = prose::lines(style, Role::Plain, &error.hint, room);
             lines.extend(said.into_iter().chain(hint).map(|line| format!(" {line}")));
-            lines.push(String::new());
-        }
-        let is_list = lines.last().is_some_and(|line| !line.is_empty());
-        lines.extend(is_list.then(String::new));
-        if self.explains_itself() && !self.checks.is_empty() {
-            lines.push(self.tally(style));
         }
         lines
     }
@@ -117,8 +148,10 @@ impl Verdict {
             .filter(|(count, ..)| *count > 0)
             .map(|(count, role, sign, word)| style.paint(role, &format!("{sign} {count} {word}")))
             .collect();
+        let counts = format!(" {}", parts.join("   "));
         parts.extend(self.done.as_ref().map(|done| style.paint(Role::Dim, &words.seconds(done.seconds))));
-        format!(" {}", parts.join("   "))
+        let all = format!(" {}", parts.join("   "));
+        if wrap::width(&all) < style.width { all } else { counts }
     }
 }
 
@@ -154,9 +187,23 @@ mod tests {
         let verdict = Verdict::read(TOLD.as_bytes());
         assert!(!verdict.all_held());
         let text = verdict.lines(&Style::default()).join("\n");
-        assert!(text.starts_with(" ✗ made-up\n   expected  another\n"), "{text}");
-        assert!(text.contains("own/01-unshare-pid.html#check-made-up"), "{text}");
-        assert!(text.ends_with("\n\n ✓ 1 passed   ✗ 1 failed   2.0 s"), "{text}");
+        let start = " ✓ 1 passed   ✗ 1 failed   2.0 s\n\n ✗ made-up\n   expected  another\n";
+        assert!(text.starts_with(start), "{text}");
+        assert!(text.ends_with("own/01-unshare-pid.html#check-made-up"), "{text}");
+    }
+
+    #[test]
+    fn in_brief_a_failed_check_takes_a_line_and_the_rest_are_counted() {
+        let failed = |name: &str| {
+            let line = TOLD.lines().find(|line| line.contains("made-up")).unwrap();
+            line.replace("made-up", name)
+        };
+        let names = ["first", "second", &"third ".repeat(30), "fourth", "fifth"];
+        let done = TOLD.lines().last().unwrap();
+        let told = names.map(failed).join("\n") + "\n" + done;
+        let lines = Verdict::read(told.as_bytes()).brief(&Style::default());
+        assert_eq!((lines.len(), lines[1].as_str(), lines[4].as_str()), (5, " ✗ first", "   and 2 more"));
+        assert!(lines[3].ends_with("third…") && wrap::width(&lines[3]) < 80, "{lines:?}");
     }
 
     #[test]
@@ -178,7 +225,7 @@ mod tests {
         let long = TOLD.replace("another", &"many words that have to be wrapped ".repeat(5));
         for line in Verdict::read(long.as_bytes()).lines(&style) {
             // A path stays whole for whoever copies it.
-            assert!(crate::render::wrap::width(&line) < 40 || line.contains(".html"), "{line}");
+            assert!(wrap::width(&line) < 40 || line.contains(".html"), "{line}");
         }
     }
 }
