@@ -161,7 +161,7 @@ impl<'r> Run<'r> {
     ) -> Result<bool, Fault> {
         let until = Instant::now() + patience;
         loop {
-            self.tracer.turn()?;
+            self.tracer.turn();
             self.streams.exchange();
             self.look_for_excess()?;
             if enough(self) {
