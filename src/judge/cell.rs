@@ -109,6 +109,12 @@ impl Cell {
         self.seized.write_all(b"s").doing("let the judged program run")
     }
 
+    /// Whether its first process ends or has ended, and with it everything in it: it has left its namespaces. It may
+    /// still wait for the others to be gone (pid_namespaces(7)).
+    pub fn is_over(&self) -> bool {
+        fs::read_link(format!("/proc/{}/ns/mnt", self.container.pid)).is_err()
+    }
+
     /// Whether all of it is gone. Nobody has waited for the first process yet, so that its PID is still its own.
     fn is_gone(&self) -> bool {
         let state = process::status(Path::new("/proc"), &self.container.pid.to_string(), "State");

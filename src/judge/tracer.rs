@@ -158,6 +158,12 @@ impl Tracer {
         self.held && self.cmd.is_some_and(|pid| self.alive.contains(&pid))
     }
 
+    /// Whether CMD has stood there all the time. Only SIGKILL moves one that is held, and anybody may send it.
+    pub fn still_holds(&self) -> bool {
+        let state = |pid: Pid| process::status(Path::new("/proc"), &pid.to_string(), "State");
+        self.holds() && self.cmd.and_then(state).is_some_and(|state| state.starts_with('t'))
+    }
+
     /// Lets CMD run.
     pub fn release(&mut self) {
         if let (true, Some(pid)) = (std::mem::take(&mut self.held), self.cmd) {
