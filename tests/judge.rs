@@ -2,6 +2,8 @@
 //! one that means harm does none.
 
 mod common;
+#[path = "judge/harm.rs"]
+mod harm;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use common::guest::Guest;
 use common::{Who, am_root, events, have, place, run, skip, workshop};
@@ -238,48 +239,6 @@ fn all_names() -> Vec<String> {
     let verdict = check(Who::Root, "6", &script("solution-6", &shell_solution(6)));
     let checks = verdict.events.iter().filter(|e| e["event"] == "check");
     checks.filter_map(|e| e["name"].as_str().map(String::from)).collect()
-}
-
-/// Programs that mean harm, and what is said of them as step 0.
-const HOSTILE: [(&str, &str, &str); 8] = [
-    ("forks without end", "b() { b | b & }; while :; do b; done", "more than 512 processes"),
-    ("floods its output", "exec yes", "more than 64 MiB"),
-    ("floods standard error", "exec yes >&2", "more than 64 MiB"),
-    ("hangs, and ignores SIGTERM", "trap '' TERM INT HUP; while :; do sleep 1; done", "nothing happened"),
-    ("stops itself", "kill -STOP $$", "nothing happened"),
-    ("kills its parent and everybody else", "kill -9 $PPID; kill -9 -1; exit 3", "ended"),
-    ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "signal 9|1 GiB"),
-    (
-        "changes the host",
-        "hostname harm; ip link delete lo; mount -t tmpfs tmpfs /usr; rm -rf /etc/hostname; kill -KILL $$",
-        "killed by signal 9",
-    ),
-];
-
-#[test]
-fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
-    if !have("perl", "perl") {
-        return;
-    }
-    let host =
-        || (fs::read_to_string("/proc/sys/kernel/hostname"), fs::read_to_string("/proc/self/mountinfo"));
-    for who in common::who() {
-        let before = host().0.ok();
-        each(&HOSTILE, |(name, text, said)| {
-            let began = Instant::now();
-            let file = script(name, &format!("#!/bin/sh\n{text}\n"));
-            let verdict = check(who, "0", &file);
-            assert_eq!((verdict.status, &verdict.failed[..]), (1, &["starts".to_owned()][..]), "{name}");
-            let actual =
-                verdict.events.iter().find(|e| e["name"] == "starts").and_then(|e| e["actual"].as_str());
-            let known = said.split('|').any(|said| actual.is_some_and(|actual| actual.contains(said)));
-            assert!(known, "{name}: {actual:?}");
-            assert!(verdict.skipped > 0, "{name}");
-            assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
-        });
-        assert_eq!(before, host().0.ok(), "the host's name");
-        assert!(Path::new("/etc/hostname").exists() || !Path::new("/etc").exists());
-    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! The cell: a throw-away host in the lab, with everything that a container could leave a trace in. What runs in
-//! it is root there, and can neither change the learner's machine nor outlive the cell.
+//! it is root there; it changes the learner's machine not by mistake, and does not outlive the cell.
+//!
+//! It is no place for programs that nobody trusts: the real root may make every mount writable again (mount(2)), open
+//! disks, and freeze processes by a hierarchy of its own (cgroups(7)), in the cell as elsewhere. An ordinary user's
+//! program can do there what that user can.
 //!
 //! It is a container like the others, made by the same walk, whose first process starts the judged program.
 
@@ -10,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,6 +26,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 
 use super::ground::{self, Ground};
+use super::tracer;
 use crate::container::{Container, Plan, Program, Stdio, Tty, close_on_exec, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::cgroup::{self, Group, Limits};
@@ -104,6 +109,18 @@ impl Cell {
         self.seized.write_all(b"s").doing("let the judged program run")
     }
 
+    /// Whether its first process ends or has ended, and with it everything in it: it has left its namespaces. It may
+    /// still wait for the others to be gone (pid_namespaces(7)).
+    pub fn is_over(&self) -> bool {
+        fs::read_link(format!("/proc/{}/ns/mnt", self.container.pid)).is_err()
+    }
+
+    /// Whether all of it is gone. Nobody has waited for the first process yet, so that its PID is still its own.
+    fn is_gone(&self) -> bool {
+        let state = process::status(Path::new("/proc"), &self.container.pid.to_string(), "State");
+        state.is_none_or(|state| state.starts_with('Z'))
+    }
+
     /// PIDs of all that is in the cell, besides its first process: those whose PID namespace is the cell's or
     /// one in it.
     pub fn processes(&self) -> Vec<i32> {
@@ -118,13 +135,13 @@ impl Cell {
             let namespace = process::namespace(&name, "pid");
             *pid != self.container.pid.as_raw()
                 && (namespace == own
-                    || (depth(&name).is_some_and(|depth| depth > floor) && self.is_ancestor_of(*pid)))
+                    || (depth(&name).is_some_and(|depth| depth > floor) && self.descends(*pid)))
         };
         process::pids(Path::new("/proc")).into_iter().filter(inside).collect()
     }
 
     /// Whether a process descends from the cell's first one.
-    fn is_ancestor_of(&self, pid: i32) -> bool {
+    fn descends(&self, pid: i32) -> bool {
         let parent = |pid: i32| -> Option<i32> {
             process::status(Path::new("/proc"), &pid.to_string(), "PPid")?.parse().ok()
         };
@@ -135,6 +152,19 @@ impl Cell {
     /// The cell's groups.
     pub fn groups(&self) -> &[Group] {
         &self.container.made.groups
+    }
+}
+
+impl Drop for Cell {
+    /// A PID namespace ends when the last of its processes is gone, and one that was followed when its follower has
+    /// been told: nobody may be left who was born too late for [`Tracer::end`](super::tracer::Tracer::end).
+    fn drop(&mut self) {
+        let _ = self.container.signal(libc::SIGKILL);
+        let until = Instant::now() + PATIENCE;
+        while !self.is_gone() && Instant::now() < until {
+            tracer::end_the_untold();
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -284,8 +314,8 @@ impl Keeper {
 fn bound() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     // In a user namespace of its own the kernel counts what was started there (user_namespaces(7)); a real root
-    // is bounded by the cell's group instead.
-    let most = super::tracer::CROWD as u64 * 2;
+    // is bounded by the cell's group instead, where there is one.
+    let most = tracer::CROWD as u64 * 2;
     let _ = setrlimit(Resource::RLIMIT_NPROC, most, most);
     for capability in DROPPED {
         // SAFETY: prctl(2) with integers. What we don't have can't be dropped, and need not be.

@@ -167,7 +167,8 @@ impl<'c> Case<'c> {
 }
 
 fn starts(case: &Case) -> Option<Finding> {
-    let started = case.evidence.looked.is_some();
+    // Each time: one that starts CMD only while it is looked at has the rest unjudged.
+    let started = case.evidence.looked.is_some() && case.evidence.fate.is_empty();
     holds(started, "CMD is executed", &case.evidence.fate)
 }
 
@@ -202,7 +203,9 @@ fn death_status(case: &Case) -> Option<Finding> {
 }
 
 fn nothing_running(case: &Case) -> Option<Finding> {
-    let left = case.talked()?.left.as_ref()?;
+    let talked = case.talked().filter(|talked| talked.exit.is_some())?;
+    // PROGRAM has ended, and then what it left had to be ended.
+    let Some(left) = &talked.left else { return holds(false, "nothing", &talked.fate) };
     let names: Vec<String> = left.processes.iter().map(|pid| format!("PID {pid}")).collect();
     nothing(&names)
 }
@@ -229,8 +232,9 @@ fn reaped(case: &Case) -> Option<Finding> {
 }
 
 fn sigterm(case: &Case) -> Option<Finding> {
-    let seconds = GRACE.as_secs();
-    holds(case.looked()?.terminated, "ended", format!("still running after {seconds} s"))
+    let looked = case.looked()?;
+    let running = format!("still running after {} s", GRACE.as_secs());
+    holds(looked.terminated, "ended", if looked.fate.is_empty() { &running } else { &looked.fate })
 }
 
 /// Numbers of peer groups in a mount table (`shared:N`, mount_namespaces(7)).

@@ -12,7 +12,7 @@ use super::bounds::{Counters, Limited};
 use super::cell::Cell;
 use super::outside::Outside;
 use super::part::{ADDED, ASIDE, CHANGED, DELETED, Part};
-use super::run::{PATIENCE, Run};
+use super::run::{Excess, PATIENCE, Run};
 use super::sight::{Network, Subject, View, network};
 use super::trial::Trial;
 use crate::container::Exit;
@@ -32,7 +32,7 @@ const STRAIN: Duration = Duration::from_secs(20);
 /// What was found out.
 #[derive(Default)]
 pub struct Evidence {
-    /// Why CMD never ran, if it did not.
+    /// Why CMD did not run once that it was asked for, if there was such a time.
     pub fate: String,
     pub looked: Option<Looked>,
     pub talked: Option<Talked>,
@@ -66,6 +66,8 @@ pub struct Looked {
     pub limits_later: Limited,
     /// Whether SIGTERM to PROGRAM ended everything.
     pub terminated: bool,
+    /// What had to be done to it instead, if anything.
+    pub fate: String,
     /// What was left then, if so.
     pub left: Option<Outside>,
 }
@@ -78,7 +80,7 @@ pub struct Talked {
     pub exit: Option<Exit>,
     pub fate: String,
     pub before: Outside,
-    /// Once PROGRAM had ended.
+    /// Once PROGRAM had ended; `None` also if what was left had to be ended.
     pub left: Option<Outside>,
 }
 
@@ -105,7 +107,10 @@ impl Trial<'_> {
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };
-        let mut looked = self.look_at(&run, pid, before, asked)?;
+        let Some(mut looked) = run.while_held(self.look_at(&run, pid, before, asked))? else {
+            evidence.fate = "CMD was killed before its first instruction".into();
+            return Ok(());
+        };
         run.release();
         run.until(Duration::from_secs(2), |run| {
             looked.limits_later = Limited::of(pid, run.cell);
@@ -115,8 +120,9 @@ impl Trial<'_> {
         run.signal_program(Signal::SIGTERM);
         looked.terminated =
             run.until(GRACE, |run| run.tracer.exit().is_some() && run.cell.processes().is_empty())?;
+        looked.fate = if run.excess.is_some() { run.fate() } else { String::new() };
         if looked.terminated {
-            looked.left = Some(settled(&mut run, &looked.before)?);
+            looked.left = settled(&mut run, &looked.before)?;
         }
         evidence.looked = Some(looked);
         Ok(())
@@ -145,6 +151,7 @@ impl Trial<'_> {
             limits_first: Limited::of(pid, run.cell),
             limits_later: Limited::default(),
             terminated: false,
+            fate: String::new(),
             left: None,
         })
     }
@@ -156,11 +163,12 @@ impl Trial<'_> {
         let before = Outside::of(&cell)?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
+            evidence.fate = run.fate();
             return Ok(());
         }
         run.release();
         let exit = run.finish(PATIENCE)?;
-        let left = exit.map(|_| settled(&mut run, &before)).transpose()?;
+        let left = if exit.is_some() { settled(&mut run, &before)? } else { None };
         let (stdout, stderr) = run.heard();
         evidence.talked = Some(Talked {
             input,
@@ -179,6 +187,7 @@ impl Trial<'_> {
         let (mut cell, streams, _) = self.cell(Part::Orphan, &[], Vec::new())?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
+            evidence.fate = run.fate();
             return Ok(());
         }
         run.release();
@@ -199,6 +208,7 @@ impl Trial<'_> {
         let (mut cell, streams, _) = self.cell(Part::Strain, &words, Vec::new())?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
+            evidence.fate = run.fate();
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };
@@ -218,10 +228,11 @@ impl Trial<'_> {
         let (mut cell, [first, second]) = self.cell_for_two()?;
         let mut run = Run::start(self.lab, &mut cell, first, &self.token)?;
         if !run.reach_cmd()? {
+            evidence.fate = run.fate();
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };
-        let subject = Subject::of(pid)?;
+        let Some(subject) = run.while_held(Subject::of(pid))? else { return Ok(()) };
         run.release();
         let mut written = [false; 3];
         run.until(SETTLE, |_| {
@@ -237,7 +248,11 @@ impl Trial<'_> {
         let mut run = Run::start(self.lab, &mut cell, second, &self.token)?;
         let reached = run.reach_cmd()?;
         let fresh = match run.cmd().filter(|_| reached) {
-            Some(pid) => Some(Subject::of(pid)?.look(|| seen_of_writes() == [false; 3])?),
+            Some(pid) => {
+                let seen =
+                    Subject::of(pid).and_then(|subject| subject.look(|| seen_of_writes() == [false; 3]));
+                run.while_held(seen)?
+            }
             None => None,
         };
         evidence.again = Some(fresh);
@@ -271,18 +286,19 @@ fn seen_of_writes() -> [bool; 3] {
     [root.join(ADDED).exists(), changed, !root.join(DELETED).exists()]
 }
 
-/// The cell as it is when nothing more changes by itself, or after a while.
-fn settled(run: &mut Run, before: &Outside) -> Result<Outside, Fault> {
-    let mut now = Outside::of(run.cell)?;
-    let mut problem = None;
+/// The cell as it is when nothing more changes by itself, or after a while. `None` if it could not be seen, since what
+/// was left had to be ended.
+fn settled(run: &mut Run, before: &Outside) -> Result<Option<Outside>, Fault> {
+    let mut seen = Ok(None);
     run.until(SETTLE, |run| {
-        match Outside::of(run.cell) {
-            Ok(seen) => now = seen,
-            Err(fault) => problem = Some(fault),
-        }
-        now == *before || problem.is_some()
+        seen = Outside::of(run.cell).map(Some);
+        seen.as_ref().map_or(true, |now| now.as_ref() == Some(before))
     })?;
-    problem.map_or(Ok(now), Err)
+    if run.cell.is_over() {
+        run.excess.get_or_insert(Excess::Host);
+        return Ok(seen.unwrap_or_default());
+    }
+    seen
 }
 
 /// Whether a stream holds a text whole. The judged program may have had something to say too.

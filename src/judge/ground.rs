@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -138,9 +139,11 @@ fn share() -> Result<(), Fault> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none).doing("make the cell's mounts shared")
 }
 
-/// Holds on to a file while something else is mounted over it.
+/// Holds on to a file while something else is mounted over it (`O_PATH`, open(2)): one that may be run need not be one
+/// that may be read, and a FIFO would have us wait for its writer.
 fn hold(path: &Path) -> Result<OwnedFd, Fault> {
-    File::open(path).map(OwnedFd::from).doing(format!("open {}", path.display()))
+    let held = File::options().read(true).custom_flags(libc::O_PATH).open(path);
+    held.map(OwnedFd::from).doing(format!("open {}", path.display()))
 }
 
 fn by_descriptor(fd: &OwnedFd) -> PathBuf {

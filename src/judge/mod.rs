@@ -13,6 +13,7 @@ mod cell;
 mod claims;
 mod evidence;
 mod ground;
+mod news;
 mod outside;
 pub mod part;
 mod run;

@@ -46,15 +46,18 @@ pub enum Excess {
     Memory,
     /// Longer than [`LIFE`].
     Time,
+    /// Not its own end, but that of its host.
+    Host,
 }
 
 impl Excess {
     fn words(self) -> &'static str {
         match self {
-            Excess::Processes => "since it had more than 512 processes",
-            Excess::Output => "since it wrote more than 64 MiB",
-            Excess::Memory => "since it took more than 1 GiB of memory",
-            Excess::Time => "since it ran for more than 60 s",
+            Excess::Processes => "ended by the judge, since it had more than 512 processes",
+            Excess::Output => "ended by the judge, since it wrote more than 64 MiB",
+            Excess::Memory => "ended by the judge, since it took more than 1 GiB of memory",
+            Excess::Time => "ended by the judge, since it ran for more than 60 s",
+            Excess::Host => "ended the first process of the host that it was given",
         }
     }
 }
@@ -161,13 +164,17 @@ impl<'r> Run<'r> {
     ) -> Result<bool, Fault> {
         let until = Instant::now() + patience;
         loop {
-            self.tracer.turn()?;
+            self.tracer.turn();
             self.streams.exchange();
             self.look_for_excess()?;
+            // What is seen of one that was ended for it is not its own doing.
+            if self.excess.is_some() {
+                return Ok(false);
+            }
             if enough(self) {
                 return Ok(true);
             }
-            if self.excess.is_some() || Instant::now() > until {
+            if Instant::now() > until {
                 return Ok(false);
             }
             if let Some(signal) = self.lab.signals.end_asked() {
@@ -208,6 +215,8 @@ impl<'r> Run<'r> {
             Some(Excess::Memory)
         } else if self.began.elapsed() > LIFE {
             Some(Excess::Time)
+        } else if weigh && self.cell.is_over() {
+            Some(Excess::Host)
         } else {
             None
         };
@@ -226,12 +235,17 @@ impl<'r> Run<'r> {
         self.tracer.release();
     }
 
-    /// Waits until PROGRAM has ended.
+    /// What was seen while CMD was held, if it was there to be seen all the time: somebody may have killed it.
+    pub fn while_held<T>(&self, seen: Result<T, Fault>) -> Result<Option<T>, Fault> {
+        if self.tracer.still_holds() && !self.cell.is_over() { seen.map(Some) } else { Ok(None) }
+    }
+
+    /// Waits until PROGRAM has ended by itself.
     pub fn finish(&mut self, patience: Duration) -> Result<Option<Exit>, Fault> {
-        self.until(patience, |run| run.tracer.exit().is_some())?;
+        let ended = self.until(patience, |run| run.tracer.exit().is_some())?;
         // What it said last.
         self.streams.exchange();
-        Ok(self.tracer.exit())
+        Ok(self.tracer.exit().filter(|_| ended))
     }
 
     /// Sends a signal to PROGRAM, which can't have been given another's PID: nobody but us reaps what we follow.
@@ -272,7 +286,7 @@ impl<'r> Run<'r> {
             line => format!(": {}", line.chars().take(SAID).collect::<String>()),
         };
         match (self.excess, self.tracer.exit()) {
-            (Some(excess), _) => format!("ended by the judge, {}", excess.words()),
+            (Some(excess), _) => excess.words().to_owned(),
             (None, Some(Exit::Code(code))) => format!("PROGRAM ended with status {code}{said}"),
             (None, Some(Exit::Signal(signal))) => format!("PROGRAM was killed by signal {signal}{said}"),
             (None, None) => format!("nothing happened in {} s{said}", PATIENCE.as_secs()),

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
+use super::news::{self, News};
 use super::part::{ACT, arguments, is_ours};
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
@@ -60,55 +60,46 @@ impl Tracer {
 
     /// Handles the stops that have come, and those that come of that; but not for ever, for whoever forks without end
     /// has always something to tell.
-    pub fn turn(&mut self) -> Result<(), Fault> {
+    pub fn turn(&mut self) {
         for _ in 0..16 {
-            if self.crowded || !self.round()? {
+            if self.crowded || !self.round() {
                 break;
             }
         }
-        Ok(())
     }
 
     /// Asks once for each process. Says whether any had something to tell.
-    fn round(&mut self) -> Result<bool, Fault> {
+    fn round(&mut self) -> bool {
         let mut any = false;
         for pid in self.alive.clone() {
             if self.held && self.cmd == Some(pid) {
                 continue;
             }
-            match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
-                Ok(status) => {
-                    any = true;
-                    self.stopped(pid, status)?;
-                }
-                // A thread that went when another called execve(2).
-                Err(_) => self.gone(pid),
-            }
+            let news = news::of(pid);
+            any |= news != News::None;
+            self.hear(pid, news);
         }
-        Ok(any)
+        self.find_stray() || any
     }
 
-    fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Fault> {
-        match status {
-            WaitStatus::Exited(_, code) => self.ended(pid, Exit::Code(code)),
-            WaitStatus::Signaled(_, signal, _) => self.ended(pid, Exit::Signal(signal as i32)),
-            WaitStatus::PtraceEvent(_, signal, event) => self.event(pid, signal, event)?,
-            WaitStatus::Stopped(_, signal) => go_on(pid, Some(signal)),
-            _ => go_on(pid, None),
+    fn hear(&mut self, pid: Pid, news: News) {
+        match news {
+            News::None => {}
+            News::Ended(exit) => self.ended(pid, exit),
+            // A thread that went when another called execve(2).
+            News::Stranger => self.gone(pid),
+            News::Event { event, signal } => self.event(pid, event, signal),
+            News::Signal(signal) => go_on(pid, signal),
         }
-        Ok(())
     }
 
-    fn event(&mut self, pid: Pid, signal: Signal, event: i32) -> Result<(), Fault> {
+    fn event(&mut self, pid: Pid, event: i32, signal: i32) {
         match event {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
-                match ptrace::getevent(pid) {
-                    Ok(child) => self.born(Pid::from_raw(child as i32), pid),
-                    // Killed before it could be asked whom it has started.
-                    Err(_) => self.find_strays(),
+                if let Ok(child) = ptrace::getevent(pid) {
+                    self.born(Pid::from_raw(child as i32), pid);
                 }
-                go_on(pid, None);
+                go_on(pid, 0);
             }
             libc::PTRACE_EVENT_EXEC if self.cmd.is_none() && self.is_cmd(pid) => {
                 self.cmd = Some(pid);
@@ -116,9 +107,8 @@ impl Tracer {
             }
             // Stopped as a job is, not for us: it may stay so until it is continued (PTRACE_LISTEN, ptrace(2)).
             libc::PTRACE_EVENT_STOP if is_job_stop(signal) => listen(pid),
-            _ => go_on(pid, None),
+            _ => go_on(pid, 0),
         }
-        Ok(())
     }
 
     fn born(&mut self, child: Pid, parent: Pid) {
@@ -129,14 +119,14 @@ impl Tracer {
         }
     }
 
-    /// Takes in those that are followed without our having been told of them. As long as one of them, even a dead
-    /// one, is not waited for by us, its container is not gone.
-    fn find_strays(&mut self) {
-        let me = std::process::id().to_string();
-        let tasks = |pid: i32| process::pids(Path::new(&format!("/proc/{pid}/task")));
-        let follower = |pid: &i32| process::status(Path::new("/proc"), &pid.to_string(), "TracerPid");
-        let all = process::pids(Path::new("/proc")).into_iter().flat_map(tasks);
-        self.alive.extend(all.filter(|pid| follower(pid).as_ref() == Some(&me)).map(Pid::from_raw));
+    /// Takes in one that is followed without our having been told of it: its parent was killed before it could say
+    /// whom it had started. It would stay stopped, and as long as one of them, even a dead one, is not waited for by
+    /// us, its container is not gone. Says whether there was one.
+    fn find_stray(&mut self) -> bool {
+        let stray = news::any().filter(|pid| !self.alive.contains(pid) && is_followed(*pid));
+        self.alive.extend(stray);
+        self.crowded |= self.alive.len() > CROWD;
+        stray.is_some()
     }
 
     fn ended(&mut self, pid: Pid, exit: Exit) {
@@ -168,10 +158,16 @@ impl Tracer {
         self.held && self.cmd.is_some_and(|pid| self.alive.contains(&pid))
     }
 
+    /// Whether CMD has stood there all the time. Only SIGKILL moves one that is held, and anybody may send it.
+    pub fn still_holds(&self) -> bool {
+        let state = |pid: Pid| process::status(Path::new("/proc"), &pid.to_string(), "State");
+        self.holds() && self.cmd.and_then(state).is_some_and(|state| state.starts_with('t'))
+    }
+
     /// Lets CMD run.
     pub fn release(&mut self) {
         if let (true, Some(pid)) = (std::mem::take(&mut self.held), self.cmd) {
-            go_on(pid, None);
+            go_on(pid, 0);
         }
     }
 
@@ -196,22 +192,9 @@ impl Tracer {
     pub fn end(&mut self) {
         let until = Instant::now() + Duration::from_secs(10);
         self.held = false;
-        while Instant::now() < until {
-            for pid in &self.alive {
-                let _ = kill(*pid, Signal::SIGKILL);
-            }
-            // Some were born while their parents were ended, who could not tell of them any more.
-            while let Some(pid) = next_of_ours() {
-                let _ = kill(pid, Signal::SIGKILL);
-                match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-                    Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => self.gone(pid),
-                    Ok(_) => {}
-                }
-            }
-            self.alive.retain(|pid| kill(*pid, None).is_ok());
-            if self.alive.is_empty() {
-                return;
-            }
+        while !self.alive.is_empty() && Instant::now() < until {
+            self.alive.retain(|pid| !has_been_ended(*pid));
+            end_the_untold();
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -226,31 +209,60 @@ impl Tracer {
         self.program
     }
 
-    /// Physical memory of all of them, in bytes: the second field of `/proc/PID/statm`, in pages (proc_pid_statm(5)).
+    /// Physical memory of all of them, in bytes: the second field of `/proc/PID/statm`, in pages
+    /// (proc_pid_statm(5)). Threads have the memory of their process, which is counted once.
     pub fn memory(&self) -> u64 {
         let pages = |pid: &Pid| -> Option<u64> {
-            fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse().ok()
+            let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+            text.split(' ').nth(1)?.parse().ok()
         };
-        self.alive.iter().filter_map(pages).sum::<u64>() * 4096
+        self.alive.iter().filter(|pid| is_process(**pid)).filter_map(pages).sum::<u64>() * page_size()
     }
 }
 
-/// A process that we follow and that has something to tell, which it goes on having.
-fn next_of_ours() -> Option<Pid> {
-    let flags = WaitPidFlag::WEXITED
-        | WaitPidFlag::WSTOPPED
-        | WaitPidFlag::WNOHANG
-        | WaitPidFlag::WNOWAIT
-        | WaitPidFlag::__WALL;
-    let pid = waitid(Id::All, flags).ok()?.pid()?;
-    // A child of ours that we don't follow is somebody else's to wait for.
-    let tracer = process::status(Path::new("/proc"), &pid.to_string(), "TracerPid")?;
-    (tracer == std::process::id().to_string()).then_some(pid)
+/// Whether an ID is a whole process's, and not that of one more thread in it (`Tgid`, proc_pid_status(5)).
+fn is_process(id: Pid) -> bool {
+    let group = process::status(Path::new("/proc"), &id.to_string(), "Tgid");
+    group.is_some_and(|group| group == id.to_string())
 }
 
-/// Continues a process; one that was killed meanwhile can't be.
-fn go_on(pid: Pid, signal: Option<Signal>) {
-    let _ = ptrace::cont(pid, signal);
+/// Bytes in a page: not 4096 everywhere.
+fn page_size() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
+}
+
+/// Ends a process that we follow, and says whether it was, and we were told so. As long as we were not, nobody else
+/// can have got its PID.
+fn has_been_ended(pid: Pid) -> bool {
+    match news::of(pid) {
+        News::Ended(_) | News::Stranger => true,
+        _ => {
+            let _ = kill(pid, Signal::SIGKILL);
+            false
+        }
+    }
+}
+
+/// Ends those that nobody has told us of: they were born while their parents were ended.
+pub fn end_the_untold() {
+    while let Some(pid) = news::any().filter(|pid| is_followed(*pid)) {
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = news::of(pid);
+    }
+}
+
+/// Whether a process is followed by us. A child of ours that is not is somebody else's to wait for.
+fn is_followed(pid: Pid) -> bool {
+    let tracer = process::status(Path::new("/proc"), &pid.to_string(), "TracerPid");
+    tracer.is_some_and(|tracer| tracer == std::process::id().to_string())
+}
+
+/// Continues a process and delivers a signal to it, 0 for none; one that was killed meanwhile can't be continued.
+fn go_on(pid: Pid, signal: i32) {
+    let (none, signal) = (std::ptr::null_mut::<libc::c_void>(), libc::c_long::from(signal));
+    // SAFETY: no memory is read or written. nix's function takes no real-time signals.
+    unsafe { libc::ptrace(libc::PTRACE_CONT, pid.as_raw(), none, signal) };
 }
 
 /// `PTRACE_LISTEN`, which nix does not have.
@@ -260,8 +272,8 @@ fn listen(pid: Pid) {
     unsafe { libc::ptrace(libc::PTRACE_LISTEN, pid.as_raw(), none, none) };
 }
 
-fn is_job_stop(signal: Signal) -> bool {
-    matches!(signal, Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU)
+fn is_job_stop(signal: i32) -> bool {
+    matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU)
 }
 
 /// Tracing one's own children is refused only where a setting forbids all of it.
