@@ -1,0 +1,61 @@
+//! Claims about groups and their limits (step 4).
+
+use super::{Case, Finding, holds, left_of, nothing, same, some_of};
+
+fn number(value: Option<u64>) -> String {
+    value.map_or("none".into(), |n| n.to_string())
+}
+
+pub(super) fn memory_limit(case: &Case) -> Option<Finding> {
+    same(number(case.trial.wanted().memory), number(case.looked()?.limits_later.memory))
+}
+
+pub(super) fn pids_limit(case: &Case) -> Option<Finding> {
+    same(number(case.trial.wanted().pids), number(case.looked()?.limits_later.pids))
+}
+
+pub(super) fn cpu_limit(case: &Case) -> Option<Finding> {
+    let words = |value: Option<u64>| value.map_or("none".into(), |n| format!("{:.2}", n as f64 / 100.0));
+    same(words(case.trial.wanted().cpus), words(case.looked()?.limits_later.cpus))
+}
+
+pub(super) fn limits_first(case: &Case) -> Option<Finding> {
+    let looked = case.looked()?;
+    let (first, later) = (looked.limits_first, looked.limits_later);
+    let late: Vec<&str> = [
+        ("memory", first.memory == later.memory),
+        ("pids", first.pids == later.pids),
+        ("cpu", first.cpus == later.cpus),
+    ]
+    .into_iter()
+    .filter(|(_, same)| !same)
+    .map(|(name, _)| name)
+    .collect();
+    holds(late.is_empty(), "in force before CMD's first instruction", format!("later: {}", late.join(", ")))
+}
+
+pub(super) fn oom(case: &Case) -> Option<Finding> {
+    let counted = case.evidence.strained?.oom_kills;
+    holds(counted > 0, "killed by the kernel, and counted", "not killed in this group")
+}
+
+pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
+    let strained = case.evidence.strained?;
+    let most = case.trial.wanted().pids.unwrap_or(0);
+    let held = strained.forks_refused > 0 && strained.processes <= most;
+    let otherwise = format!("{} processes, and no fork refused in this group", strained.processes);
+    holds(held, format!("at most {most} processes, then EAGAIN"), otherwise)
+}
+
+pub(super) fn throttled(case: &Case) -> Option<Finding> {
+    holds(case.evidence.strained?.throttled > 0, "throttled at least once", "never throttled")
+}
+
+pub(super) fn locked(case: &Case) -> Option<Finding> {
+    let open: Vec<&str> = case.looked()?.view.open_groups.iter().map(String::as_str).collect();
+    holds(open.is_empty(), "nothing that opens for writing", some_of(&open))
+}
+
+pub(super) fn groups_gone(case: &Case) -> Option<Finding> {
+    nothing(&left_of(case, |o| &o.groups)?)
+}

@@ -1,0 +1,63 @@
+//! Claims about the network (step 6).
+
+use super::{Case, Finding, holds, is_apart, left_of, nothing, same};
+
+pub(super) fn loopback(case: &Case) -> Option<Finding> {
+    let network = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network;
+    holds(network.links.iter().any(|l| l.name == "lo" && l.up), "lo is up", "lo is down")
+}
+
+pub(super) fn eth0(case: &Case) -> Option<Finding> {
+    let links = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network.links;
+    let found = links.iter().find(|link| link.name == "eth0");
+    let actual = match found {
+        None => format!("only {}", links.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")),
+        Some(link) if !link.up => "eth0 is down".into(),
+        Some(link) if link.addresses.is_empty() => "eth0 has no address".into(),
+        Some(_) => String::new(),
+    };
+    holds(actual.is_empty(), "eth0, up, with an address", &actual)
+}
+
+/// The container's eth0, where there is one to judge further.
+fn has_eth0<'c>(case: &Case<'c>) -> Option<&'c crate::judge::sight::Link> {
+    let looked = case.looked().filter(|looked| is_apart(looked, "net"))?;
+    looked.view.network.links.iter().find(|link| link.name == "eth0")
+}
+
+pub(super) fn default_route(case: &Case) -> Option<Finding> {
+    has_eth0(case)?;
+    let actual = match &case.looked()?.view.network.route {
+        Some((Some(_), link)) if link == "eth0" => String::new(),
+        Some((None, link)) => format!("one without a gateway, through {link}"),
+        Some((_, link)) => format!("one through {link}"),
+        None => "none".into(),
+    };
+    holds(actual.is_empty(), "a default route through eth0", &actual)
+}
+
+pub(super) fn bridged(case: &Case) -> Option<Finding> {
+    let inside = has_eth0(case)?;
+    let outside = &case.looked()?.network_outside.links;
+    let peer = outside.iter().find(|link| Some(link.index) == inside.peer);
+    let bridge = |index| outside.iter().any(|link| Some(link.index) == index && link.kind == "bridge");
+    let actual = match peer {
+        None => "eth0 has no other end outside".to_owned(),
+        Some(peer) if peer.master.is_none() => format!("{} is no port of a bridge", peer.name),
+        Some(peer) if !bridge(peer.master) => format!("{} is a port of something else", peer.name),
+        Some(_) => String::new(),
+    };
+    holds(actual.is_empty(), "eth0's other end is a port of a bridge outside", &actual)
+}
+
+pub(super) fn gateway(case: &Case) -> Option<Finding> {
+    let network = &case.looked()?.view.network;
+    network.route.as_ref()?.0?;
+    same("answers", &network.ping)
+}
+
+pub(super) fn links_gone(case: &Case) -> Option<Finding> {
+    let mut names = left_of(case, |o| &o.links)?;
+    names.extend(left_of(case, |o| &o.tables)?.iter().map(|table| format!("nftables table {table}")));
+    nothing(&names)
+}
