@@ -100,7 +100,12 @@ static CAME: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn note(signal: i32) {
     let _ = CAME.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+    // It may have come just before the wait for a key began, and then breaks nothing off: another one does.
+    // SAFETY: alarm(2) may be called in a handler (signal-safety(7)).
+    unsafe { libc::alarm(1) };
 }
+
+extern "C" fn only_wake(_: i32) {}
 
 /// Waits for a key by means that know nothing of our inbox. A signal that asks us to end breaks the wait
 /// off (`EINTR`, signal(7)) instead of ending us there and then, with the terminal in raw mode.
@@ -113,6 +118,9 @@ pub fn breakable<T>(wait: impl FnOnce() -> T) -> Result<T, i32> {
         // SAFETY: the handler does nothing but set an atomic number.
         let _ = unsafe { sigaction(signal, &handler) };
     }
+    let alarm = SigAction::new(SigHandler::Handler(only_wake), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing.
+    let _ = unsafe { sigaction(Signal::SIGALRM, &alarm) };
     // Those that stop a job stop us here as they do any program.
     let stopping = STOPPING.iter().filter_map(|s| Signal::try_from(*s).ok());
     let unblocked: SigSet = signals.iter().chain(stopping).collect();
@@ -120,7 +128,9 @@ pub fn breakable<T>(wait: impl FnOnce() -> T) -> Result<T, i32> {
     // One that was waiting has come by now.
     let outcome = if CAME.load(Ordering::SeqCst) == 0 { Some(wait()) } else { None };
     let _ = mask.map(|mask| mask.thread_set_mask());
-    for number in signals.iter() {
+    // SAFETY: no pointers.
+    unsafe { libc::alarm(0) };
+    for number in signals.iter().chain([Signal::SIGALRM]) {
         // SAFETY: SIG_DFL is no handler of ours.
         let _ = unsafe { signal(number, SigHandler::SigDfl) };
     }
