@@ -7,12 +7,13 @@
 //!
 //! It is a container like the others, made by the same walk, whose first process starts the judged program.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,8 @@ pub struct Cell {
     start: File,
     ready: OwnedFd,
     seized: File,
+    /// Groups of the host's in which PROGRAM froze what is in the cell.
+    frozen: BTreeSet<PathBuf>,
 }
 
 impl Cell {
@@ -81,7 +84,8 @@ impl Cell {
         let plan = Plan { layers, program, init: false, stdio: Stdio::quiet()?.0, tty: Tty::Unused };
         let mut container = create(plan, lab, &mut Silence)?;
         container.start(&mut Silence)?;
-        Ok(Cell { container, ground, start: start.into(), ready, seized: seized.into() })
+        let (start, seized, frozen) = (start.into(), seized.into(), BTreeSet::new());
+        Ok(Cell { container, ground, start, ready, seized, frozen })
     }
 
     /// Starts the next program, up to the point where it waits to be followed. Returns its PID.
@@ -149,6 +153,11 @@ impl Cell {
         line.take(64).any(|pid| pid == self.container.pid.as_raw())
     }
 
+    /// Lets those go on that were frozen, so that they can be ended. A real root can reach the host's freezer.
+    pub fn thaw(&mut self) {
+        self.frozen.extend(self.processes().into_iter().filter_map(cgroup::thaw));
+    }
+
     /// The cell's groups.
     pub fn groups(&self) -> &[Group] {
         &self.container.made.groups
@@ -160,11 +169,14 @@ impl Drop for Cell {
     /// been told: nobody may be left who was born too late for [`Tracer::end`](super::tracer::Tracer::end).
     fn drop(&mut self) {
         let _ = self.container.signal(libc::SIGKILL);
+        self.thaw();
         let until = Instant::now() + PATIENCE;
         while !self.is_gone() && Instant::now() < until {
             tracer::end_the_untold();
             std::thread::sleep(Duration::from_millis(1));
         }
+        // One that was made on the host, by whoever is gone by now. While somebody is in it, it can't be removed.
+        self.frozen.iter().for_each(|group| drop(fs::remove_dir(group)));
     }
 }
 

@@ -296,6 +296,7 @@ impl<'r> Run<'r> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
+        self.cell.thaw();
         self.tracer.end();
     }
 }

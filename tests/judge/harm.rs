@@ -10,12 +10,18 @@ use crate::common::{self, Who, have, place, run, workshop};
 use crate::{check, each, script};
 
 /// Programs that mean harm, and what is said of them as step 0.
-const HOSTILE: [(&str, &str, &str); 9] = [
+const HOSTILE: [(&str, &str, &str); 10] = [
     ("forks without end", "b() { b | b & }; while :; do b; done", "more than 512 processes"),
     ("floods its output", "exec yes", "more than 64 MiB"),
     ("floods standard error", "exec yes >&2", "more than 64 MiB"),
     ("hangs, and ignores SIGTERM", "trap '' TERM INT HUP; while :; do sleep 1; done", "nothing happened"),
     ("stops itself", "kill -STOP $$", "nothing happened"),
+    (
+        "freezes itself, where it can reach a freezer",
+        "mkdir /run/f; mount -t cgroup -o freezer freezer /run/f && mkdir /run/f/harm || exit 3
+         echo $$ >/run/f/harm/cgroup.procs; echo FROZEN >/run/f/harm/freezer.state; sleep 100",
+        "nothing happened|ended with status 3",
+    ),
     ("dies of a real-time signal", "exec perl -e 'kill 40, $$; sleep 20'", "killed by signal 40"),
     ("kills its parent and everybody else", "kill -9 $PPID; kill -9 -1; exit 3", "ended"),
     ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "signal 9|1 GiB"),
@@ -48,6 +54,7 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
             assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
         });
         assert_eq!(before, host().0.ok(), "the host's name");
+        assert!(!Path::new("/sys/fs/cgroup/freezer/harm").exists(), "a group was left on the host");
         assert!(Path::new("/etc/hostname").exists() || !Path::new("/etc").exists());
     }
 }
