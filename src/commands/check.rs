@@ -71,7 +71,7 @@ fn judge_all(
         return judge_as(out, lab, defendant, 0, step);
     }
     let mut held = Vec::new();
-    for step in 0..=judge::LAST {
+    for step in 0..=exercise::LAST {
         match refusal(step) {
             Some(fault) => leave_out(out, step, &fault)?,
             None => held.extend(judge_as(out, lab, defendant, step, step)?),
@@ -161,8 +161,9 @@ fn judge_as(
 }
 
 fn number(name: &str) -> Result<u32, Fault> {
-    let unknown = || Fault::usage("exercise-unknown", &[("name", name), ("last", &judge::LAST.to_string())]);
-    exercise::find(name).filter(|number| *number <= judge::LAST).ok_or_else(unknown)
+    let unknown =
+        || Fault::usage("exercise-unknown", &[("name", name), ("last", &exercise::LAST.to_string())]);
+    exercise::find(name).ok_or_else(unknown)
 }
 
 /// The program as the cell starts it, and the files that it can't do without: itself, and what its first arguments

@@ -31,6 +31,7 @@ use super::tracer;
 use crate::container::{Container, Plan, Program, Stdio, Tty, close_on_exec, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::cgroup::{self, Group, Limits};
+use crate::kernel::freezer;
 use crate::kernel::process;
 use crate::kernel::signals;
 use crate::kernel::told::Silence;
@@ -64,7 +65,8 @@ pub struct Cell {
     start: File,
     ready: OwnedFd,
     seized: File,
-    /// Groups of the host's in which PROGRAM froze what is in the cell.
+    /// The host's freezer groups before PROGRAM, and those that what is in the cell was found in.
+    freezers: BTreeSet<PathBuf>,
     frozen: BTreeSet<PathBuf>,
 }
 
@@ -84,8 +86,9 @@ impl Cell {
         let plan = Plan { layers, program, init: false, stdio: Stdio::quiet()?.0, tty: Tty::Unused };
         let mut container = create(plan, lab, &mut Silence)?;
         container.start(&mut Silence)?;
-        let (start, seized, frozen) = (start.into(), seized.into(), BTreeSet::new());
-        Ok(Cell { container, ground, start, ready, seized, frozen })
+        let (start, seized) = (start.into(), seized.into());
+        let (freezers, frozen) = (freezer::groups(), BTreeSet::new());
+        Ok(Cell { container, ground, start, ready, seized, freezers, frozen })
     }
 
     /// Starts the next program, up to the point where it waits to be followed. Returns its PID.
@@ -155,7 +158,7 @@ impl Cell {
 
     /// Lets those go on that were frozen, so that they can be ended. A real root can reach the host's freezer.
     pub fn thaw(&mut self) {
-        self.frozen.extend(self.processes().into_iter().filter_map(cgroup::thaw));
+        self.frozen.extend(self.processes().into_iter().filter_map(freezer::thaw));
     }
 
     /// The cell's groups.
@@ -175,8 +178,8 @@ impl Drop for Cell {
             tracer::end_the_untold();
             std::thread::sleep(Duration::from_millis(1));
         }
-        // One that was made on the host, by whoever is gone by now. While somebody is in it, it can't be removed.
-        self.frozen.iter().for_each(|group| drop(fs::remove_dir(group)));
+        // Those that PROGRAM made; while somebody else is in one, it can't be removed.
+        self.frozen.difference(&self.freezers).for_each(|group| drop(fs::remove_dir(group)));
     }
 }
 

@@ -31,9 +31,6 @@ use trial::Trial;
 use crate::fault::Fault;
 use crate::lab::Lab;
 
-/// The last step that a program can be judged as.
-pub const LAST: u32 = 6;
-
 /// A program that is to be judged.
 #[derive(Clone, Debug)]
 pub struct Defendant {

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use super::news::{self, News};
 use super::part::{ACT, arguments, is_ours};
 use crate::container::Exit;
-use crate::fault::{Doing, Fault};
+use crate::fault::Fault;
 use crate::kernel::process;
 
 /// Processes and threads that a program may have at a time.
@@ -281,6 +281,6 @@ fn refused(errno: Errno) -> Fault {
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     match (errno, scope.trim()) {
         (Errno::EPERM, "3") => Fault::unable("ptrace-off", &[]),
-        _ => Result::<(), _>::Err(errno).doing("ptrace(PTRACE_SEIZE)").unwrap_err(),
+        _ => Fault::broken("ptrace(PTRACE_SEIZE)", errno),
     }
 }

@@ -94,7 +94,11 @@ fn offers(group: &Path, controller: Controller) -> bool {
     words(&group.join("cgroup.controllers")).iter().any(|c| c == controller.name())
 }
 
-fn v1_hierarchy(membership: &str, mounts: &[mounts::Mount], controller: &str) -> Option<Hierarchy> {
+pub(super) fn v1_hierarchy(
+    membership: &str,
+    mounts: &[mounts::Mount],
+    controller: &str,
+) -> Option<Hierarchy> {
     let (controllers, path) = membership.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, path) = (fields.next()?, fields.next()?);
@@ -108,25 +112,6 @@ fn v1_hierarchy(membership: &str, mounts: &[mounts::Mount], controller: &str) ->
         mount: mount.target.clone().into(),
         own: own_group(mount, path),
     })
-}
-
-/// Lets a process go on that is frozen in a v1 group (`freezer.state`, freezer-subsystem.rst): until then not even
-/// SIGKILL ends it. In v2 it does. Returns the group that it was put into for that, if any: one below ours.
-pub fn thaw(pid: i32) -> Option<PathBuf> {
-    let mounts = mounts::mine().ok()?;
-    let group = |pid: &str| {
-        let membership = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        v1_hierarchy(&membership, &mounts, "freezer").map(|hierarchy| hierarchy.own)
-    };
-    let (ours, theirs) = (group("self")?, group(&pid.to_string())?);
-    if theirs == ours || !theirs.starts_with(&ours) {
-        return None;
-    }
-    for dir in theirs.ancestors().take_while(|dir| *dir != ours) {
-        // The group may be gone already.
-        let _ = fs::write(dir.join("freezer.state"), "THAWED");
-    }
-    Some(theirs)
 }
 
 fn v2_hierarchy(membership: &str, mounts: &[mounts::Mount]) -> Option<Hierarchy> {

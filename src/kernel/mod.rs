@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod cgroup;
 pub mod clone3;
+pub mod freezer;
 pub mod icmp;
 pub mod ledger;
 pub mod mounts;

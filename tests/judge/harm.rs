@@ -37,10 +37,10 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
     if !have("perl", "perl") {
         return;
     }
-    let host =
-        || (fs::read_to_string("/proc/sys/kernel/hostname"), fs::read_to_string("/proc/self/mountinfo"));
+    let read = |file: &str| fs::read_to_string(file).ok();
+    let host = || ["/proc/sys/kernel/hostname", "/proc/self/mountinfo", "/etc/hostname"].map(read);
     for who in common::who() {
-        let before = host().0.ok();
+        let before = host();
         each(&HOSTILE, |(name, text, said)| {
             let began = Instant::now();
             let file = script(name, &format!("#!/bin/sh\n{text}\n"));
@@ -53,9 +53,8 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
             assert!(verdict.skipped > 0, "{name}");
             assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
         });
-        assert_eq!(before, host().0.ok(), "the host's name");
+        assert_eq!(before, host(), "the host's name and mounts");
         assert!(!Path::new("/sys/fs/cgroup/freezer/harm").exists(), "a group was left on the host");
-        assert!(Path::new("/etc/hostname").exists() || !Path::new("/etc").exists());
     }
 }
 
