@@ -2,13 +2,16 @@
 //!
 //! Every step is a command too. Those are not listed here but made from the table of steps.
 
+mod judged;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::adapt::Adapter;
+pub use judged::{AdaptOptions, CheckOptions, Contract};
+
 use crate::course::STEPS;
 use crate::course::language::Lang;
 use crate::course::lesson;
@@ -304,55 +307,6 @@ pub struct RunOptions {
     #[arg(long)]
     pub init: bool,
     /// The program to run in the container, and its arguments; with `--` before it, it may begin with a dash
-    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
-    pub program: Vec<OsString>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct CheckOptions {
-    /// Number or name of the step that it is judged as, 0 to 6, or all [default: the one that is worked on here]
-    #[arg(value_name = "N|all")]
-    pub step: Option<String>,
-    /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub adapter: Option<Adapter>,
-    /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them [default: that of the folder's workshop.toml]
-    #[arg(last = true, value_name = "PROGRAM")]
-    pub program: Vec<OsString>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct AdaptOptions {
-    #[arg(value_enum)]
-    pub name: Adapter,
-    /// Where the runtime is [default: its name, in PATH]
-    pub program: Option<PathBuf>,
-    #[command(subcommand)]
-    pub contract: Contract,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub enum Contract {
-    /// What is asked of every program that is judged
-    Run(ContractOptions),
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct ContractOptions {
-    /// This directory is to be the root filesystem
-    #[arg(long, value_name = "DIR")]
-    pub rootfs: Option<PathBuf>,
-    /// This directory is to lie below a layer that takes the writes
-    #[arg(long, value_name = "DIR", conflicts_with = "rootfs")]
-    pub image: Option<PathBuf>,
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<u64>,
-    #[arg(long, value_name = "N")]
-    pub pids: Option<u64>,
-    #[arg(long, value_name = "F")]
-    pub cpus: Option<f64>,
-    #[arg(long)]
-    pub net: bool,
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }
