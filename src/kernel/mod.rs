@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod page_cache;
 pub mod pidfd;
 pub mod process;
+pub mod root;
 pub mod signals;
 pub mod strace;
 pub mod systemd;

@@ -5,8 +5,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, Uid, geteuid};
 use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
 
 /// A process, told apart from a later one that got the same PID by the time it started, and from one in
 /// another container by its PID namespace.
@@ -74,9 +77,14 @@ fn outside(map: &str, uid: u32) -> Option<u32> {
     })
 }
 
-/// Whether /proc is that of our own PID namespace, so that the PIDs in it are those that we know.
-pub fn proc_is_ours() -> bool {
-    fs::read_link("/proc/self").is_ok_and(|me| me.as_os_str() == std::process::id().to_string().as_str())
+/// Fails unless /proc is there, and that of our own PID namespace: only then are the PIDs in it those that we know.
+pub fn need_own_proc() -> Result<(), Fault> {
+    let mounted = statfs("/proc").is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC);
+    match fs::read_link("/proc/self") {
+        _ if !mounted => Err(Fault::unable("proc-missing", &[])),
+        Ok(me) if me.as_os_str() == std::process::id().to_string().as_str() => Ok(()),
+        _ => Err(Fault::unable("proc-of-another-namespace", &[])),
+    }
 }
 
 /// Whether a process has never called execve(2) since it was forked: `PF_FORKNOEXEC` in the flags of
