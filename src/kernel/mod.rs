@@ -17,5 +17,6 @@ pub mod signals;
 pub mod strace;
 pub mod systemd;
 pub mod told;
+pub mod tree;
 pub mod undo;
 pub mod visit;

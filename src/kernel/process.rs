@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, Uid, geteuid};
 use serde::{Deserialize, Serialize};
@@ -41,12 +43,26 @@ impl Owner {
         my_pid_namespace().is_ok_and(|namespace| namespace == self.namespace)
     }
 
-    /// Whether this very process still runs. A zombie doesn't: it can undo nothing any more.
-    pub fn alive(&self) -> bool {
-        fs::read_to_string(format!("/proc/{}/stat", self.pid))
-            .ok()
-            .and_then(|stat| state_and_start(&stat))
-            .is_some_and(|(state, started)| started == self.started && state != 'Z' && state != 'X')
+    /// Whether this very process still runs; `None` if that can't be known. A zombie doesn't: it can undo nothing any
+    /// more.
+    fn runs(&self) -> Option<bool> {
+        // The kernel itself knows of every process, whatever /proc hides (`hidepid=`, proc(5)).
+        if kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH) {
+            return Some(false);
+        }
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let (state, started) = state_and_start(&stat)?;
+        Some(started == self.started && state != 'Z' && state != 'X')
+    }
+
+    /// Whether it has certainly ended, so that somebody else may undo what it did.
+    pub fn is_gone(&self) -> bool {
+        self.within_sight() && need_own_proc().is_ok() && self.runs() == Some(false)
+    }
+
+    /// Whether it certainly runs.
+    pub fn is_alive(&self) -> bool {
+        self.within_sight() && need_own_proc().is_ok() && self.runs() == Some(true)
     }
 }
 
@@ -171,9 +187,11 @@ mod tests {
     #[test]
     fn i_am_alive_and_a_later_process_of_my_pid_is_not_me() {
         let me = Owner::me().unwrap();
-        assert!(me.alive());
-        assert!(!Owner { started: me.started + 1, ..me }.alive());
-        assert!(me.within_sight() && !Owner { namespace: 1, ..me }.within_sight());
+        assert!(me.is_alive() && !me.is_gone());
+        assert!(Owner { started: me.started + 1, ..me }.is_gone());
+        let elsewhere = Owner { namespace: 1, ..me };
+        assert!(me.within_sight() && !elsewhere.within_sight());
+        assert!(!elsewhere.is_gone() && !elsewhere.is_alive(), "nobody knows");
     }
 
     #[test]
