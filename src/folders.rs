@@ -24,7 +24,8 @@ pub struct Folders {
 impl Folders {
     /// The XDG base directories, or a private folder in /tmp for a user whose home can't be written.
     pub fn find() -> Result<Folders, Fault> {
-        let xdg = etcetera::base_strategy::Xdg::new().ok();
+        // A relative home would be another one in each directory.
+        let xdg = etcetera::base_strategy::Xdg::new().ok().filter(|xdg| xdg.home_dir().is_absolute());
         // Someone else's home (`sudo` keeps HOME on some systems) must not get folders that its owner can't use.
         let at_home = xdg.as_ref().is_some_and(|x| is_ours(fs::metadata(x.home_dir())));
         let named =
@@ -72,9 +73,26 @@ impl Folders {
     }
 }
 
+/// Where temporary files go: `$TMPDIR`, or /tmp if that is empty or depends on where one is.
+pub fn temp_dir() -> PathBuf {
+    let named = std::env::temp_dir();
+    if named.is_absolute() { named } else { "/tmp".into() }
+}
+
+/// The working directory, which may be gone, or out of reach.
+pub fn here() -> Result<PathBuf, Fault> {
+    let here = std::env::current_dir().ok().filter(|here| here.is_absolute());
+    here.ok_or_else(|| Fault::usage("cwd-gone", &[]))
+}
+
+/// Fails where a path begins at the working directory, and there is none.
+pub fn reachable(path: &Path) -> Result<(), Fault> {
+    if path.is_relative() { here().map(drop) } else { Ok(()) }
+}
+
 /// In place of a home: a folder of our own in /tmp.
 fn stopgap() -> PathBuf {
-    std::env::temp_dir().join(format!("workshop-{}", nix::unistd::geteuid()))
+    temp_dir().join(format!("workshop-{}", nix::unistd::geteuid()))
 }
 
 /// Makes a private directory that others must not remove before we let go of it. Anyone may write to /tmp: it must
@@ -82,7 +100,13 @@ fn stopgap() -> PathBuf {
 fn hold(dir: &Path) -> Option<Flock<File>> {
     // Whoever removed it while we waited has let us hold what is gone.
     for _ in 0..16 {
-        if !private_dir(dir) {
+        // Whoever owns the place could put another in its place, but where it is sticky (unlink(2)).
+        let safe = |m: &fs::Metadata| {
+            m.mode() & libc::S_ISVTX != 0 || [0, nix::unistd::geteuid().as_raw()].contains(&m.uid())
+        };
+        if !dir.parent().and_then(|place| fs::metadata(place).ok()).is_none_or(|m| safe(&m))
+            || !private_dir(dir)
+        {
             return None;
         }
         let held = Flock::lock(File::open(dir).ok()?, FlockArg::LockShared).ok()?;

@@ -71,7 +71,7 @@ fn spec(order: &Order, root: &Path, network: Option<&Network>) -> Result<Spec, F
         args.map_err(|word| Fault::broken("write config.json", format!("{word:?} is not UTF-8")))?,
     ));
     if !order.files.are_own() {
-        process.set_cwd(std::env::current_dir().doing("find the working directory")?);
+        process.set_cwd(crate::folders::here()?);
     }
     let root = RootBuilder::default().path(root).readonly(false).build().doing("write config.json")?;
     let spec = SpecBuilder::default()

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::fault::{Doing, Fault};
+use crate::folders::temp_dir;
 use crate::kernel::process::in_user_namespace;
+use crate::kernel::tree;
 use crate::layers::escaped;
 
-/// A directory below `$TMPDIR`.
+/// A directory for temporary files' sake, below [`temp_dir`].
 pub struct Scratch {
     pub dir: PathBuf,
     mounts: Vec<PathBuf>,
@@ -19,7 +21,7 @@ pub struct Scratch {
 impl Scratch {
     /// Makes it. Only its owner may enter.
     pub fn new() -> Result<Scratch, Fault> {
-        let dir = std::env::temp_dir().join(Scratch::name());
+        let dir = temp_dir().join(Scratch::name());
         DirBuilder::new().mode(0o700).create(&dir).doing(format!("make {}", dir.display()))?;
         Ok(Scratch { dir, mounts: Vec::new() })
     }
@@ -65,7 +67,7 @@ impl Drop for Scratch {
         let unmounted = self.mounts.iter().rev().all(|place| umount2(place, MntFlags::MNT_DETACH).is_ok());
         // Never into what is still mounted there.
         if unmounted {
-            let _ = fs::remove_dir_all(&self.dir);
+            let _ = tree::remove(&self.dir);
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use nix::mount::{MsFlags, mount};
-
 use super::{Fact, LabState, Memory, Report, Scene};
+use crate::container::OwnMounts;
 use crate::container::recipe::SECOND_SEAT;
 use crate::fault::{Doing, Fault};
 use crate::kernel::told::Silence;
@@ -64,9 +63,8 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let before = outside()?;
     // In a container of its own: the learner's program would find the mount.
     let (other, _held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
-    let made = other.look(|| {
-        let none: Option<&str> = None;
-        let _ = mount(Some("visit"), "/tmp", Some("tmpfs"), MsFlags::empty(), none);
+    let made = other.change(|own: &OwnMounts| {
+        let _ = own.mount_tmpfs("visit", Path::new("/tmp"));
         mounts::mine().unwrap_or_default().iter().filter(|m| m.source == "visit").count()
     })?;
     let expected = format!("1 inside, {before} outside as before");

@@ -1,14 +1,15 @@
 //! Step 5's claims: writes land in the upper layer, and the image stays as it is.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::Mode;
+
 use super::{Fact, Report, Scene};
-use crate::container::Container;
 use crate::container::recipe::{Files, SECOND_SEAT};
+use crate::container::{Container, OwnFiles};
 use crate::fault::{Doing, Fault};
 use crate::image::tree_digest;
 use crate::kernel::mounts;
@@ -62,17 +63,14 @@ impl Victims {
     }
 
     /// The three kinds of write, as the container.
-    fn write(&self) {
-        let at_root = |name: &Path| Path::new("/").join(name);
+    fn write(&self, own: &OwnFiles) {
         // What fails here shows in the checks: nothing has landed in the upper layer then.
-        let _ = fs::remove_file(at_root(&self.deleted));
-        let changed = at_root(&self.changed);
-        let append = File::options().append(true).open(&changed);
-        if append.and_then(|mut file| file.write_all(b"changed\n")).is_err() {
+        let _ = own.remove(&self.deleted);
+        if own.append(&self.changed, "changed\n").is_err() {
             // A program that runs can't be written to (ETXTBSY); its mode can be changed all the same.
-            let _ = fs::set_permissions(&changed, fs::Permissions::from_mode(0o700));
+            let _ = own.set_mode(&self.changed, Mode::S_IRWXU);
         }
-        let _ = fs::write(at_root(Path::new(ADDED)), "mine\n");
+        let _ = own.write(Path::new(ADDED), "mine\n");
     }
 }
 
@@ -121,7 +119,7 @@ fn size(bytes: u64) -> String {
 /// has it. The last value keeps it there.
 fn written_to(scene: &Scene, victims: &Victims) -> Result<(Container, PathBuf, OwnedFd), Fault> {
     let (container, held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
-    container.look(|| victims.write())?;
+    container.change(|own| victims.write(own))?;
     let upper = container.made.upper.clone().unwrap_or_default();
     Ok((container, upper, held))
 }

@@ -2,14 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::stat::makedev;
 use nix::unistd::{AccessFlags, access, chdir, chroot, gethostname};
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Report, Scene};
+use crate::container::OwnFiles;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts;
 use crate::layers::DEVICES;
@@ -67,7 +69,7 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     File::create(&secret).doing(format!("make {}", secret.display()))?;
     let found = scene.container.look(|| secret.exists())?;
     report.equal("host-files", "not found", if found { "found" } else { "not found" })?;
-    report.equal("escape", "the same root", scene.container.look(|| escape(&secret))?)?;
+    report.equal("escape", "the same root", scene.container.change(|own| escape(own, &secret))?)?;
     fs::remove_file(&secret).doing(format!("remove {}", secret.display()))?;
 
     let broken = scene.container.look(broken_devices)?;
@@ -104,12 +106,15 @@ fn old_mounts() -> Vec<String> {
 }
 
 /// The classic escape from chroot(2): keep the working directory outside of a second root, and climb.
-fn escape(secret: &Path) -> String {
+fn escape(own: &OwnFiles, secret: &Path) -> String {
     let identity = || fs::metadata("/").map(|m| (m.dev(), m.ino())).ok();
     let before = identity();
     // A filesystem of the container's own: in a root that belongs to somebody else nothing can be made.
-    let jail = Path::new("/dev/shm/jail");
-    if fs::create_dir_all(jail).is_err() || chroot(jail).is_err() {
+    let place = match own.directory("/dev/shm") {
+        Ok(place) => place,
+        Err(problem) => return problem,
+    };
+    if place.make("jail").is_err() || chroot("/dev/shm/jail").is_err() {
         return "no second chroot".into();
     }
     for _ in 0..64 {
@@ -119,7 +124,7 @@ fn escape(secret: &Path) -> String {
         return "no third chroot".into();
     }
     let out = identity() != before || secret.exists();
-    let _ = fs::remove_dir(jail);
+    let _ = place.remove("jail");
     if out { "the host's root".into() } else { "the same root".into() }
 }
 
@@ -129,18 +134,22 @@ pub fn broken_devices() -> Vec<String> {
     let reads = |name: &str, byte: &mut [u8; 1]| {
         File::open(format!("/dev/{name}")).and_then(|mut f| f.read(byte)).ok()
     };
-    let write = |name: &str| {
-        let file = File::options().write(true).open(format!("/dev/{name}"));
-        file.and_then(|mut f| f.write(b"x")).map_err(|e| e.raw_os_error())
+    // Into nothing but what is that device: where one is missing, a file may have its name.
+    let write = |name: &str, minor: u64| {
+        let open = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(format!("/dev/{name}"));
+        let mut file = open.map_err(|e| e.raw_os_error())?;
+        let found = file.metadata().map_err(|e| e.raw_os_error())?;
+        let is_it = found.file_type().is_char_device() && found.rdev() == makedev(1, minor);
+        if is_it { file.write(b"x").map_err(|e| e.raw_os_error()) } else { Err(None) }
     };
     let device = |path: &str| fs::metadata(path).map(|m| m.rdev() != 0).unwrap_or(false);
     let mounted = |path: &str, fstype: &str| {
         mounts::mine().is_ok_and(|table| mounts::at(&table, path).is_some_and(|m| m.fstype == fstype))
     };
     let checks = [
-        ("null", device("/dev/null") && reads("null", &mut byte) == Some(0) && write("null") == Ok(1)),
+        ("null", device("/dev/null") && reads("null", &mut byte) == Some(0) && write("null", 3) == Ok(1)),
         ("zero", device("/dev/zero") && reads("zero", &mut byte) == Some(1) && byte == [0]),
-        ("full", write("full") == Err(Some(Errno::ENOSPC as i32))),
+        ("full", write("full", 7) == Err(Some(Errno::ENOSPC as i32))),
         ("random", device("/dev/random")),
         ("urandom", reads("urandom", &mut byte) == Some(1)),
         ("tty", device("/dev/tty")),
@@ -157,6 +166,11 @@ fn own_names(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     // SAFETY: msgget(2) takes integers.
     let make = || unsafe { libc::msgget(KEY, libc::IPC_CREAT | 0o600) } >= 0;
     let find = || unsafe { libc::msgget(KEY, 0) } >= 0;
+    let (ipc_out, ipc_in) = scene.namespaces("ipc");
+    if ipc_out == ipc_in {
+        // What is made there would be made here.
+        return report.tell("own-names", false, "an IPC namespace of its own", ipc_in);
+    }
     let (name, made) = scene.container.look(|| (view().hostname, make()))?;
     let leaked = find();
     scene.container.look(|| {

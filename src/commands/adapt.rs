@@ -3,12 +3,14 @@
 use crate::adapt::{Files, Order};
 use crate::cli::{AdaptOptions, Contract};
 use crate::fault::Fault;
+use crate::kernel::root::refuse_chroot;
 
 use super::Output;
 
 /// Runs CMD in a container of the runtime's.
 pub fn run(out: &mut Output, options: AdaptOptions) -> Result<i32, Fault> {
     out.passes_status = true;
+    refuse_chroot()?;
     let Contract::Run(asked) = options.contract;
     let files = match (asked.rootfs, asked.image) {
         (_, Some(image)) => Files::Image(image),

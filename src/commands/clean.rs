@@ -6,6 +6,7 @@ use crate::course::lesson::Lesson;
 use crate::fault::Fault;
 use crate::folders::Folders;
 use crate::kernel::ledger::{Undo, elsewhere, leftovers};
+use crate::kernel::process::need_own_proc;
 
 use super::Output;
 
@@ -14,6 +15,8 @@ const STEP: &str = "cgroup-limit";
 
 /// Goes through the ledger's pages whose owners are gone.
 pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
+    // Who is gone is told by /proc.
+    need_own_proc()?;
     let folders = Folders::find()?;
     let found = leftovers(&folders.ledger());
     let words = out.words;

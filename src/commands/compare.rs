@@ -10,6 +10,7 @@ use crate::compare::{self, Comparison, Contestant, Host, Kind, PROGRAM, Process,
 use crate::container::recipe::{Files, Recipe};
 use crate::course::{STEPS, layers};
 use crate::fault::{Doing, Fault};
+use crate::folders::reachable;
 use crate::image::{Image, ImageError, Store, host_search_path};
 use crate::kernel::cgroup::{self, Limits};
 use crate::lab::Lab;
@@ -120,6 +121,7 @@ fn show(out: &mut Output, options: &CompareOptions, comparison: &Comparison) -> 
 /// Better now than after a minute of measuring.
 fn can_be_written(file: &Path) -> Result<(), Fault> {
     use nix::unistd::{AccessFlags, access};
+    reachable(file)?;
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let target = if file.exists() { file } else { dir };
     if !file.is_dir() && access(target, AccessFlags::W_OK).is_ok() {

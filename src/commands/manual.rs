@@ -7,7 +7,8 @@ use std::path::Path;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::fault::{Doing, Fault};
+use crate::fault::Fault;
+use crate::folders::reachable;
 
 use super::Output;
 
@@ -21,8 +22,13 @@ pub fn completions(shell: Shell) -> Result<i32, Fault> {
 
 /// Writes `workshop.1` and a page for each subcommand.
 pub fn pages(out: &mut Output, dir: &Path) -> Result<i32, Fault> {
-    fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
-    clap_mangen::generate_to(definition(), dir).doing(format!("write manual pages to {}", dir.display()))?;
+    reachable(dir)?;
+    let refused = |e: std::io::Error| {
+        let with = [("path", &*dir.display().to_string()), ("problem", &e.to_string())];
+        Fault::usage("man-not-writable", &with)
+    };
+    fs::create_dir_all(dir).map_err(refused)?;
+    clap_mangen::generate_to(definition(), dir).map_err(refused)?;
     let count = fs::read_dir(dir).map(|entries| entries.count()).unwrap_or(0).to_string();
     out.note(&out.words.fill("man-written", &[("count", &count), ("dir", &dir.display().to_string())]))?;
     Ok(0)

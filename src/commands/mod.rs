@@ -40,7 +40,8 @@ use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
 use crate::kernel::cgroup::{self, Limits, Place};
 use crate::kernel::ledger;
-use crate::kernel::process::proc_is_ours;
+use crate::kernel::process::need_own_proc;
+use crate::kernel::root::refuse_chroot;
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
@@ -204,9 +205,8 @@ fn find_exercise(name: Option<&str>, current: u32) -> Result<u32, Fault> {
 /// What every command that builds something does first: clean up after the dead, get a place for limits
 /// if they are `limited`, and move into a lab.
 pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
-    if !proc_is_ours() {
-        return Err(Fault::unable("proc-of-another-namespace", &[]));
-    }
+    refuse_chroot()?;
+    need_own_proc()?;
     let folders = Folders::find()?;
     for leftover in ledger::leftovers(&folders.ledger()) {
         // What can't be undone now is tried again next time, and named by `clean`.

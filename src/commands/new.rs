@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::Tongue;
 use crate::fault::Fault;
+use crate::folders::reachable;
 use crate::learner::language::Tool;
 use crate::learner::{Language, starter};
 
@@ -19,6 +20,7 @@ pub fn run(out: &mut Output, dir: &Path, asked: &[Tongue]) -> Result<i32, Fault>
         },
         None => return Err(Fault::usage("new-needs-language", &[])),
     };
+    reachable(dir)?;
     starter::write(dir, language, out.lang)?;
     let words = out.words;
     let path = dir.display().to_string();

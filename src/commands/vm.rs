@@ -9,6 +9,7 @@ use crate::cli::VmOptions;
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::kernel::caller::Caller;
+use crate::kernel::process::need_own_proc;
 use crate::kernel::signals::Signals;
 use crate::kernel::told::{Actor, Listener, Silence};
 use crate::vm::wire::Job;
@@ -78,6 +79,7 @@ impl Parts {
         step: &'static str,
         listener: &mut dyn Listener,
     ) -> Result<Parts, Fault> {
+        need_own_proc()?;
         let mut calls = Caller::new(Actor::Host, listener);
         calls.speak_for(step);
         let memory = memory(options.memory.as_deref())?;

@@ -3,6 +3,7 @@
 mod guard;
 mod init;
 mod message;
+mod own;
 mod program;
 pub mod recipe;
 mod terminal;
@@ -20,6 +21,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use guard::Guard;
+use own::Known;
+pub use own::{OwnFiles, OwnMounts, Proof, Root};
 pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program};
 pub use terminal::Tty;
 pub use walk::{close_on_exec, create};
@@ -141,6 +144,16 @@ impl Container {
     /// Looks around inside, in all of its namespaces.
     pub fn look<T: Serialize + DeserializeOwned>(&self, look: impl FnOnce() -> T) -> Result<T, Fault> {
         visit(&self.pidfd, self.namespaces, look)
+    }
+
+    /// Changes something inside, once it is proved there that it is the container's alone.
+    pub fn change<P: Proof, T: Serialize + DeserializeOwned>(
+        &self,
+        change: impl FnOnce(&P) -> T,
+    ) -> Result<T, Fault> {
+        let known = Known::gather(self.made.root.clone())?;
+        let changed: Result<T, String> = self.look(|| P::prove(&known).map(|proof| change(&proof)))?;
+        changed.doing("prove that only the container is written to")
     }
 
     /// Leaves a process of ours working in its network, until it is ended by the caller.

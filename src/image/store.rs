@@ -3,7 +3,7 @@
 //! ```text
 //! STORE/layers/sha256-…/       the layers, each named by its digest
 //! STORE/images/sha256-….json   the manifests, each named by the question that it answers
-//! STORE/tmp-PID-START-N/       builds under way
+//! STORE/tmp-PID-START-NS-N/    builds under way
 //! ```
 //!
 //! A layer is written in a `tmp-` directory and renamed into place, so that whatever has a name
@@ -19,6 +19,7 @@ use super::layer::{Layer, in_image};
 use super::manifest::{LayerRecord, Manifest, directory_name, stamp_sources};
 use super::scratch::{self, Scratch};
 use super::{At, Image, ImageError, configuration, digest, own_binary, plan, wanted};
+use crate::kernel::tree;
 
 /// Counts up when the same host files are to give another image than before.
 const FORMAT: &str = "1";
@@ -230,7 +231,7 @@ impl Store {
         };
         for (path, used) in by_last_use(&self.layers()) {
             if long_ago(used) && !named.iter().any(|name| path.ends_with(name)) {
-                let _ = fs::remove_dir_all(path);
+                let _ = tree::remove(&path);
             }
         }
     }

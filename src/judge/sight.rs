@@ -22,7 +22,8 @@ use crate::checks::pivot_root::broken_devices;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::netlink::facts as net;
-use crate::kernel::visit::visit;
+use crate::kernel::root::open_root;
+use crate::kernel::visit::{visit, visit_by_way_of_the_top};
 use crate::kernel::{icmp, pidfd, process};
 
 /// The kinds of namespaces(7), by the names of /proc/PID/ns and of setns(2).
@@ -102,10 +103,11 @@ impl Subject {
             other.then_some(*flag)
         };
         let open = |path: String| File::open(&path).map(OwnedFd::from).doing(format!("open {path}"));
+        let pidfd = pidfd::open(pid).doing("pidfd_open")?;
         Ok(Subject {
             pid,
-            pidfd: pidfd::open(pid).doing("pidfd_open")?,
-            root: open(format!("/proc/{pid}/root"))?,
+            root: open_root(&pidfd).doing(format!("open /proc/{pid}/root"))?,
+            pidfd,
             proc: open("/proc".into())?,
             namespaces: KINDS.iter().filter_map(namespaces).collect(),
         })
@@ -116,23 +118,13 @@ impl Subject {
         &self,
         look: impl FnOnce() -> T,
     ) -> Result<T, Fault> {
-        visit(&self.pidfd, self.namespaces, || {
-            self.move_to_root();
-            look()
-        })
-    }
-
-    /// As CMD is, whichever way it came to its root. Where that is the mount namespace's, nothing changes.
-    fn move_to_root(&self) {
-        let _ = nix::unistd::fchdir(&self.root).and_then(|()| nix::unistd::chroot("."));
+        visit(&self.pidfd, self.namespaces, look)
     }
 
     /// All that a visitor can see.
     pub fn view(&self, with_network: bool) -> Result<View, Fault> {
-        visit(&self.pidfd, self.namespaces, || {
-            let top = identity(Path::new("/"));
-            let mounts = self.mount_table();
-            self.move_to_root();
+        let from_top = || (identity(Path::new("/")), self.mount_table());
+        visit_by_way_of_the_top(&self.pidfd, self.namespaces, from_top, |(top, mounts)| {
             let own = |path: &str, magic: FsType| statfs(path).is_ok_and(|fs| fs.filesystem_type() == magic);
             View {
                 top,

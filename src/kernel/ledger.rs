@@ -7,17 +7,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::{Pid, geteuid};
 use serde::{Deserialize, Serialize};
 
-use super::cgroup;
 use super::process::Owner;
+use super::{cgroup, pidfd, tree};
 use crate::fault::{Doing, Fault};
 
 /// One thing to take back.
@@ -116,7 +117,7 @@ fn owner(page: &Path) -> Option<Owner> {
 
 fn leftover(page: PathBuf) -> Option<Leftover> {
     let owner = owner(&page)?;
-    if !owner.within_sight() || owner.alive() {
+    if !owner.is_gone() {
         return None;
     }
     let undo = lines(&fs::read_to_string(&page).ok()?);
@@ -168,17 +169,15 @@ impl Undo {
             Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
                 disable(path, controllers).doing(format!("write {}", path.display()))
             }
-            Undo::RemoveBox { path } if path.parent().is_some_and(|dir| dir.ends_with(BOXES)) => {
-                remove_box(path).doing(format!("remove {}", path.display()))
-            }
-            Undo::EndProcess { process } if process.within_sight() && process.alive() => {
-                match kill(Pid::from_raw(process.pid), Signal::SIGKILL) {
-                    Ok(()) | Err(Errno::ESRCH) => Ok(()),
-                    Err(e) => Err(e).doing(format!("end process {}", process.pid)),
+            Undo::RemoveBox { path } if is_box_of_ours(path) => match remove_box(path) {
+                Err(e) if e.raw_os_error() == Some(Errno::EXDEV as i32) => {
+                    Err(Fault::unable("mounted-inside", &[("path", &path.display().to_string())]))
                 }
-            }
-            // It has ended by itself, or there was nothing to take back.
-            Undo::EndProcess { .. } | Undo::Retract => Ok(()),
+                other => other.doing(format!("remove {}", path.display())),
+            },
+            Undo::EndProcess { process } => end(process).doing(format!("end process {}", process.pid)),
+            // There was nothing to take back.
+            Undo::Retract => Ok(()),
             // A ledger that names anything else was not written by us.
             Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } => Ok(()),
         }
@@ -191,7 +190,7 @@ impl Undo {
             Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
                 path.exists()
             }
-            Undo::EndProcess { process } => process.within_sight() && process.alive(),
+            Undo::EndProcess { process } => process.is_alive(),
             Undo::Retract => false,
         }
     }
@@ -228,19 +227,20 @@ fn disable(control: &Path, controllers: &[String]) -> io::Result<()> {
 /// Removes a directory tree. The container may have left directories closed even to their owner, as overlayfs
 /// does with its `work/work`: in the lab we may pass, outside it they must be opened first.
 fn remove_box(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
+    match tree::remove(dir) {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             open_up(dir)?;
-            fs::remove_dir_all(dir)
+            tree::remove(dir)
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
 
-/// chmod(2) of a directory and all directories below it to 0700.
+/// chmod(2) of a directory and all directories below it to 0700, unless something is mounted there.
 fn open_up(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    tree::not_a_mount(dir)?;
     for entry in fs::read_dir(dir)?.flatten() {
         if entry.file_type()?.is_dir() {
             open_up(&entry.path())?;
@@ -253,7 +253,27 @@ fn open_up(dir: &Path) -> io::Result<()> {
 fn is_group_of_ours(path: &Path) -> bool {
     let named = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(GROUP_PREFIX));
     let plain = !path.components().any(|c| c == std::path::Component::ParentDir);
-    named && plain && path.join("cgroup.procs").exists()
+    let mounted = statfs(path).map(|found| found.filesystem_type());
+    named && plain && matches!(mounted, Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC))
+}
+
+/// Whether a path is one that only the workshop makes, in a cache of the caller's own: a directory that is named for a
+/// process and the number of its container.
+fn is_box_of_ours(path: &Path) -> bool {
+    let named = path.file_name().and_then(|name| name.to_str());
+    let numbers = named.is_some_and(|name| name.split('-').all(|n| n.parse::<u64>().is_ok()));
+    let plain = !path.components().any(|c| c == std::path::Component::ParentDir);
+    let ours = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir() && m.uid() == geteuid().as_raw());
+    numbers && plain && ours && path.parent().is_some_and(|dir| dir.ends_with(BOXES))
+}
+
+/// SIGKILL to a process that still is the one that is meant. Held by its descriptor, it can't become another meanwhile.
+fn end(process: &Owner) -> nix::Result<()> {
+    let pidfd = match pidfd::open(Pid::from_raw(process.pid)) {
+        Err(Errno::ESRCH) => return Ok(()),
+        pidfd => pidfd?,
+    };
+    if process.is_alive() { pidfd::send_signal(&pidfd, libc::SIGKILL) } else { Ok(()) }
 }
 
 /// rmdir(2) of a group and of groups that a program made below it. A process that was killed leaves
@@ -326,9 +346,28 @@ mod tests {
     fn a_ledger_can_name_nothing_but_a_cgroup_of_ours() {
         let dir = tempfile::tempdir().unwrap();
         let precious = dir.path().join("workshop-precious");
-        fs::create_dir(&precious).unwrap();
+        fs::create_dir_all(precious.join("empty")).unwrap();
+        // A file of this name makes no group of a directory.
+        fs::write(precious.join("cgroup.procs"), "").unwrap();
         Undo::RemoveGroup { path: precious.clone() }.carry_out().unwrap();
-        assert!(precious.exists());
+        assert!(precious.join("empty").exists());
+    }
+
+    #[test]
+    fn a_ledger_can_name_no_directory_but_a_box_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let boxes = dir.path().join(BOXES);
+        fs::create_dir_all(boxes.join("photos/2024")).unwrap();
+        fs::create_dir_all(boxes.join("7-1/work")).unwrap();
+        fs::create_dir(dir.path().join("7-2")).unwrap();
+        std::os::unix::fs::symlink("photos", boxes.join("7-3")).unwrap();
+        for name in ["photos", "7-3", "7-1/../photos", "7-1/../../7-2"] {
+            Undo::RemoveBox { path: boxes.join(name) }.carry_out().unwrap();
+        }
+        assert!(boxes.join("photos/2024").exists() && dir.path().join("7-2").exists());
+        assert!(boxes.join("7-3").is_symlink());
+        Undo::RemoveBox { path: boxes.join("7-1") }.carry_out().unwrap();
+        assert!(!boxes.join("7-1").exists());
     }
 
     #[test]

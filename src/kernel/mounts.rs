@@ -6,6 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// One line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// The number that statx(2) gives for a file on it.
+    pub id: u64,
     /// `major:minor` of the filesystem.
     pub device: String,
     /// The directory of that filesystem that is mounted.
@@ -32,6 +34,7 @@ fn parse_line(line: &str) -> Option<Mount> {
     let front: Vec<&str> = front.split(' ').collect();
     let back: Vec<&str> = back.splitn(3, ' ').collect();
     Some(Mount {
+        id: front.first()?.parse().ok()?,
         device: front.get(2)?.to_string(),
         root: front.get(3)?.to_string(),
         target: front.get(4)?.to_string(),
@@ -41,6 +44,26 @@ fn parse_line(line: &str) -> Option<Mount> {
         source: back.get(1)?.to_string(),
         data: back.get(2).unwrap_or(&"").to_string(),
     })
+}
+
+/// Text as it was before `\040` took a space's place in mountinfo, and likewise for other bytes that would be misread.
+pub fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let digits = rest.get(1..4).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &rest[4..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    lossy(bytes)
 }
 
 /// The mounts of the calling process's namespace.
@@ -94,6 +117,13 @@ mod tests {
         assert_eq!(mounts[0].propagation, "shared:1 master:2");
         assert_eq!(mounts[0].target, "/mnt2");
         assert_eq!(mounts[0].data, "rw,errors=continue");
+    }
+
+    #[test]
+    fn odd_bytes_come_back_out_of_a_line() {
+        assert_eq!(unescaped(r"/a\040b\054c\134d"), r"/a b,c\d");
+        assert_eq!(unescaped(r"/\355\225\234"), "/한");
+        assert_eq!(unescaped(r"\04"), r"\04");
     }
 
     #[test]

@@ -5,8 +5,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, Uid, geteuid};
 use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
 
 /// A process, told apart from a later one that got the same PID by the time it started, and from one in
 /// another container by its PID namespace.
@@ -38,12 +43,26 @@ impl Owner {
         my_pid_namespace().is_ok_and(|namespace| namespace == self.namespace)
     }
 
-    /// Whether this very process still runs. A zombie doesn't: it can undo nothing any more.
-    pub fn alive(&self) -> bool {
-        fs::read_to_string(format!("/proc/{}/stat", self.pid))
-            .ok()
-            .and_then(|stat| state_and_start(&stat))
-            .is_some_and(|(state, started)| started == self.started && state != 'Z' && state != 'X')
+    /// Whether this very process still runs; `None` if that can't be known. A zombie doesn't: it can undo nothing any
+    /// more.
+    fn runs(&self) -> Option<bool> {
+        // The kernel itself knows of every process, whatever /proc hides (`hidepid=`, proc(5)).
+        if kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH) {
+            return Some(false);
+        }
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let (state, started) = state_and_start(&stat)?;
+        Some(started == self.started && state != 'Z' && state != 'X')
+    }
+
+    /// Whether it has certainly ended, so that somebody else may undo what it did.
+    pub fn is_gone(&self) -> bool {
+        self.within_sight() && need_own_proc().is_ok() && self.runs() == Some(false)
+    }
+
+    /// Whether it certainly runs.
+    pub fn is_alive(&self) -> bool {
+        self.within_sight() && need_own_proc().is_ok() && self.runs() == Some(true)
     }
 }
 
@@ -74,9 +93,14 @@ fn outside(map: &str, uid: u32) -> Option<u32> {
     })
 }
 
-/// Whether /proc is that of our own PID namespace, so that the PIDs in it are those that we know.
-pub fn proc_is_ours() -> bool {
-    fs::read_link("/proc/self").is_ok_and(|me| me.as_os_str() == std::process::id().to_string().as_str())
+/// Fails unless /proc is there, and that of our own PID namespace: only then are the PIDs in it those that we know.
+pub fn need_own_proc() -> Result<(), Fault> {
+    let mounted = statfs("/proc").is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC);
+    match fs::read_link("/proc/self") {
+        _ if !mounted => Err(Fault::unable("proc-missing", &[])),
+        Ok(me) if me.as_os_str() == std::process::id().to_string().as_str() => Ok(()),
+        _ => Err(Fault::unable("proc-of-another-namespace", &[])),
+    }
 }
 
 /// Whether a process has never called execve(2) since it was forked: `PF_FORKNOEXEC` in the flags of
@@ -163,9 +187,11 @@ mod tests {
     #[test]
     fn i_am_alive_and_a_later_process_of_my_pid_is_not_me() {
         let me = Owner::me().unwrap();
-        assert!(me.alive());
-        assert!(!Owner { started: me.started + 1, ..me }.alive());
-        assert!(me.within_sight() && !Owner { namespace: 1, ..me }.within_sight());
+        assert!(me.is_alive() && !me.is_gone());
+        assert!(Owner { started: me.started + 1, ..me }.is_gone());
+        let elsewhere = Owner { namespace: 1, ..me };
+        assert!(me.within_sight() && !elsewhere.within_sight());
+        assert!(!elsewhere.is_gone() && !elsewhere.is_alive(), "nobody knows");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Visits to a container: a short-lived process of ours steps into its namespaces (setns(2)), looks
-//! around there and comes back with what it saw. Nothing has to be installed inside.
+//! Visits to a container: a short-lived process of ours steps into its namespaces (setns(2)) and its root directory,
+//! looks around there and comes back with what it saw. Nothing has to be installed inside.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
@@ -13,23 +14,43 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pipe2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::root::{enter_root, open_root};
 use crate::fault::{Doing, Fault};
 
 /// How long a visitor may take. None of them waits for anything that takes a second.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 // ANCHOR: visit
-/// Runs `look` in a process of its own inside the given namespaces of the process behind `pidfd`,
-/// and returns what it saw. With a PID namespace among them, the visitor is a process *of* that
+/// Runs `look` in a process of its own inside the given namespaces of the process behind `pidfd`, with that one's root
+/// directory, and returns what it saw. With a PID namespace among them, the visitor is a process *of* that
 /// namespace, since a process that has joined one only passes it on to its children.
 pub fn visit<T, F>(pidfd: &OwnedFd, namespaces: CloneFlags, look: F) -> Result<T, Fault>
 where
     T: Serialize + DeserializeOwned,
     F: FnOnce() -> T,
 {
+    visit_by_way_of_the_top(pidfd, namespaces, || (), |()| look())
+}
+
+/// The same, with a look around at the root of the mount namespace on the way: setns(2) puts the visitor there, which
+/// need not be where the process is.
+pub fn visit_by_way_of_the_top<S, T, F>(
+    pidfd: &OwnedFd,
+    namespaces: CloneFlags,
+    look_from_top: impl FnOnce() -> S,
+    look: F,
+) -> Result<T, Fault>
+where
+    T: Serialize + DeserializeOwned,
+    F: FnOnce(S) -> T,
+{
     aside(|| {
-        setns(pidfd, namespaces)?;
-        Ok(look)
+        // By descriptor, since no path leads there once we are inside.
+        let root = open_root(pidfd).map_err(|errno| Blocked("open its root directory", errno))?;
+        setns(pidfd, namespaces).map_err(|errno| Blocked("setns", errno))?;
+        let seen = look_from_top();
+        enter_root(&root).map_err(|errno| Blocked("enter its root directory", errno))?;
+        Ok(|| look(seen))
     })
 }
 // ANCHOR_END: visit
@@ -42,16 +63,20 @@ pub fn settle(pidfd: &OwnedFd, namespaces: CloneFlags, work: impl FnOnce() -> i3
     match unsafe { fork() }.doing("fork a visitor")? {
         ForkResult::Child => guarded(|| {
             die_with(me);
-            match setns(pidfd, namespaces) {
-                Ok(()) => work(),
-                Err(_) => 1,
-            }
+            let entered = open_root(pidfd).and_then(|root| {
+                setns(pidfd, namespaces)?;
+                enter_root(&root)
+            });
+            if entered.is_ok() { work() } else { 1 }
         }),
         ForkResult::Parent { child } => Ok(child),
     }
 }
 
-fn aside<T, F>(way_in: impl FnOnce() -> nix::Result<F>) -> Result<T, Fault>
+/// The way into a container ended here.
+struct Blocked(&'static str, Errno);
+
+fn aside<T, F>(way_in: impl FnOnce() -> Result<F, Blocked>) -> Result<T, Fault>
 where
     T: Serialize + DeserializeOwned,
     F: FnOnce() -> T,
@@ -84,7 +109,7 @@ where
 
 /// In the visitor: step in, fork into the PID namespace, look, report.
 fn travel<T: Serialize, F: FnOnce() -> T>(
-    way_in: impl FnOnce() -> nix::Result<F>,
+    way_in: impl FnOnce() -> Result<F, Blocked>,
     mut report: impl Write,
     parent: Pid,
 ) -> i32 {
@@ -96,7 +121,7 @@ fn travel<T: Serialize, F: FnOnce() -> T>(
     };
     let look = match way_in() {
         Ok(look) => look,
-        Err(e) => return sorry(report, format!("setns: {e}")),
+        Err(Blocked(doing, errno)) => return sorry(report, format!("{doing}: {errno}")),
     };
     let before = getpid();
     // SAFETY: still one thread.
@@ -145,7 +170,7 @@ pub fn hear(reader: OwnedFd) -> Result<Option<Vec<u8>>, Fault> {
         match poll(&mut ready, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => continue,
+            Err(Errno::EINTR) => continue,
             Err(e) => return Err(Fault::broken("wait for a visitor", e)),
         }
         match file.read(&mut chunk).doing("read a visitor's report")? {
@@ -157,12 +182,82 @@ pub fn hear(reader: OwnedFd) -> Result<Option<Vec<u8>>, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    use nix::fcntl::OFlag;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::unshare;
+
     use super::*;
 
     #[test]
     fn a_visitor_brings_back_what_it_saw() {
         let pid = aside(|| Ok(std::process::id)).unwrap();
         assert_ne!(pid, std::process::id());
+    }
+
+    /// Whoever may not make a mount namespace gets it with a user namespace.
+    fn own_mounts() -> nix::Result<()> {
+        unshare(CloneFlags::CLONE_NEWNS)
+            .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS))
+    }
+
+    /// In a chroot, as a child: makes a process with a mount namespace of its own, and visits it.
+    fn visit_from_chroot(dir: &Path, is_mount: bool) -> Result<(u64, u64), Fault> {
+        let none = None::<&str>;
+        own_mounts().doing("unshare")?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).doing("mount")?;
+        if is_mount {
+            mount(none, dir, Some("tmpfs"), MsFlags::empty(), none).doing("mount")?;
+        }
+        let proc = dir.join("proc");
+        std::fs::create_dir(&proc).doing("mkdir")?;
+        mount(Some("/proc"), &proc, none, MsFlags::MS_BIND | MsFlags::MS_REC, none).doing("mount")?;
+        std::env::set_current_dir(dir).doing("chdir")?;
+        nix::unistd::chroot(".").doing("chroot")?;
+
+        let (up, ready) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;
+        let (wait, hold) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;
+        match unsafe { fork() }.doing("fork")? {
+            ForkResult::Child => guarded(|| {
+                drop(hold);
+                let _ = unshare(CloneFlags::CLONE_NEWNS);
+                drop(ready);
+                i32::from(nix::unistd::read(&wait, &mut [0; 1]).is_err())
+            }),
+            ForkResult::Parent { child } => {
+                drop(ready);
+                let _ = nix::unistd::read(&up, &mut [0; 1]);
+                let pidfd = crate::kernel::pidfd::open(child).doing("pidfd_open")?;
+                let root = || std::fs::metadata("/").map_or((0, 0), |m| (m.dev(), m.ino()));
+                let seen = visit(&pidfd, CloneFlags::CLONE_NEWNS, root);
+                let (by_settler, settler) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;
+                let settled = settle(&pidfd, CloneFlags::CLONE_NEWNS, || {
+                    let (dev, ino) = root();
+                    let same = (dev, ino) == seen.clone().unwrap_or_default();
+                    i32::from(nix::unistd::write(&settler, if same { b"s" } else { b"o" }).is_err())
+                })?;
+                waitpid(settled, None).doing("waitpid")?;
+                let mut word = [0; 1];
+                nix::unistd::read(&by_settler, &mut word).doing("read")?;
+                drop(hold);
+                waitpid(child, None).doing("waitpid")?;
+                assert_eq!(&word, b"s", "who settles lands elsewhere than who visits");
+                assert_eq!(seen.clone()?, root(), "is not the root of who visits");
+                seen
+            }
+        }
+    }
+
+    #[test]
+    fn in_a_chroot_a_visitor_enters_the_root_that_is_meant_and_not_the_namespaces() {
+        for is_mount in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let host = std::fs::metadata("/").map(|m| (m.dev(), m.ino())).unwrap();
+            let seen = aside(|| Ok(|| visit_from_chroot(dir.path(), is_mount).map_err(|f| f.to_string())));
+            assert_ne!(seen.unwrap().unwrap(), host, "the namespace's root");
+        }
     }
 
     #[test]

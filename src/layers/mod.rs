@@ -21,6 +21,7 @@ pub use pivot_root::{DEVICES, PivotRoot};
 pub use unshare_pid::UnsharePid;
 pub use veth_bridge::{Network, VethBridge};
 
+use crate::container::Root;
 use crate::fault::Fault;
 use crate::kernel::caller::Caller;
 use crate::kernel::cgroup::{Group, Limits};
@@ -144,6 +145,8 @@ pub struct Inside<'a> {
 #[derive(Default)]
 pub struct Made {
     pub groups: Vec<Group>,
+    /// What its `/` is made of, if it is not the lab's.
+    pub root: Option<Root>,
     /// The directory that overlay writes to.
     pub upper: Option<PathBuf>,
     pub link: Option<Link>,

@@ -13,6 +13,7 @@ use nix::mount::MsFlags;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 
 use super::{Host, Inside, Layer, Stage};
+use crate::container::Root;
 use crate::fault::{Doing, Fault};
 use crate::kernel::ledger::{BOXES, Undo};
 use crate::kernel::process::Owner;
@@ -104,6 +105,7 @@ impl Layer for Overlay {
         host.calls.mkdir("work", &work, 0o755)?;
         host.calls.mkdir("merged", &merged, 0o755)?;
         host.made.upper = Some(upper.clone());
+        host.made.root = Some(Root::Overlay(upper.clone()));
         self.made = Some(Directories { upper, work, merged });
         Ok(())
     }

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
 
-use super::{Inside, Layer, Stage};
+use super::{Host, Inside, Layer, Stage};
+use crate::container::Root;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts;
+use crate::kernel::root::Spot;
 
 /// Device nodes that every program may count on.
 pub const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -49,6 +51,16 @@ impl Layer for PivotRoot {
         CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC
     }
     // ANCHOR_END: pivot-root-clone
+
+    fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
+        // With an overlay it is that layer's to say.
+        if self.root != Path::new("/") {
+            let dir = File::open(&self.root).doing(format!("open {}", self.root.display()))?;
+            let spot = Spot::of(dir).doing(format!("look at {}", self.root.display()))?;
+            host.made.root = Some(Root::Directory(spot.device, spot.inode));
+        }
+        Ok(())
+    }
 
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         match stage {

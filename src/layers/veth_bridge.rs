@@ -109,7 +109,12 @@ impl VethBridge {
     /// get the host's address, since nobody outside knows the way back to ours.
     fn open_the_way_out(&self, host: &mut Host, bridge: &Name) -> Result<(), Fault> {
         let file = Path::new(FORWARD);
-        let before = fs::read_to_string(file).doing(format!("read {FORWARD}"))?;
+        let before = match fs::read_to_string(file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Fault::unable("sysctl-missing", &[("path", FORWARD)]));
+            }
+            text => text.doing(format!("read {FORWARD}"))?,
+        };
         host.undo.before(Reversal::Setting { file: file.into(), before })?;
         let fd =
             open_for_writing(file).map_err(|_| Fault::unable("sysctl-read-only", &[("path", FORWARD)]))?;

@@ -106,7 +106,7 @@ impl TryFrom<Vec<String>> for Run {
 impl Project {
     /// The project that the current directory lies in, if it does.
     pub fn find() -> Result<Option<Project>, Fault> {
-        let here = std::env::current_dir().doing("find the current directory")?;
+        let here = crate::folders::here()?;
         let dir = here.ancestors().find(|dir| dir.join(FILE).is_file());
         dir.map(Project::read).transpose()
     }
