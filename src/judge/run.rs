@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -16,6 +17,7 @@ use super::cell::{Cell, Launch, nonblocking};
 use super::tracer::Tracer;
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
+use crate::kernel::process;
 use crate::lab::Lab;
 
 /// How much of each output stream is kept, in bytes, and how much there may be of both.
@@ -24,6 +26,9 @@ const FLOOD: u64 = 64 << 20;
 
 /// Physical memory that PROGRAM and all that it starts may have together, in bytes.
 const MEMORY: u64 = 1 << 30;
+
+/// What is said of a CMD that can't be looked at before it runs.
+const GOT_AWAY: &str = "PROGRAM started CMD with CLONE_UNTRACED, so that nobody can see what it starts with";
 
 /// How many characters of PROGRAM's last words are repeated.
 const SAID: usize = 200;
@@ -226,8 +231,23 @@ impl<'r> Run<'r> {
 
     /// Waits until CMD stands before its first instruction. `false` if PROGRAM ends, or does nothing, instead.
     pub fn reach_cmd(&mut self) -> Result<bool, Fault> {
-        self.until(PATIENCE, |run| run.tracer.holds() || run.tracer.exit().is_some())?;
+        let mut looked = Instant::now();
+        self.until(PATIENCE, |run| {
+            let look = looked.elapsed() > Duration::from_millis(200);
+            if look {
+                looked = Instant::now();
+            }
+            run.tracer.holds() || run.tracer.exit().is_some() || (look && run.cmd_has_got_away())
+        })?;
         Ok(self.tracer.holds())
+    }
+
+    /// Whether CMD runs unfollowed: PROGRAM started it with `CLONE_UNTRACED` (clone(2)), so that what it starts with
+    /// can't be seen.
+    fn cmd_has_got_away(&self) -> bool {
+        let followed = |pid: i32| process::status(Path::new("/proc"), &pid.to_string(), "TracerPid");
+        let away = |pid: &i32| followed(*pid).is_some_and(|tracer| tracer == "0");
+        self.cell.processes().into_iter().filter(away).any(|pid| self.tracer.is_cmd(Pid::from_raw(pid)))
     }
 
     /// Lets CMD run.
@@ -289,6 +309,7 @@ impl<'r> Run<'r> {
             (Some(excess), _) => excess.words().to_owned(),
             (None, Some(Exit::Code(code))) => format!("PROGRAM ended with status {code}{said}"),
             (None, Some(Exit::Signal(signal))) => format!("PROGRAM was killed by signal {signal}{said}"),
+            (None, None) if self.cmd_has_got_away() => GOT_AWAY.to_owned(),
             (None, None) => format!("nothing happened in {} s{said}", PATIENCE.as_secs()),
         }
     }

@@ -140,8 +140,8 @@ impl Tracer {
         self.alive.remove(&pid);
     }
 
-    /// Whether a process has just become CMD. A wrapper on the way there has the same words among its own.
-    fn is_cmd(&self, pid: Pid) -> bool {
+    /// Whether a process has become CMD. A wrapper on the way there has the same words among its own.
+    pub fn is_cmd(&self, pid: Pid) -> bool {
         let words = arguments(pid);
         words.get(1).is_some_and(|word| word.to_string_lossy().starts_with(ACT))
             && words.iter().any(|word| word.to_string_lossy().contains(&self.token))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::bounds::Limited;
 use super::cell::Cell;
 use super::evidence::{Evidence, Prepared};
-use super::ground::Ground;
+use super::ground::{Ground, Lent};
 use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
 use super::run::Streams;
 use crate::container::recipe::copy_tree;
@@ -32,7 +32,7 @@ pub struct Trial<'l> {
     /// In CMD's arguments and in the root filesystem: what nobody else has.
     pub token: String,
     /// The root filesystem, from step 3 on.
-    rootfs: Option<PathBuf>,
+    rootfs: Option<Lent>,
     /// What must be seen of the host in the cell.
     kept: Vec<PathBuf>,
 }
@@ -57,14 +57,15 @@ impl<'l> Trial<'l> {
         let token = format!("t{:016x}", fresh_number()?);
         let mut trial = Trial { lab, program, step, grouped, token, rootfs: None, kept };
         if step >= 3 {
-            trial.rootfs = Some(trial.make_rootfs()?);
+            trial.rootfs = Some(Lent::new(trial.make_rootfs()?, &format!("rootfs-{}", trial.token)));
         }
         Ok(trial)
     }
 
     /// Makes the runs that are asked for.
     pub fn hold(&self, runs: Runs) -> Result<Evidence, Fault> {
-        let digest = || self.rootfs.as_ref().map(|dir| tree_digest(dir).doing("read the root filesystem"));
+        let digest =
+            || self.rootfs.as_ref().map(|dir| tree_digest(&dir.from).doing("read the root filesystem"));
         let before = digest().transpose()?;
         let mut evidence = Evidence::default();
         self.look(&mut evidence)?;
@@ -99,7 +100,7 @@ impl<'l> Trial<'l> {
         argv.push("run".into());
         if let Some(rootfs) = &self.rootfs {
             let option = if self.step >= 5 { "--image" } else { "--rootfs" };
-            argv.extend([option.into(), rootfs.into()]);
+            argv.extend([option.into(), (&rootfs.to).into()]);
         }
         let wanted = self.wanted();
         let numbers = [("--memory", wanted.memory), ("--pids", wanted.pids)];
@@ -140,11 +141,10 @@ impl<'l> Trial<'l> {
         let work = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let mut kept = self.kept.clone();
         kept.extend([work.clone(), own_path()]);
-        kept.extend(self.rootfs.clone());
+        kept.extend(self.rootfs.iter().map(|lent| lent.to.clone()));
         // What lies in another comes after it, and is there by then.
         kept.sort();
-        let lent = self.rootfs.clone().into_iter().collect();
-        Ok(Ground { work, kept, lent, rootless: self.lab.rootless })
+        Ok(Ground { work, kept, lent: self.rootfs.clone(), rootless: self.lab.rootless })
     }
 
     /// A root filesystem of the host's programs and our own, with the judge's marks: a copy that is this trial's.
