@@ -1,5 +1,6 @@
 //! What a cell stands on: the learner's own files, none of which can be written to, and fresh places that can.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -29,6 +30,8 @@ pub struct Ground {
     pub kept: Vec<PathBuf>,
     /// The one directory among them that may be written to: a root filesystem.
     pub lent: Option<Lent>,
+    /// The search path of what runs there (PATH, environ(7)).
+    pub path: OsString,
     pub rootless: bool,
 }
 

@@ -11,6 +11,7 @@
 mod bounds;
 mod cell;
 mod claims;
+mod ends;
 mod evidence;
 mod ground;
 mod news;
@@ -40,6 +41,8 @@ pub struct Defendant {
     pub kept: Vec<PathBuf>,
     /// Whether groups can be made here, so that limits can be asked for.
     pub grouped: bool,
+    /// Whether it can be handed words that are not UTF-8.
+    pub takes_bytes: bool,
 }
 
 /// One claim, judged. `None` where there was nothing to judge by.
@@ -58,8 +61,7 @@ pub fn names(step: u32) -> impl Iterator<Item = &'static str> {
 pub fn judge(lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<Vec<Judged>, Fault> {
     let claims: Vec<&Claim> =
         CLAIMS.iter().filter(|c| (first..=step).contains(&c.step) || c.name == "starts").collect();
-    let Defendant { argv, kept, grouped } = defendant.clone();
-    let trial = Trial::new(lab, argv, kept, step, grouped)?;
+    let trial = Trial::new(lab, defendant.clone(), step)?;
     let evidence = trial.hold(claims::runs_for(&claims))?;
     let case = Case { trial: &trial, evidence: &evidence };
     let judged =

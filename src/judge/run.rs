@@ -40,6 +40,9 @@ const POINTER: &str = "dmesg(1) may have more information";
 pub const LIFE: Duration = Duration::from_secs(60);
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long CMD may take to be there when PROGRAM is not any more.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Why a program was ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
@@ -71,6 +74,8 @@ impl Excess {
 pub struct Streams {
     stdin: Option<File>,
     to_write: Vec<u8>,
+    /// More is to be written than that.
+    unfinished: bool,
     stdout: Ear,
     stderr: Ear,
 }
@@ -83,8 +88,8 @@ struct Ear {
 }
 
 impl Streams {
-    /// Pipes for a program: our ends, and what it is launched with. INPUT is written to it, and then, if `closed`,
-    /// its standard input ends.
+    /// Pipes for a program: our ends, and what it is launched with. INPUT is written to it, and then its standard
+    /// input ends.
     pub fn new(argv: Vec<OsString>, input: Vec<u8>) -> Result<(Streams, Launch), Fault> {
         let pipe = || pipe2(OFlag::O_CLOEXEC).doing("make a pipe");
         let ((stdin_r, stdin), (stdout, stdout_w), (stderr, stderr_w)) = (pipe()?, pipe()?, pipe()?);
@@ -92,9 +97,19 @@ impl Streams {
             nonblocking(fd)?;
         }
         let ear = |fd: OwnedFd| Ear { file: Some(fd.into()), text: Vec::new(), total: 0 };
-        let streams =
-            Streams { stdin: Some(stdin.into()), to_write: input, stdout: ear(stdout), stderr: ear(stderr) };
+        let streams = Streams {
+            stdin: Some(stdin.into()),
+            to_write: input,
+            unfinished: false,
+            stdout: ear(stdout),
+            stderr: ear(stderr),
+        };
         Ok((streams, Launch { argv, streams: [stdin_r, stdout_w, stderr_w] }))
+    }
+
+    /// The same, but standard input stays open for what is to be said later: [`Run::say_last`].
+    pub fn unfinished(self) -> Streams {
+        Streams { unfinished: true, ..self }
     }
 
     /// Writes and reads what can be without waiting.
@@ -107,7 +122,7 @@ impl Streams {
                 Err(_) => self.to_write.clear(),
             }
         }
-        if self.to_write.is_empty() {
+        if self.to_write.is_empty() && !self.unfinished {
             self.stdin = None;
         }
         self.stdout.hear();
@@ -239,6 +254,8 @@ impl<'r> Run<'r> {
             }
             run.tracer.holds() || run.tracer.exit().is_some() || (look && run.cmd_has_got_away())
         })?;
+        // One that does not wait for its child may be gone before that is CMD.
+        self.until(LINGER, |run| run.tracer.holds() || run.tracer.is_deserted() || run.cmd_has_got_away())?;
         Ok(self.tracer.holds())
     }
 
@@ -248,6 +265,12 @@ impl<'r> Run<'r> {
         let followed = |pid: i32| process::status(Path::new("/proc"), &pid.to_string(), "TracerPid");
         let away = |pid: &i32| followed(*pid).is_some_and(|tracer| tracer == "0");
         self.cell.processes().into_iter().filter(away).any(|pid| self.tracer.is_cmd(Pid::from_raw(pid)))
+    }
+
+    /// Writes the rest to standard input, and ends it.
+    pub fn say_last(&mut self, text: &[u8]) {
+        self.streams.to_write.extend_from_slice(text);
+        self.streams.unfinished = false;
     }
 
     /// Lets CMD run.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Defendant;
 use super::bounds::Limited;
 use super::cell::Cell;
 use super::evidence::{Evidence, Prepared};
@@ -29,10 +30,14 @@ pub struct Trial<'l> {
     pub step: u32,
     /// Whether groups can be made.
     pub grouped: bool,
+    /// Whether it can be handed words that are not UTF-8.
+    pub takes_bytes: bool,
     /// In CMD's arguments and in the root filesystem: what nobody else has.
     pub token: String,
     /// The root filesystem, from step 3 on.
     rootfs: Option<Lent>,
+    /// Where our executable is found by a name of the trial's, its token: what PATH ends with.
+    names: PathBuf,
     /// What must be seen of the host in the cell.
     kept: Vec<PathBuf>,
 }
@@ -41,21 +46,21 @@ pub struct Trial<'l> {
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
     pub talk: bool,
+    pub word: bool,
+    pub name: bool,
     pub orphan: bool,
+    pub die: bool,
     pub strain: bool,
     pub write: bool,
 }
 
 impl<'l> Trial<'l> {
-    pub fn new(
-        lab: &'l Lab,
-        program: Vec<OsString>,
-        kept: Vec<PathBuf>,
-        step: u32,
-        grouped: bool,
-    ) -> Result<Trial<'l>, Fault> {
+    pub fn new(lab: &'l Lab, defendant: Defendant, step: u32) -> Result<Trial<'l>, Fault> {
         let token = format!("t{:016x}", fresh_number()?);
-        let mut trial = Trial { lab, program, step, grouped, token, rootfs: None, kept };
+        let names = lab.fresh_dir("names")?;
+        link(&own_path(), &names.join(&token))?;
+        let Defendant { argv: program, kept, grouped, takes_bytes } = defendant;
+        let mut trial = Trial { lab, program, step, grouped, takes_bytes, token, rootfs: None, names, kept };
         if step >= 3 {
             trial.rootfs = Some(Lent::new(trial.make_rootfs()?, &format!("rootfs-{}", trial.token)));
         }
@@ -76,8 +81,17 @@ impl<'l> Trial<'l> {
         if runs.talk {
             self.talk(&mut evidence)?;
         }
+        if runs.word {
+            self.word(&mut evidence)?;
+        }
+        if runs.name {
+            self.name(&mut evidence)?;
+        }
         if runs.orphan {
             self.orphan(&mut evidence)?;
+        }
+        if runs.die {
+            self.die(&mut evidence)?;
         }
         if runs.strain && self.grouped {
             self.strain(&mut evidence)?;
@@ -94,8 +108,8 @@ impl<'l> Trial<'l> {
         if self.step >= 4 && self.grouped { LIMITS } else { Limited::default() }
     }
 
-    /// The whole command line for one part.
-    fn command(&self, part: Part, words: &[OsString]) -> Vec<OsString> {
+    /// The whole command line for one part, in which CMD is a path if it has no name.
+    fn command(&self, name: Option<&str>, part: Part, words: &[OsString]) -> Vec<OsString> {
         let mut argv = self.program.clone();
         argv.push("run".into());
         if let Some(rootfs) = &self.rootfs {
@@ -113,7 +127,8 @@ impl<'l> Trial<'l> {
         if self.step >= 6 {
             argv.push("--net".into());
         }
-        let cmd = if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
+        let path = || if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
+        let cmd = name.map_or_else(path, OsString::from);
         argv.extend([cmd, ACT.into(), self.token.clone().into(), part.name().into()]);
         argv.extend(words.iter().cloned());
         argv
@@ -121,7 +136,18 @@ impl<'l> Trial<'l> {
 
     /// A fresh cell for one run.
     pub fn cell(&self, part: Part, words: &[OsString], input: Vec<u8>) -> Result<Prepared, Fault> {
-        let argv = self.command(part, words);
+        self.cell_for(None, part, words, input)
+    }
+
+    /// The same for a CMD that may be asked for by its name.
+    pub fn cell_for(
+        &self,
+        name: Option<&str>,
+        part: Part,
+        words: &[OsString],
+        input: Vec<u8>,
+    ) -> Result<Prepared, Fault> {
+        let argv = self.command(name, part, words);
         let asked = argv[argv.len() - words.len() - 4..].to_vec();
         let (streams, launch) = Streams::new(argv, input)?;
         let cell = Cell::new(self.lab, self.ground()?, vec![launch], self.grouped)?;
@@ -130,8 +156,8 @@ impl<'l> Trial<'l> {
 
     /// A fresh cell for a writer, and for another container after it.
     pub fn cell_for_two(&self) -> Result<(Cell, [Streams; 2]), Fault> {
-        let (first, one) = Streams::new(self.command(Part::Write, &[]), Vec::new())?;
-        let (second, two) = Streams::new(self.command(Part::Rest, &[]), Vec::new())?;
+        let (first, one) = Streams::new(self.command(None, Part::Write, &[]), Vec::new())?;
+        let (second, two) = Streams::new(self.command(None, Part::Rest, &[]), Vec::new())?;
         let cell = Cell::new(self.lab, self.ground()?, vec![one, two], self.grouped)?;
         Ok((cell, [first, second]))
     }
@@ -140,11 +166,24 @@ impl<'l> Trial<'l> {
         // One that has been deleted is nowhere to be found in the cell either.
         let work = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let mut kept = self.kept.clone();
-        kept.extend([work.clone(), own_path()]);
+        kept.extend([work.clone(), own_path(), self.names.clone()]);
         kept.extend(self.rootfs.iter().map(|lent| lent.to.clone()));
         // What lies in another comes after it, and is there by then.
         kept.sort();
-        Ok(Ground { work, kept, lent: self.rootfs.clone(), rootless: self.lab.rootless })
+        Ok(Ground {
+            work,
+            kept,
+            lent: self.rootfs.clone(),
+            path: self.search_path(),
+            rootless: self.lab.rootless,
+        })
+    }
+
+    /// The search path of what runs in a cell: the caller's, with the usual places for programs, and then where CMD's
+    /// name is found by one that keeps the host's files.
+    fn search_path(&self) -> OsString {
+        let dirs = host_search_path().into_iter().chain([self.names.clone()]);
+        std::env::join_paths(dirs).unwrap_or_default()
     }
 
     /// A root filesystem of the host's programs and our own, with the judge's marks: a copy that is this trial's.
@@ -160,6 +199,7 @@ impl<'l> Trial<'l> {
         write(NONCE, &self.token)?;
         write(DELETED, "to be deleted\n")?;
         write(CHANGED, "as it was\n")?;
+        link(Path::new(CMD), &dir.join("usr/bin").join(&self.token))?;
         Ok(dir)
     }
 }
@@ -170,6 +210,10 @@ fn image(lab: &Lab) -> Result<Image, Fault> {
     image
         .and_then(|image| store.with_own_binary(image, Path::new(CMD)))
         .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+}
+
+fn link(to: &Path, at: &Path) -> Result<(), Fault> {
+    std::os::unix::fs::symlink(to, at).doing(format!("link {} to {}", at.display(), to.display()))
 }
 
 /// Our own executable.

@@ -6,7 +6,8 @@ mod limits;
 mod network;
 mod processes;
 
-use super::evidence::{Evidence, Looked, Talked};
+use super::ends::Talked;
+use super::evidence::{Evidence, Looked};
 use super::outside::Outside;
 use super::trial::{Runs, Trial};
 
@@ -40,6 +41,12 @@ pub struct Claim {
 enum Need {
     Look,
     Talk,
+    /// Each end of CMD's own.
+    End,
+    Word,
+    Name,
+    /// Each end by a signal.
+    Die,
     Orphan,
     Strain,
     Write,
@@ -50,12 +57,13 @@ const fn claim(step: u32, name: &'static str, needs: Need, test: Test) -> Claim 
 }
 
 /// All claims, in the order in which they are told.
-pub const CLAIMS: [Claim; 45] = [
+pub const CLAIMS: [Claim; 46] = [
     claim(0, "starts", Need::Look, processes::starts),
-    claim(0, "arguments", Need::Look, processes::arguments),
+    claim(0, "arguments", Need::Word, processes::arguments),
+    claim(0, "by-name", Need::Name, processes::by_name),
     claim(0, "streams", Need::Talk, processes::streams),
-    claim(0, "exit-status", Need::Talk, processes::exit_status),
-    claim(0, "death-status", Need::Orphan, processes::death_status),
+    claim(0, "exit-status", Need::End, processes::exit_status),
+    claim(0, "death-status", Need::Die, processes::death_status),
     claim(0, "nothing-running", Need::Talk, processes::nothing_running),
     claim(1, "own-pids", Need::Look, |case| own_namespace(case, "pid")),
     claim(1, "pid-1", Need::Look, processes::pid_1),
@@ -112,8 +120,11 @@ impl Claim {
 pub fn runs_for(claims: &[&Claim]) -> Runs {
     let needs = |need| claims.iter().any(|claim| claim.needs == need);
     Runs {
-        talk: needs(Need::Talk),
-        orphan: needs(Need::Orphan),
+        talk: needs(Need::Talk) || needs(Need::End),
+        word: needs(Need::Word) || needs(Need::End),
+        name: needs(Need::Name) || needs(Need::End),
+        orphan: needs(Need::Orphan) || needs(Need::Die),
+        die: needs(Need::Die),
         strain: needs(Need::Strain),
         write: needs(Need::Write),
     }
