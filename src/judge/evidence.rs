@@ -8,13 +8,15 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::bounds::{Counters, Limited};
+use super::bounds::{self, Counters, Limited};
 use super::cell::Cell;
 use super::ends::{Died, Ended, Talked};
+use super::foreign::Foreign;
+use super::groups;
 use super::outside::Outside;
 use super::part::{ADDED, CHANGED, DELETED, Part};
 use super::run::{Excess, PATIENCE, Run};
-use super::sight::{Network, Subject, View, network};
+use super::sight::{Identity, Network, Subject, View, identity, network};
 use super::trial::Trial;
 use crate::fault::Fault;
 use crate::kernel::mounts::{self, Mount};
@@ -70,6 +72,14 @@ pub struct Looked {
     pub root: Option<(u64, u64)>,
     pub top_of_cwd: Option<(u64, u64)>,
     pub view: View,
+    /// Where mounts of the outside's stand inside, and whose root is the old one.
+    pub foreign: Vec<String>,
+    /// Whether the outside's root lies below the root of CMD's mount namespace.
+    pub covers_old_root: bool,
+    /// Where CMD's cgroup namespace begins, if not at CMD's groups.
+    pub rooted_above: Vec<String>,
+    /// What lets CMD have more memory than its limit, as swap.
+    pub swap: Option<String>,
     /// CMD's own mount table: what it can reach from its root.
     pub own_mounts: Vec<Mount>,
     pub before: Outside,
@@ -109,6 +119,7 @@ impl Trial<'_> {
             looked.limits_later = Limited::of(pid, run.cell);
             looked.limits_later == self.wanted()
         })?;
+        looked.swap = bounds::way_around(pid, run.cell);
         until_at_rest(&mut run, pid)?;
         run.until(HASTE, |run| run.tracer.exit().is_some())?;
         looked.outlived = run.tracer.cmd_outlived();
@@ -127,7 +138,19 @@ impl Trial<'_> {
         let subject = Subject::of(pid)?;
         let outside = run.cell.container.pid.to_string();
         let own_mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let view = subject.view(self.step >= 6, &self.names_in_rootfs()?)?;
+        let old_root = identity(Path::new(&format!("/proc/{outside}/root/")));
+        let before_it = mounts::parse(&before.mounts.join("\n"));
+        let of_outside = Foreign { outside: &before_it, given: self.given() };
+        let mut foreign = of_outside.standing(&Subject::parse(&view), run.cell)?;
+        foreign.extend(with_root(old_root, pid, run.cell));
         Ok(Looked {
+            foreign,
+            covers_old_root: old_root
+                .is_some_and(|old| subject.roots_below().is_ok_and(|below| below.contains(&old))),
+            rooted_above: groups::rooted_above(pid, run.cell, &view.groups),
+            swap: None,
+            view,
             asked,
             arguments: subject.arguments(),
             descriptors: subject.descriptors(),
@@ -138,7 +161,6 @@ impl Trial<'_> {
             pid_1_above: subject.has_pid_1_above(),
             root: subject.root_identity(),
             top_of_cwd: subject.top_of_cwd(),
-            view: subject.view(self.step >= 6)?,
             own_mounts: mounts::parse(&own_mounts),
             before,
             during: Outside::of(run.cell)?,
@@ -222,6 +244,19 @@ fn outside_of(cmd: Pid, cell: &Cell) -> Pid {
     let ancestors = std::iter::successors(Some(cmd.as_raw()), parent).take(64);
     let mut line = ancestors.take_while(|pid| *pid != cell.container.pid.as_raw());
     line.find(|pid| network(*pid) != network(cmd.as_raw())).map_or(cell.container.pid, Pid::from_raw)
+}
+
+/// Others in CMD's PID namespace whose root is ROOT: through /proc/PID/root CMD gets there too.
+fn with_root(root: Option<Identity>, cmd: Pid, cell: &Cell) -> Vec<String> {
+    let namespace = process::namespace(&cmd.to_string(), "pid");
+    let has_it = |pid: &i32| {
+        process::namespace(&pid.to_string(), "pid") == namespace
+            && identity(Path::new(&format!("/proc/{pid}/root/"))) == root
+    };
+    let number = |pid: i32| process::status(Path::new("/proc"), &pid.to_string(), "NSpid");
+    let others = cell.processes().into_iter().filter(|pid| *pid != cmd.as_raw()).filter(has_it);
+    let names = others.filter_map(number);
+    names.map(|pids| format!("/proc/{}/root", pids.split(' ').next_back().unwrap_or_default())).collect()
 }
 
 /// Waits until CMD is ready for SIGTERM. One that is a namespace's PID 1 would not get it before

@@ -35,6 +35,7 @@ pub const ORPHANS: usize = 8;
 pub const NONCE: &str = "etc/workshop-nonce";
 pub const DELETED: &str = "etc/workshop-delete-me";
 pub const CHANGED: &str = "etc/workshop-change-me";
+pub const MARKS: [&str; 3] = [NONCE, DELETED, CHANGED];
 /// The file that a writer adds.
 pub const ADDED: &str = "workshop-was-here";
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Defendant;
@@ -9,7 +10,8 @@ use super::bounds::Limited;
 use super::cell::Cell;
 use super::evidence::{Evidence, Prepared};
 use super::ground::{Ground, Lent};
-use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
+use super::names::Names;
+use super::part::{ACT, CHANGED, DELETED, MARKS, NONCE, Part};
 use super::run::Streams;
 use crate::container::recipe::copy_tree;
 use crate::fault::{Doing, Fault};
@@ -101,6 +103,23 @@ impl<'l> Trial<'l> {
         }
         evidence.image_same = Some(before == digest().transpose()?);
         Ok(evidence)
+    }
+
+    /// The root filesystem where PROGRAM finds it.
+    pub fn given(&self) -> Option<&Path> {
+        self.rootfs.as_ref().map(|lent| lent.to.as_path())
+    }
+
+    /// The names in it.
+    pub fn names_in_rootfs(&self) -> Result<Names, Fault> {
+        let names = self.rootfs.as_ref().map(|lent| Names::of(&lent.from)).transpose();
+        names.map(Option::unwrap_or_default).doing("read the root filesystem")
+    }
+
+    /// The inode numbers of the judge's files in it.
+    pub fn inodes(&self) -> Vec<u64> {
+        let inode = |dir: &Path, mark: &str| fs::metadata(dir.join(mark)).map_or(0, |m| m.ino());
+        self.rootfs.iter().flat_map(|lent| MARKS.map(|mark| inode(&lent.from, mark))).collect()
     }
 
     /// The limits that the program is asked for.

@@ -1,7 +1,10 @@
 //! Mount tables, as `/proc/PID/mountinfo` gives them (proc_pid_mountinfo(5)).
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 /// One line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,20 @@ fn parse_line(line: &str) -> Option<Mount> {
         source: back.get(1)?.to_string(),
         data: back.get(2).unwrap_or(&"").to_string(),
     })
+}
+
+/// A path as it is, out of a mountinfo line, where blanks, line ends and backslashes are octal numbers: `\040`.
+pub fn unescape(field: &str) -> PathBuf {
+    let bytes = field.as_bytes();
+    let mut path = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let octal = bytes.get(at + 1..at + 4).filter(|_| *byte == b'\\');
+        let number = octal.and_then(|octal| u8::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok());
+        path.push(number.unwrap_or(*byte));
+        at += if number.is_some() { 4 } else { 1 };
+    }
+    OsString::from_vec(path).into()
 }
 
 /// The mounts of the calling process's namespace.
@@ -94,6 +111,12 @@ mod tests {
         assert_eq!(mounts[0].propagation, "shared:1 master:2");
         assert_eq!(mounts[0].target, "/mnt2");
         assert_eq!(mounts[0].data, "rw,errors=continue");
+    }
+
+    #[test]
+    fn blanks_and_backslashes_in_paths_are_octal_numbers() {
+        assert_eq!(unescape("/mnt/a\\012\\040b\\134"), PathBuf::from("/mnt/a\n b\\"));
+        assert_eq!(unescape("/mnt/\\9"), PathBuf::from("/mnt/\\9"));
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub const CLAIMS: [Claim; 46] = [
     claim(4, "oom", Need::Strain, limits::oom),
     claim(4, "forks-refused", Need::Strain, limits::forks_refused),
     claim(4, "throttled", Need::Strain, limits::throttled),
-    claim(4, "own-groups", Need::Look, |case| own_namespace(case, "cgroup")),
+    claim(4, "own-groups", Need::Look, limits::own_groups),
     claim(4, "locked", Need::Look, limits::locked),
     claim(4, "groups-gone", Need::Talk, limits::groups_gone),
     claim(5, "overlay-root", Need::Look, files::overlay_root),
