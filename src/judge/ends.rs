@@ -2,15 +2,16 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::cell::Cell;
 use super::evidence::{Evidence, SETTLE, settled};
 use super::outside::Outside;
 use super::part::{self, ASIDE, Part};
 use super::run::{PATIENCE, Run};
-use super::trial::Trial;
+use super::trial::{Order, Trial};
 use crate::container::Exit;
 use crate::fault::Fault;
 
@@ -51,6 +52,22 @@ const NONE: i32 = 0;
 
 /// How long those whom PROGRAM has ended may take to be gone after it.
 const DYING: Duration = Duration::from_millis(1000);
+
+/// How long it may take until nothing is left of a container.
+const CLEAN: Duration = Duration::from_millis(300);
+
+/// A way in which CMD ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// With a status, after hard words.
+    Word,
+    /// With a status, asked for by its name.
+    Name,
+    /// By SIGKILL, after it has left orphans.
+    Orphan,
+    /// By a signal that is not SIGKILL.
+    Die,
+}
 
 /// CMD had something to say, and ended with a status of its own.
 pub struct Talked {
@@ -128,64 +145,77 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Gives CMD hard words, and lets it end.
-    pub fn word(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        let mut words: Vec<OsString> = HARD.map(OsString::from).into();
-        if self.takes_bytes {
-            words.push(OsString::from_vec(BYTES.into()));
+    /// Lets CMD end in each of the ways that are left, one after the other in a cell, and in a new one after a PROGRAM
+    /// that has left something behind.
+    pub fn end(&self, ways: &[Way], evidence: &mut Evidence) -> Result<(), Fault> {
+        let mut ways = ways.iter();
+        while !ways.as_slice().is_empty() {
+            let orders: Vec<Order> = ways.as_slice().iter().map(|way| self.order(*way)).collect();
+            let (mut cell, streams) = self.cell_for(&orders)?;
+            let before = Outside::of(&cell)?;
+            for ((way, order), streams) in ways.by_ref().zip(&orders).zip(streams) {
+                let run = Run::start(self.lab, &mut cell, streams, &self.token)?;
+                self.take(*way, order, run, evidence)?;
+                if !is_as_before(&cell, &before) {
+                    break;
+                }
+            }
         }
-        evidence.worded = Some(self.end(LARGE, &words, None)?);
         Ok(())
     }
 
-    /// Asks for CMD by its name, and lets it end.
-    pub fn name(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        evidence.named = Some(self.end(NONE, &[], Some(&self.token))?);
-        Ok(())
+    fn order(&self, way: Way) -> Order {
+        let status = |status: i32| OsString::from(status.to_string());
+        match way {
+            Way::Word => {
+                let mut words = vec![status(LARGE)];
+                words.extend(HARD.map(OsString::from));
+                words.extend(self.takes_bytes.then(|| OsString::from_vec(BYTES.into())));
+                self.command(None, Part::End, &words)
+            }
+            Way::Name => self.command(Some(&self.token), Part::End, &[status(NONE)]),
+            Way::Orphan => self.command(None, Part::Orphan, &[]),
+            Way::Die => self.command(None, Part::Die, &[]),
+        }
     }
 
-    /// Lets CMD end with a status, behind which come words.
-    fn end(&self, status: i32, words: &[OsString], name: Option<&str>) -> Result<Ended, Fault> {
-        let words: Vec<OsString> =
-            [status.to_string().into()].into_iter().chain(words.iter().cloned()).collect();
-        let (mut cell, streams, asked) = self.cell_for(name, Part::End, &words, Vec::new())?;
-        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
+    fn take(&self, way: Way, order: &Order, mut run: Run, evidence: &mut Evidence) -> Result<(), Fault> {
         let reached = run.reach_cmd()?;
         let given = run.cmd().filter(|_| reached).map(part::arguments);
         run.release();
-        let exit = if reached { run.finish(PATIENCE)? } else { None };
-        Ok(Ended { asked, given, status, exit, fate: run.fate() })
-    }
-
-    /// Lets CMD leave orphans behind, and kills CMD.
-    pub fn orphan(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        let (mut cell, streams, _) = self.cell(Part::Orphan, &[], Vec::new())?;
-        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
-        if !run.reach_cmd()? {
-            evidence.fate = run.fate();
-            return Ok(());
+        match way {
+            Way::Word => evidence.worded = Some(ended(&mut run, order, given, LARGE)?),
+            Way::Name => evidence.named = Some(ended(&mut run, order, given, NONE)?),
+            _ if !reached => evidence.fate = run.fate(),
+            Way::Orphan => {
+                run.until(PATIENCE, |run| run.tracer.is_childless_again() || !run.tracer.cmd_alive())?;
+                run.until(SETTLE, |run| run.tracer.zombies() == 0)?;
+                evidence.zombies = run.tracer.zombies();
+                run.signal_cmd(Signal::SIGKILL);
+                evidence.orphaned = Some(died(&mut run)?);
+            }
+            Way::Die => evidence.died = Some(died(&mut run)?),
         }
-        run.release();
-        run.until(PATIENCE, |run| run.tracer.is_childless_again() || !run.tracer.cmd_alive())?;
-        run.until(SETTLE, |run| run.tracer.zombies() == 0)?;
-        evidence.zombies = run.tracer.zombies();
-        run.signal_cmd(Signal::SIGKILL);
-        evidence.orphaned = Some(died(&mut run)?);
         Ok(())
     }
+}
 
-    /// Lets CMD be killed by a signal that is not SIGKILL.
-    pub fn die(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        let (mut cell, streams, _) = self.cell(Part::Die, &[], Vec::new())?;
-        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
-        if !run.reach_cmd()? {
-            evidence.fate = run.fate();
-            return Ok(());
+/// Whether PROGRAM has left nothing, once the kernel has had time to take back what was in its namespaces.
+fn is_as_before(cell: &Cell, before: &Outside) -> bool {
+    let until = Instant::now() + CLEAN;
+    loop {
+        match Outside::of(cell) {
+            Ok(now) if now == *before => return true,
+            Ok(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+            _ => return false,
         }
-        run.release();
-        evidence.died = Some(died(&mut run)?);
-        Ok(())
     }
+}
+
+/// How PROGRAM ends as CMD does, if CMD was reached.
+fn ended(run: &mut Run, order: &Order, given: Option<Vec<OsString>>, status: i32) -> Result<Ended, Fault> {
+    let exit = if given.is_some() { run.finish(PATIENCE)? } else { None };
+    Ok(Ended { asked: order.asked.clone(), given, status, exit, fate: run.fate() })
 }
 
 /// How CMD and PROGRAM end.

@@ -23,6 +23,7 @@ pub mod part;
 mod run;
 mod sight;
 mod tracer;
+mod traces;
 mod trial;
 
 use std::ffi::OsString;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Defendant;
 use super::bounds::Limited;
 use super::cell::Cell;
+use super::ends::Way;
 use super::evidence::{Evidence, Prepared};
 use super::ground::{Ground, Lent};
 use super::names::Names;
@@ -44,14 +45,17 @@ pub struct Trial<'l> {
     kept: Vec<PathBuf>,
 }
 
+/// One thing that PROGRAM is asked: its whole command line, and what of that is CMD's.
+pub struct Order {
+    pub argv: Vec<OsString>,
+    pub asked: Vec<OsString>,
+}
+
 /// Which runs are needed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Runs {
     pub talk: bool,
-    pub word: bool,
-    pub name: bool,
-    pub orphan: bool,
-    pub die: bool,
+    pub ends: Vec<Way>,
     pub strain: bool,
     pub write: bool,
 }
@@ -83,18 +87,7 @@ impl<'l> Trial<'l> {
         if runs.talk {
             self.talk(&mut evidence)?;
         }
-        if runs.word {
-            self.word(&mut evidence)?;
-        }
-        if runs.name {
-            self.name(&mut evidence)?;
-        }
-        if runs.orphan {
-            self.orphan(&mut evidence)?;
-        }
-        if runs.die {
-            self.die(&mut evidence)?;
-        }
+        self.end(&runs.ends, &mut evidence)?;
         if runs.strain && self.grouped {
             self.strain(&mut evidence)?;
         }
@@ -127,8 +120,8 @@ impl<'l> Trial<'l> {
         if self.step >= 4 && self.grouped { LIMITS } else { Limited::default() }
     }
 
-    /// The whole command line for one part, in which CMD is a path if it has no name.
-    fn command(&self, name: Option<&str>, part: Part, words: &[OsString]) -> Vec<OsString> {
+    /// What PROGRAM is asked: CMD, by a path if it has no name, in a part.
+    pub fn command(&self, name: Option<&str>, part: Part, words: &[OsString]) -> Order {
         let mut argv = self.program.clone();
         argv.push("run".into());
         if let Some(rootfs) = &self.rootfs {
@@ -148,35 +141,36 @@ impl<'l> Trial<'l> {
         }
         let path = || if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
         let cmd = name.map_or_else(path, OsString::from);
-        argv.extend([cmd, ACT.into(), self.token.clone().into(), part.name().into()]);
-        argv.extend(words.iter().cloned());
-        argv
+        let mut asked = vec![cmd, ACT.into(), self.token.clone().into(), part.name().into()];
+        asked.extend(words.iter().cloned());
+        argv.extend(asked.iter().cloned());
+        Order { argv, asked }
     }
 
     /// A fresh cell for one run.
     pub fn cell(&self, part: Part, words: &[OsString], input: Vec<u8>) -> Result<Prepared, Fault> {
-        self.cell_for(None, part, words, input)
-    }
-
-    /// The same for a CMD that may be asked for by its name.
-    pub fn cell_for(
-        &self,
-        name: Option<&str>,
-        part: Part,
-        words: &[OsString],
-        input: Vec<u8>,
-    ) -> Result<Prepared, Fault> {
-        let argv = self.command(name, part, words);
-        let asked = argv[argv.len() - words.len() - 4..].to_vec();
+        let Order { argv, asked } = self.command(None, part, words);
         let (streams, launch) = Streams::new(argv, input)?;
         let cell = Cell::new(self.lab, self.ground()?, vec![launch], self.grouped)?;
         Ok((cell, streams, asked))
     }
 
+    /// A fresh cell for several runs, one after the other.
+    pub fn cell_for(&self, orders: &[Order]) -> Result<(Cell, Vec<Streams>), Fault> {
+        let mut streams = Vec::new();
+        let mut launches = Vec::new();
+        for order in orders {
+            let (ours, launch) = Streams::new(order.argv.clone(), Vec::new())?;
+            streams.push(ours);
+            launches.push(launch);
+        }
+        Ok((Cell::new(self.lab, self.ground()?, launches, self.grouped)?, streams))
+    }
+
     /// A fresh cell for a writer, and for another container after it.
     pub fn cell_for_two(&self) -> Result<(Cell, [Streams; 2]), Fault> {
-        let (first, one) = Streams::new(self.command(None, Part::Write, &[]), Vec::new())?;
-        let (second, two) = Streams::new(self.command(None, Part::Rest, &[]), Vec::new())?;
+        let (first, one) = Streams::new(self.command(None, Part::Write, &[]).argv, Vec::new())?;
+        let (second, two) = Streams::new(self.command(None, Part::Rest, &[]).argv, Vec::new())?;
         let cell = Cell::new(self.lab, self.ground()?, vec![one, two], self.grouped)?;
         Ok((cell, [first, second]))
     }

@@ -18,3 +18,4 @@ pub mod systemd;
 pub mod told;
 pub mod undo;
 pub mod visit;
+pub mod xtables;
