@@ -6,7 +6,10 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// Every exercise with the names of its checks, in the order in which they are told.
 const CHECKS: [(&str, &[&str]); 7] = [
-    ("00-run", &["starts", "arguments", "streams", "exit-status", "death-status", "nothing-running"]),
+    (
+        "00-run",
+        &["starts", "arguments", "by-name", "streams", "exit-status", "death-status", "nothing-running"],
+    ),
     ("01-unshare-pid", &["own-pids", "pid-1", "reaped", "sigterm"]),
     ("02-mount-proc", &["own-mounts", "private", "own-proc", "outside-same"]),
     (

@@ -132,6 +132,12 @@ impl Adapter {
         }
     }
 
+    /// Whether it takes arguments that are not UTF-8. Some write them to a file in JSON, which has no words for such
+    /// (RFC 8259).
+    pub fn takes_bytes(self) -> bool {
+        !matches!(self, Adapter::Runc | Adapter::Crun | Adapter::Podman)
+    }
+
     /// Why a part can't be asked of it, if it can't.
     pub fn refuses(self, part: Part) -> Option<Fault> {
         let key = match (self, part) {

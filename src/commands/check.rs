@@ -46,7 +46,8 @@ pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
     if step == Some(LIMITED) {
         places.as_ref().map_err(Clone::clone)?;
     }
-    let defendant = Defendant { argv, kept, grouped: places.is_ok() };
+    let takes_bytes = options.adapter.is_none_or(Adapter::takes_bytes);
+    let defendant = Defendant { argv, kept, grouped: places.is_ok(), takes_bytes };
     let held = judge_all(out, &lab, &defendant, options.adapter, step)?;
     if let Some(project) = &mut project {
         held.into_iter().try_for_each(|step| project.note_done(step))?;

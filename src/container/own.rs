@@ -123,7 +123,8 @@ impl Proof for OwnFiles {
 fn writes_into(line: &Mount, upper: &Path) -> bool {
     let plain = |text: String| text.replace('\\', "");
     let named = line.data.split(',').find_map(|option| option.strip_prefix("upperdir="));
-    named.is_some_and(|named| plain(mounts::unescaped(named)) == plain(upper.to_string_lossy().into_owned()))
+    let named = named.map(|named| mounts::unescape(named).to_string_lossy().into_owned());
+    named.is_some_and(|named| plain(named) == plain(upper.to_string_lossy().into_owned()))
 }
 
 impl OwnMounts {

@@ -78,6 +78,23 @@ impl Counters {
     }
 }
 
+/// What gives a process more memory than its limit, as swap: `None` if it can have none (cgroup-v2.rst; memory.rst of
+/// v1, where memory and swap are limited together or the group is kept from swapping).
+pub fn way_around(pid: Pid, cell: &Cell) -> Option<String> {
+    let (hierarchy, groups) = line(pid, cell, Controller::Memory)?;
+    let limit = groups.iter().filter_map(|dir| memory(dir, hierarchy.version)).min()?;
+    let (file, closed): (_, &dyn Fn(&Path) -> bool) = match hierarchy.version {
+        Version::V2 => ("memory.swap.max", &|dir| number(&dir.join("memory.swap.max")) == Some(0)),
+        Version::V1 => ("memory.memsw.limit_in_bytes", &|dir| {
+            number(&dir.join("memory.memsw.limit_in_bytes")).is_some_and(|both| both <= limit)
+                || number(&dir.join("memory.swappiness")) == Some(0)
+        }),
+    };
+    let counted = groups.iter().find(|dir| dir.join(file).exists())?;
+    let value = words(&counted.join(file)).join(" ");
+    (!groups.iter().any(|dir| closed(dir))).then(|| format!("{file} is {value}"))
+}
+
 /// The groups that a process is in for a controller, from its own upwards, without the cell's.
 fn line(pid: Pid, cell: &Cell, controller: Controller) -> Option<(Hierarchy, Vec<PathBuf>)> {
     let top = cell.groups().iter().find(|group| group.wanted.contains(&controller))?;

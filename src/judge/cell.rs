@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,9 @@ const BOUNDS: Limits = Limits { memory: 1 << 30, pids: 1024, cpus: 8192.0 };
 
 /// The group that PROGRAM itself starts in (v2): one that holds processes may not hand controllers on.
 pub const LEAF: &str = "judged";
+
+/// A descriptor that PROGRAM gets besides the three that it needs: a number that each shell can close.
+const TOO_MANY: i32 = 9;
 
 /// How long the cell's first process may take for its part.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -316,13 +319,29 @@ impl Keeper {
         let [stdin, stdout, stderr] = launch.streams;
         let mut command = Command::new(&launch.argv[0]);
         command.args(&launch.argv[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
-        command.env("TMPDIR", "/tmp").current_dir(&ground.work);
+        command.env("TMPDIR", "/tmp").env("PATH", &ground.path).current_dir(&ground.work);
         signals::reset();
         let _ = close_on_exec();
+        // SAFETY: open(2) and dup2(2), in the process that becomes PROGRAM.
+        unsafe { command.pre_exec(give_one_too_many) };
         let error = command.exec();
         eprintln!("{}: {error}", launch.argv[0].to_string_lossy());
         127
     }
+}
+
+/// Opens a descriptor that nobody asked for, as whoever starts a program may leave it one.
+fn give_one_too_many() -> io::Result<()> {
+    // SAFETY: the path ends with a zero byte.
+    let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
+    if null != TOO_MANY {
+        // SAFETY: only numbers; the program that comes next owns nothing yet.
+        unsafe {
+            libc::dup2(null, TOO_MANY);
+            libc::close(null);
+        }
+    }
+    Ok(())
 }
 
 /// What nothing in the cell may have, whoever it is there.

@@ -1,5 +1,5 @@
 //! What the runs of a judged program bring to light. Each run asks for one thing; what is claimed of it is said
-//! elsewhere ([`super::claims`]).
+//! elsewhere ([`super::claims`]). Runs in which CMD ends by itself are in [`super::ends`].
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,14 +8,16 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::bounds::{Counters, Limited};
+use super::bounds::{self, Counters, Limited};
 use super::cell::Cell;
+use super::ends::{Died, Ended, Talked};
+use super::foreign::Foreign;
+use super::groups;
 use super::outside::Outside;
-use super::part::{ADDED, ASIDE, CHANGED, DELETED, Part};
+use super::part::{ADDED, CHANGED, DELETED, Part};
 use super::run::{Excess, PATIENCE, Run};
-use super::sight::{Network, Subject, View, network};
+use super::sight::{Identity, Network, Subject, View, identity, network};
 use super::trial::Trial;
-use crate::container::Exit;
 use crate::fault::Fault;
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::process;
@@ -23,8 +25,12 @@ use crate::kernel::process;
 /// How long a container may take to end after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(5);
 
+/// How long PROGRAM is watched while CMD goes on, besides the time that looking takes: one that does not wait for it
+/// ends as soon as it has started it.
+const HASTE: Duration = Duration::from_millis(100);
+
 /// How long things may take that the kernel does in its own time, such as taking down a network namespace.
-const SETTLE: Duration = Duration::from_secs(3);
+pub const SETTLE: Duration = Duration::from_secs(3);
 
 /// How long CMD may strain against its limits. A fifth of an emulated CPU takes its time to fill a memory limit.
 const STRAIN: Duration = Duration::from_secs(20);
@@ -36,7 +42,16 @@ pub struct Evidence {
     pub fate: String,
     pub looked: Option<Looked>,
     pub talked: Option<Talked>,
-    pub orphaned: Option<Orphaned>,
+    /// CMD was given words that are known to be spoilt.
+    pub worded: Option<Ended>,
+    /// CMD was asked for by its name alone.
+    pub named: Option<Ended>,
+    /// CMD had left orphans, and was killed from outside.
+    pub orphaned: Option<Died>,
+    /// How many of these nobody had waited for.
+    pub zombies: usize,
+    /// CMD was killed by another signal.
+    pub died: Option<Died>,
     pub strained: Option<Counters>,
     /// Which of a writer's three writes were seen in the container.
     pub written: Option<[bool; 3]>,
@@ -57,6 +72,14 @@ pub struct Looked {
     pub root: Option<(u64, u64)>,
     pub top_of_cwd: Option<(u64, u64)>,
     pub view: View,
+    /// Where mounts of the outside's stand inside, and whose root is the old one.
+    pub foreign: Vec<String>,
+    /// Whether the outside's root lies below the root of CMD's mount namespace.
+    pub covers_old_root: bool,
+    /// Where CMD's cgroup namespace begins, if not at CMD's groups.
+    pub rooted_above: Vec<String>,
+    /// What lets CMD have more memory than its limit, as swap.
+    pub swap: Option<String>,
     /// CMD's own mount table: what it can reach from its root.
     pub own_mounts: Vec<Mount>,
     pub before: Outside,
@@ -64,6 +87,8 @@ pub struct Looked {
     pub network_outside: Network,
     pub limits_first: Limited,
     pub limits_later: Limited,
+    /// PROGRAM ended while CMD was there, and before it was asked to.
+    pub outlived: bool,
     /// Whether SIGTERM to PROGRAM ended everything.
     pub terminated: bool,
     /// What had to be done to it instead, if anything.
@@ -72,34 +97,12 @@ pub struct Looked {
     pub left: Option<Outside>,
 }
 
-/// CMD had something to say, and ended with a status of its own.
-pub struct Talked {
-    pub input: Vec<u8>,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-    pub exit: Option<Exit>,
-    pub fate: String,
-    pub before: Outside,
-    /// Once PROGRAM had ended; `None` also if what was left had to be ended.
-    pub left: Option<Outside>,
-}
-
-/// CMD had left an orphan, and was killed.
-pub struct Orphaned {
-    pub zombies: usize,
-    pub exit: Option<Exit>,
-    pub fate: String,
-}
-
 const KINDS: [&str; 7] = ["pid", "mnt", "uts", "ipc", "cgroup", "net", "user"];
 
 impl Trial<'_> {
     /// Looks at a container that is about to run CMD, and ends it by SIGTERM.
     pub fn look(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        // What runtimes are known to spoil: blanks, nothing at all, other letters, what looks like an option or a
-        // pattern.
-        let words = ["two words", "", "한글", "--", "-x", "*", "it's \"quoted\""].map(OsString::from);
-        let (mut cell, streams, asked) = self.cell(Part::Rest, &words, Vec::new())?;
+        let (mut cell, streams, asked) = self.cell(Part::Rest, &[], Vec::new())?;
         let before = Outside::of(&cell)?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
@@ -116,7 +119,10 @@ impl Trial<'_> {
             looked.limits_later = Limited::of(pid, run.cell);
             looked.limits_later == self.wanted()
         })?;
+        looked.swap = bounds::way_around(pid, run.cell);
         until_at_rest(&mut run, pid)?;
+        run.until(HASTE, |run| run.tracer.exit().is_some())?;
+        looked.outlived = run.tracer.cmd_outlived();
         run.signal_program(Signal::SIGTERM);
         looked.terminated =
             run.until(GRACE, |run| run.tracer.exit().is_some() && run.cell.processes().is_empty())?;
@@ -132,7 +138,19 @@ impl Trial<'_> {
         let subject = Subject::of(pid)?;
         let outside = run.cell.container.pid.to_string();
         let own_mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let view = subject.view(self.step >= 6, &self.names_in_rootfs()?)?;
+        let old_root = identity(Path::new(&format!("/proc/{outside}/root/")));
+        let before_it = mounts::parse(&before.mounts.join("\n"));
+        let of_outside = Foreign { outside: &before_it, given: self.given() };
+        let mut foreign = of_outside.standing(&Subject::parse(&view), run.cell)?;
+        foreign.extend(with_root(old_root, pid, run.cell));
         Ok(Looked {
+            foreign,
+            covers_old_root: old_root
+                .is_some_and(|old| subject.roots_below().is_ok_and(|below| below.contains(&old))),
+            rooted_above: groups::rooted_above(pid, run.cell, &view.groups),
+            swap: None,
+            view,
             asked,
             arguments: subject.arguments(),
             descriptors: subject.descriptors(),
@@ -143,61 +161,17 @@ impl Trial<'_> {
             pid_1_above: subject.has_pid_1_above(),
             root: subject.root_identity(),
             top_of_cwd: subject.top_of_cwd(),
-            view: subject.view(self.step >= 6)?,
             own_mounts: mounts::parse(&own_mounts),
             before,
             during: Outside::of(run.cell)?,
             network_outside: Subject::of(outside_of(pid, run.cell))?.look(|| network(false))?,
             limits_first: Limited::of(pid, run.cell),
             limits_later: Limited::default(),
+            outlived: false,
             terminated: false,
             fate: String::new(),
             left: None,
         })
-    }
-
-    /// Lets CMD talk and end by itself.
-    pub fn talk(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        let input: Vec<u8> = (0..200_000u32).flat_map(|n| n.to_le_bytes()).take(300_000).collect();
-        let (mut cell, streams, _) = self.cell(Part::Talk, &[], input.clone())?;
-        let before = Outside::of(&cell)?;
-        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
-        if !run.reach_cmd()? {
-            evidence.fate = run.fate();
-            return Ok(());
-        }
-        run.release();
-        let exit = run.finish(PATIENCE)?;
-        let left = if exit.is_some() { settled(&mut run, &before)? } else { None };
-        let (stdout, stderr) = run.heard();
-        evidence.talked = Some(Talked {
-            input,
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-            exit,
-            fate: run.fate(),
-            before,
-            left,
-        });
-        Ok(())
-    }
-
-    /// Lets CMD leave an orphan behind, and kills CMD.
-    pub fn orphan(&self, evidence: &mut Evidence) -> Result<(), Fault> {
-        let (mut cell, streams, _) = self.cell(Part::Orphan, &[], Vec::new())?;
-        let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
-        if !run.reach_cmd()? {
-            evidence.fate = run.fate();
-            return Ok(());
-        }
-        run.release();
-        run.until(PATIENCE, |run| run.tracer.is_childless_again() || !run.tracer.cmd_alive())?;
-        run.until(SETTLE, |run| run.tracer.zombies() == 0)?;
-        let zombies = run.tracer.zombies();
-        run.signal_cmd(Signal::SIGKILL);
-        let exit = run.finish(PATIENCE)?;
-        evidence.orphaned = Some(Orphaned { zombies, exit, fate: run.fate() });
-        Ok(())
     }
 
     /// Lets CMD run against its limits.
@@ -272,6 +246,19 @@ fn outside_of(cmd: Pid, cell: &Cell) -> Pid {
     line.find(|pid| network(*pid) != network(cmd.as_raw())).map_or(cell.container.pid, Pid::from_raw)
 }
 
+/// Others in CMD's PID namespace whose root is ROOT: through /proc/PID/root CMD gets there too.
+fn with_root(root: Option<Identity>, cmd: Pid, cell: &Cell) -> Vec<String> {
+    let namespace = process::namespace(&cmd.to_string(), "pid");
+    let has_it = |pid: &i32| {
+        process::namespace(&pid.to_string(), "pid") == namespace
+            && identity(Path::new(&format!("/proc/{pid}/root/"))) == root
+    };
+    let number = |pid: i32| process::status(Path::new("/proc"), &pid.to_string(), "NSpid");
+    let others = cell.processes().into_iter().filter(|pid| *pid != cmd.as_raw()).filter(has_it);
+    let names = others.filter_map(number);
+    names.map(|pids| format!("/proc/{}/root", pids.split(' ').next_back().unwrap_or_default())).collect()
+}
+
 /// Waits until CMD is ready for SIGTERM. One that is a namespace's PID 1 would not get it before
 /// (pid_namespaces(7)), and most programs that pass it on do so once.
 fn until_at_rest(run: &mut Run, cmd: Pid) -> Result<(), Fault> {
@@ -288,7 +275,7 @@ fn seen_of_writes() -> [bool; 3] {
 
 /// The cell as it is when nothing more changes by itself, or after a while. `None` if it could not be seen, since what
 /// was left had to be ended.
-fn settled(run: &mut Run, before: &Outside) -> Result<Option<Outside>, Fault> {
+pub fn settled(run: &mut Run, before: &Outside) -> Result<Option<Outside>, Fault> {
     let mut seen = Ok(None);
     run.until(SETTLE, |run| {
         seen = Outside::of(run.cell).map(Some);
@@ -299,22 +286,6 @@ fn settled(run: &mut Run, before: &Outside) -> Result<Option<Outside>, Fault> {
         return Ok(seen.unwrap_or_default());
     }
     seen
-}
-
-/// Whether a stream holds a text whole. The judged program may have had something to say too.
-pub fn holds(heard: &[u8], text: &[u8]) -> bool {
-    heard.windows(text.len()).any(|window| window == text)
-}
-
-impl Talked {
-    /// Whether both streams came through, and apart.
-    pub fn apart(&self) -> bool {
-        let aside = ASIDE.as_bytes();
-        holds(&self.stdout, &self.input)
-            && holds(&self.stderr, aside)
-            && !holds(&self.stdout, aside)
-            && self.stderr.len() < self.input.len()
-    }
 }
 
 /// What a cell holds for one run.

@@ -1,5 +1,6 @@
 //! What a cell stands on: the learner's own files, none of which can be written to, and fresh places that can.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +15,9 @@ use crate::kernel::cgroup::Group;
 /// Places that are empty and may be written to: what every system has for that (hier(7)).
 pub const OPEN: [&str; 4] = ["/tmp", "/run", "/var/tmp", "/dev/shm"];
 
+/// The one of them that hides something; see [`keep_whole`].
+const BACKSTAGE: &str = "/run";
+
 /// Files of /proc by which a real root could change the running kernel.
 const SEALED: [&str; 3] = ["/proc/sys/kernel", "/proc/sys/vm", "/proc/sysrq-trigger"];
 
@@ -24,9 +28,27 @@ pub struct Ground {
     pub work: PathBuf,
     /// Files and directories that must be seen wherever they are, such as a program that lies in /tmp.
     pub kept: Vec<PathBuf>,
-    /// Directories among them that may be written to: root filesystems.
-    pub lent: Vec<PathBuf>,
+    /// The one directory among them that may be written to: a root filesystem.
+    pub lent: Option<Lent>,
+    /// The search path of what runs there (PATH, environ(7)).
+    pub path: OsString,
     pub rootless: bool,
+}
+
+/// A directory that the cell has in another place than the host. That one is on a way that only the caller may go,
+/// below a home of mode 0700 for example; a container whose root is somebody else outside must get there too.
+#[derive(Clone, Debug)]
+pub struct Lent {
+    pub from: PathBuf,
+    pub to: PathBuf,
+}
+
+impl Lent {
+    /// Lends DIR under NAME, in the first of the [`OPEN`] places.
+    pub fn new(dir: PathBuf, name: &str) -> Lent {
+        let to = if opens(OPEN[0]) { Path::new(OPEN[0]).join(name) } else { dir.clone() };
+        Lent { from: dir, to }
+    }
 }
 
 impl Ground {
@@ -34,6 +56,11 @@ impl Ground {
     pub fn kept_in<'g>(&'g self, place: &'g str) -> impl Iterator<Item = &'g PathBuf> {
         let place = Path::new(place);
         self.kept.iter().filter(move |path| path.starts_with(place) && *path != place)
+    }
+
+    /// Where a kept path is on the host.
+    fn source<'g>(&'g self, path: &'g Path) -> &'g Path {
+        self.lent.as_ref().filter(|lent| lent.to == path).map_or(path, |lent| &lent.from)
     }
 }
 
@@ -44,9 +71,9 @@ pub fn lay(ground: &Ground, groups: &[Group]) -> Result<(), Fault> {
     for place in OPEN {
         open_up(ground, place)?;
     }
-    for dir in &ground.lent {
-        bind(dir, dir)?;
-        writable(dir)?;
+    if let Some(Lent { to, .. }) = &ground.lent {
+        bind(to, to)?;
+        writable(to)?;
     }
     own_proc(ground)?;
     for group in groups {
@@ -86,19 +113,31 @@ fn set_attributes(dir: &Path, flags: i32, attributes: libc::mount_attr) -> nix::
     Errno::result(done).map(drop)
 }
 
+/// Whether this host has one of the [`OPEN`] places, and as a directory: behind a link is one that isn't of that name.
+fn opens(place: &str) -> bool {
+    fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// Mounts an empty filesystem on PLACE, and in it again what is kept.
 fn open_up(ground: &Ground, place: &str) -> Result<(), Fault> {
-    if !Path::new(place).is_dir() || fs::symlink_metadata(place).is_ok_and(|m| m.is_symlink()) {
+    if !opens(place) {
         return Ok(());
     }
     let mut kept = Vec::new();
     for path in ground.kept_in(place) {
-        kept.push((path, hold(path)?));
+        kept.push((path, hold(ground.source(path))?));
     }
     let options = "mode=1777,size=256m,nr_inodes=65536";
     let flags = MsFlags::MS_NOSUID;
-    mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options))
-        .doing(format!("mount tmpfs on {place}"))?;
+    let fresh = || {
+        mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options))
+            .doing(format!("mount tmpfs on {place}"))
+    };
+    if place == BACKSTAGE {
+        fresh()?;
+        keep_whole(Path::new(place));
+    }
+    fresh()?;
     for (path, held) in kept {
         if path.exists() {
             // It lies in another that is kept.
@@ -116,8 +155,23 @@ fn open_up(ground: &Ground, place: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// /proc of the cell's processes, whole, so that a user namespace in the cell may mount its own
-/// (mount_namespaces(7)). A real root may not write to all of it.
+/// Mounts proc and sysfs whole and writable below PLACE, on which something else is mounted next.
+///
+/// A user namespace may mount a new proc or sysfs only if its mount namespace has one already that nothing is mounted
+/// over, and that is as writable as the new one is to be (mount_namespaces(7); `mount_too_revealing()` in the kernel's
+/// fs/namespace.c). The cell's own /proc and /sys aren't such, and a runtime with a user namespace of its own must get
+/// in the cell what it gets outside. What can't be mounted here can't be mounted there either.
+fn keep_whole(place: &Path) {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    for kind in ["proc", "sysfs"] {
+        let dir = place.join(kind);
+        let _ = fs::create_dir(&dir)
+            .map_err(drop)
+            .and_then(|()| mount(Some(kind), &dir, Some(kind), flags, None::<&str>).map_err(drop));
+    }
+}
+
+/// /proc of the cell's processes. A real root may not write to all of it.
 fn own_proc(ground: &Ground) -> Result<(), Fault> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).doing("mount the cell's /proc")?;

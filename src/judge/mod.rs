@@ -11,14 +11,19 @@
 mod bounds;
 mod cell;
 mod claims;
+mod ends;
 mod evidence;
+mod foreign;
 mod ground;
+mod groups;
+mod names;
 mod news;
 mod outside;
 pub mod part;
 mod run;
 mod sight;
 mod tracer;
+mod traces;
 mod trial;
 
 use std::ffi::OsString;
@@ -40,6 +45,8 @@ pub struct Defendant {
     pub kept: Vec<PathBuf>,
     /// Whether groups can be made here, so that limits can be asked for.
     pub grouped: bool,
+    /// Whether it can be handed words that are not UTF-8.
+    pub takes_bytes: bool,
 }
 
 /// One claim, judged. `None` where there was nothing to judge by.
@@ -58,8 +65,7 @@ pub fn names(step: u32) -> impl Iterator<Item = &'static str> {
 pub fn judge(lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<Vec<Judged>, Fault> {
     let claims: Vec<&Claim> =
         CLAIMS.iter().filter(|c| (first..=step).contains(&c.step) || c.name == "starts").collect();
-    let Defendant { argv, kept, grouped } = defendant.clone();
-    let trial = Trial::new(lab, argv, kept, step, grouped)?;
+    let trial = Trial::new(lab, defendant.clone(), step)?;
     let evidence = trial.hold(claims::runs_for(&claims))?;
     let case = Case { trial: &trial, evidence: &evidence };
     let judged =

@@ -1,12 +1,14 @@
-//! What a container could leave behind in its cell: mounts, links, firewall tables, files, groups, processes.
+//! What a container could leave behind in its cell: mounts, links, firewall tables, files, groups, processes, and other
+//! traces.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, LEAF};
 use super::ground::OPEN;
+use super::traces::Traces;
 use crate::fault::{Doing, Fault};
 use crate::kernel::netlink::facts as net;
 
@@ -29,10 +31,12 @@ pub struct Outside {
     /// Groups below the cell's own, relative to it.
     pub groups: Vec<String>,
     pub processes: Vec<i32>,
+    pub traces: Traces,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Seen {
+    traces: Traces,
     links: Vec<String>,
     tables: Vec<String>,
     files: Vec<String>,
@@ -58,6 +62,7 @@ impl Outside {
             files: seen.files,
             groups,
             processes: cell.processes(),
+            traces: seen.traces,
         })
     }
 
@@ -77,6 +82,7 @@ fn look(cell: &Cell) -> Seen {
         links: net::links().unwrap_or_default().into_iter().map(|link| link.name).collect(),
         tables: net::nft_tables().unwrap_or_default(),
         files,
+        traces: Traces::here(),
     }
 }
 
@@ -97,10 +103,12 @@ fn list(dir: &Path, kept: &[&PathBuf], files: &mut Vec<String>) {
     }
 }
 
-/// Whether something is in a directory besides mount(8)'s table.
+/// Whether something is in a directory besides mount(8)'s table, empty, and its lock.
 fn has_entries(dir: &Path) -> bool {
+    let is_empty = |entry: &DirEntry| entry.metadata().is_ok_and(|m| m.is_file() && m.len() == 0);
+    let of_mount = |entry: &DirEntry| ["utab", "utab.lock"].iter().any(|name| entry.file_name() == *name);
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| !entry.file_name().to_string_lossy().starts_with("utab"))
+    entries.into_iter().any(|entry| !of_mount(&entry) || !is_empty(&entry))
 }
 
 /// Directories of groups below TOP.

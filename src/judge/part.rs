@@ -8,12 +8,14 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
 use crate::kernel::visit::guarded;
 
@@ -26,10 +28,14 @@ pub const ASIDE: &str = "said on standard error\n";
 /// The status that a talker ends with.
 pub const STATUS: i32 = 42;
 
+/// How many orphans are left at a time: more than one for each signal that tells of them.
+pub const ORPHANS: usize = 8;
+
 /// Files of the judge's in each root filesystem: what tells it from all others, and two to be written to.
 pub const NONCE: &str = "etc/workshop-nonce";
 pub const DELETED: &str = "etc/workshop-delete-me";
 pub const CHANGED: &str = "etc/workshop-change-me";
+pub const MARKS: [&str; 3] = [NONCE, DELETED, CHANGED];
 /// The file that a writer adds.
 pub const ADDED: &str = "workshop-was-here";
 
@@ -43,16 +49,21 @@ pub enum Part {
     Rest,
     /// Copies standard input to standard output, says [`ASIDE`], ends with [`STATUS`].
     Talk,
-    /// Leaves an orphan that ends at once, and rests.
+    /// Leaves [`ORPHANS`] that end at once, and rests.
     Orphan,
     /// Takes more memory, processes and CPU time than it is to get.
     Strain,
     /// Adds, changes and deletes a file, and rests.
     Write,
+    /// Ends with the status that it is given.
+    End,
+    /// Is killed by a signal that comes from nobody, SIGSYS.
+    Die,
 }
 
 impl Part {
-    const ALL: [Part; 5] = [Part::Rest, Part::Talk, Part::Orphan, Part::Strain, Part::Write];
+    const ALL: [Part; 7] =
+        [Part::Rest, Part::Talk, Part::Orphan, Part::Strain, Part::Write, Part::End, Part::Die];
 
     /// Its word on the command line.
     pub fn name(self) -> &'static str {
@@ -62,6 +73,8 @@ impl Part {
             Part::Orphan => "orphan",
             Part::Strain => "strain",
             Part::Write => "write",
+            Part::End => "end",
+            Part::Die => "die",
         }
     }
 }
@@ -83,7 +96,7 @@ pub fn run() -> i32 {
         Part::Rest => rest(),
         Part::Talk => talk(),
         Part::Orphan => {
-            leave_an_orphan();
+            leave_orphans();
             rest()
         }
         Part::Strain => strain(number(4), number(5)),
@@ -91,6 +104,8 @@ pub fn run() -> i32 {
             write();
             rest()
         }
+        Part::End => i32::try_from(number(4)).unwrap_or(1),
+        Part::Die => die(),
     }
 }
 
@@ -122,31 +137,70 @@ fn next_signal(set: &SigSet, patience: Duration) -> Option<i32> {
     (signal > 0).then_some(signal)
 }
 
+/// By read(2) and write(2), which hold nothing back.
 fn talk() -> i32 {
-    let copied = io::copy(&mut io::stdin().lock(), &mut io::stdout().lock());
     let said = io::stderr().write_all(ASIDE.as_bytes());
-    if copied.is_ok() && said.is_ok() && io::stdout().flush().is_ok() { STATUS } else { 1 }
+    let copied = copy(io::stdin().as_fd(), io::stdout().as_fd());
+    if copied.is_ok() && said.is_ok() { STATUS } else { 1 }
 }
 
-/// A child that ends before its own child does: that one gets a new parent (credentials(7)), and ends too.
-fn leave_an_orphan() {
+fn copy(from: BorrowedFd, to: BorrowedFd) -> nix::Result<()> {
+    let mut chunk = [0; 1 << 14];
+    loop {
+        let mut rest = match read(from, &mut chunk)? {
+            0 => return Ok(()),
+            n => &chunk[..n],
+        };
+        while !rest.is_empty() {
+            rest = &rest[nix::unistd::write(to, rest)?..];
+        }
+    }
+}
+
+/// A child that ends before its own children do: they get a new parent (credentials(7)), and all end at once, as the
+/// other end of their pipe closes with the one who had it.
+fn leave_orphans() {
     // SAFETY: one thread.
     if let Ok(ForkResult::Parent { child }) = unsafe { fork() } {
         let _ = waitpid(child, None);
         return;
     }
-    let parent = getpid();
-    // SAFETY: still one thread.
-    guarded(|| match unsafe { fork() } {
-        Ok(ForkResult::Child) => {
-            let until = Instant::now() + Duration::from_secs(2);
-            while getppid() == parent && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(1));
+    guarded(|| {
+        let Ok((end, kept)) = pipe2(OFlag::O_CLOEXEC) else { return 1 };
+        for _ in 0..ORPHANS {
+            // SAFETY: still one thread.
+            match unsafe { fork() } {
+                Ok(ForkResult::Child) => {
+                    drop(kept);
+                    guarded(|| read(&end, &mut [0; 1]).is_err().into())
+                }
+                Ok(ForkResult::Parent { .. }) => {}
+                Err(_) => break,
             }
-            0
         }
-        _ => 0,
+        0
     })
+}
+
+/// Dies of a filter that lets no system call through (seccomp(2)). A namespace's PID 1 that is followed survives every
+/// other signal but SIGKILL from outside, a fault of its own as well (`force_sig_info_to_task` in kernel/signal.c).
+fn die() -> i32 {
+    let mut filter = libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_KILL_PROCESS,
+    };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut filter };
+    let on: libc::c_ulong = 1;
+    // SAFETY: prctl(2) with numbers, and with a program that is live. No core of this is of use to anybody, whatever
+    // the host would do with one (core(5)).
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0);
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, 0, 0, 0);
+        libc::prctl(libc::PR_SET_SECCOMP, libc::c_ulong::from(libc::SECCOMP_MODE_FILTER), &raw const program);
+    }
+    0
 }
 
 /// More memory than MEMORY bytes, in a child that is to be killed for it; then more processes than PIDS, which

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -16,6 +17,7 @@ use super::cell::{Cell, Launch, nonblocking};
 use super::tracer::Tracer;
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
+use crate::kernel::process;
 use crate::lab::Lab;
 
 /// How much of each output stream is kept, in bytes, and how much there may be of both.
@@ -24,6 +26,9 @@ const FLOOD: u64 = 64 << 20;
 
 /// Physical memory that PROGRAM and all that it starts may have together, in bytes.
 const MEMORY: u64 = 1 << 30;
+
+/// What is said of a CMD that can't be looked at before it runs.
+const GOT_AWAY: &str = "PROGRAM started CMD with CLONE_UNTRACED, so that nobody can see what it starts with";
 
 /// How many characters of PROGRAM's last words are repeated.
 const SAID: usize = 200;
@@ -34,6 +39,9 @@ const POINTER: &str = "dmesg(1) may have more information";
 /// How long a whole run may take, and each thing that is waited for in it. CI machines may be slow and busy.
 pub const LIFE: Duration = Duration::from_secs(60);
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long CMD may take to be there when PROGRAM is not any more.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Why a program was ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +74,8 @@ impl Excess {
 pub struct Streams {
     stdin: Option<File>,
     to_write: Vec<u8>,
+    /// More is to be written than that.
+    unfinished: bool,
     stdout: Ear,
     stderr: Ear,
 }
@@ -78,8 +88,8 @@ struct Ear {
 }
 
 impl Streams {
-    /// Pipes for a program: our ends, and what it is launched with. INPUT is written to it, and then, if `closed`,
-    /// its standard input ends.
+    /// Pipes for a program: our ends, and what it is launched with. INPUT is written to it, and then its standard
+    /// input ends.
     pub fn new(argv: Vec<OsString>, input: Vec<u8>) -> Result<(Streams, Launch), Fault> {
         let pipe = || pipe2(OFlag::O_CLOEXEC).doing("make a pipe");
         let ((stdin_r, stdin), (stdout, stdout_w), (stderr, stderr_w)) = (pipe()?, pipe()?, pipe()?);
@@ -87,9 +97,19 @@ impl Streams {
             nonblocking(fd)?;
         }
         let ear = |fd: OwnedFd| Ear { file: Some(fd.into()), text: Vec::new(), total: 0 };
-        let streams =
-            Streams { stdin: Some(stdin.into()), to_write: input, stdout: ear(stdout), stderr: ear(stderr) };
+        let streams = Streams {
+            stdin: Some(stdin.into()),
+            to_write: input,
+            unfinished: false,
+            stdout: ear(stdout),
+            stderr: ear(stderr),
+        };
         Ok((streams, Launch { argv, streams: [stdin_r, stdout_w, stderr_w] }))
+    }
+
+    /// The same, but standard input stays open for what is to be said later: [`Run::say_last`].
+    pub fn unfinished(self) -> Streams {
+        Streams { unfinished: true, ..self }
     }
 
     /// Writes and reads what can be without waiting.
@@ -102,7 +122,7 @@ impl Streams {
                 Err(_) => self.to_write.clear(),
             }
         }
-        if self.to_write.is_empty() {
+        if self.to_write.is_empty() && !self.unfinished {
             self.stdin = None;
         }
         self.stdout.hear();
@@ -226,8 +246,31 @@ impl<'r> Run<'r> {
 
     /// Waits until CMD stands before its first instruction. `false` if PROGRAM ends, or does nothing, instead.
     pub fn reach_cmd(&mut self) -> Result<bool, Fault> {
-        self.until(PATIENCE, |run| run.tracer.holds() || run.tracer.exit().is_some())?;
+        let mut looked = Instant::now();
+        self.until(PATIENCE, |run| {
+            let look = looked.elapsed() > Duration::from_millis(200);
+            if look {
+                looked = Instant::now();
+            }
+            run.tracer.holds() || run.tracer.exit().is_some() || (look && run.cmd_has_got_away())
+        })?;
+        // One that does not wait for its child may be gone before that is CMD.
+        self.until(LINGER, |run| run.tracer.holds() || run.tracer.is_deserted() || run.cmd_has_got_away())?;
         Ok(self.tracer.holds())
+    }
+
+    /// Whether CMD runs unfollowed: PROGRAM started it with `CLONE_UNTRACED` (clone(2)), so that what it starts with
+    /// can't be seen.
+    fn cmd_has_got_away(&self) -> bool {
+        let followed = |pid: i32| process::status(Path::new("/proc"), &pid.to_string(), "TracerPid");
+        let away = |pid: &i32| followed(*pid).is_some_and(|tracer| tracer == "0");
+        self.cell.processes().into_iter().filter(away).any(|pid| self.tracer.is_cmd(Pid::from_raw(pid)))
+    }
+
+    /// Writes the rest to standard input, and ends it.
+    pub fn say_last(&mut self, text: &[u8]) {
+        self.streams.to_write.extend_from_slice(text);
+        self.streams.unfinished = false;
     }
 
     /// Lets CMD run.
@@ -289,6 +332,7 @@ impl<'r> Run<'r> {
             (Some(excess), _) => excess.words().to_owned(),
             (None, Some(Exit::Code(code))) => format!("PROGRAM ended with status {code}{said}"),
             (None, Some(Exit::Signal(signal))) => format!("PROGRAM was killed by signal {signal}{said}"),
+            (None, None) if self.cmd_has_got_away() => GOT_AWAY.to_owned(),
             (None, None) => format!("nothing happened in {} s{said}", PATIENCE.as_secs()),
         }
     }

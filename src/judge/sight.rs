@@ -4,20 +4,23 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::{OFlag, openat};
-use nix::sched::CloneFlags;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::part::{self, NONCE};
+use super::groups;
+use super::names::Names;
+use super::part::{self, MARKS, NONCE};
 use crate::checks::pivot_root::broken_devices;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts::{self, Mount};
@@ -39,6 +42,12 @@ const KINDS: [(&str, CloneFlags); 7] = [
 
 /// How long a gateway may take to answer.
 const PING: Duration = Duration::from_secs(3);
+
+/// Addresses in both halves of the Internet that are nobody's neighbours (RFC 5737, RFC 6598).
+const FAR: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 64, 0, 1), Ipv4Addr::new(192, 0, 2, 1)];
+
+/// How many roots may lie upon each other.
+const DEEP: usize = 8;
 
 /// A file, whatever it is called: device and inode number.
 pub type Identity = (u64, u64);
@@ -63,6 +72,10 @@ pub struct View {
     pub mounts: String,
     /// The judge's mark in the root filesystem.
     pub nonce: String,
+    /// What DIR has, and `/` has not.
+    pub missing: Vec<String>,
+    /// Inode numbers of the judge's files in it.
+    pub inodes: Vec<u64>,
     /// Which process /proc takes the visitor for, and who it is in its PID namespace.
     pub proc_self: String,
     pub own_pid: u32,
@@ -71,6 +84,8 @@ pub struct View {
     pub broken_devices: Vec<String>,
     /// Files of cgroups that could be written to.
     pub open_groups: Vec<String>,
+    /// CMD's groups by the names that its cgroup namespace has for them (`/proc/PID/cgroup`, cgroups(7)).
+    pub groups: String,
     pub network: Network,
 }
 
@@ -82,6 +97,8 @@ pub struct Network {
     pub route: Option<(Option<Ipv4Addr>, String)>,
     /// What came of a ping of the gateway; empty if there is none.
     pub ping: String,
+    /// The address that a packet to each of [`FAR`] would have as its source; `None` if there is no way there.
+    pub sources: Vec<Option<Ipv4Addr>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -121,19 +138,25 @@ impl Subject {
         visit(&self.pidfd, self.namespaces, look)
     }
 
-    /// All that a visitor can see.
-    pub fn view(&self, with_network: bool) -> Result<View, Fault> {
-        let from_top = || (identity(Path::new("/")), self.mount_table());
+    /// All that a visitor can see. NAMES are those that DIR has.
+    pub fn view(&self, with_network: bool, names: &Names) -> Result<View, Fault> {
+        let from_top = || (identity(Path::new("/")), self.read_proc("self/mountinfo"));
         visit_by_way_of_the_top(&self.pidfd, self.namespaces, from_top, |(top, mounts)| {
             let own = |path: &str, magic: FsType| statfs(path).is_ok_and(|fs| fs.filesystem_type() == magic);
+            let inode = |name: &str| fs::metadata(Path::new("/").join(name)).map_or(0, |m| m.ino());
             View {
                 top,
-                open_groups: open_groups(),
+                open_groups: groups::open(&mounts::parse(
+                    &self.read_proc(&format!("{}/mountinfo", self.pid)),
+                )),
+                groups: self.read_proc(&format!("{}/cgroup", self.pid)),
                 nonce: fs::read_to_string(Path::new("/").join(NONCE)).unwrap_or_default(),
+                missing: names.missing(),
+                inodes: MARKS.map(inode).into(),
                 proc_self: fs::read_link("/proc/self").unwrap_or_default().display().to_string(),
                 own_pid: std::process::id(),
                 proc_is_procfs: own("/proc", PROC_SUPER_MAGIC),
-                sys_is_sysfs: own("/sys", SYSFS_MAGIC),
+                sys_is_sysfs: own("/sys", SYSFS_MAGIC) && Path::new("/sys/kernel").is_dir(),
                 broken_devices: broken_devices(),
                 network: if with_network { network(true) } else { Network::default() },
                 mounts,
@@ -141,14 +164,36 @@ impl Subject {
         })
     }
 
-    /// The mount table of the namespace that the visitor is in, by the lab's /proc: the container may have none.
-    fn mount_table(&self) -> String {
+    /// A file of the lab's /proc, as it is for the visitor: the container may have none.
+    fn read_proc(&self, name: &str) -> String {
         let mut text = Vec::new();
-        let table = openat(self.proc.as_fd(), "self/mountinfo", OFlag::O_RDONLY, Mode::empty());
-        if let Ok(table) = table {
-            let _ = File::from(table).read_to_end(&mut text);
+        let file = openat(self.proc.as_fd(), name, OFlag::O_RDONLY, Mode::empty());
+        if let Ok(file) = file {
+            let _ = File::from(file).read_to_end(&mut text);
         }
         String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// What lies below the root of the mount namespace: a mount that was moved onto `/` covers the old root, which no
+    /// mount table shows then. In a copy of the namespace the upper ones are taken away, until that is refused.
+    pub fn roots_below(&self) -> Result<Vec<Identity>, Fault> {
+        visit(&self.pidfd, self.namespaces, || {
+            let mut roots = Vec::new();
+            let none: Option<&str> = None;
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            let copied =
+                unshare(CloneFlags::CLONE_NEWNS).and_then(|()| mount(none, "/", none, private, none));
+            let namespace = openat(self.proc.as_fd(), "self/ns/mnt", OFlag::O_RDONLY, Mode::empty());
+            let (Ok(()), Ok(namespace)) = (copied, namespace) else { return roots };
+            let uncover = || {
+                umount2("/", MntFlags::MNT_DETACH)?;
+                setns(&namespace, CloneFlags::CLONE_NEWNS)
+            };
+            while roots.len() < DEEP && uncover().is_ok() {
+                roots.extend(identity(Path::new("/")));
+            }
+            roots
+        })
     }
 
     /// CMD's root directory, as CMD sees it and as we do.
@@ -218,7 +263,7 @@ impl Subject {
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
+pub fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
 }
 
@@ -236,7 +281,9 @@ pub fn network(try_it: bool) -> Network {
         Ok(_) => "answers".to_owned(),
         Err(e) => e.to_string(),
     });
+    let sources = FAR.iter().filter(|_| try_it).map(|far| source(*far)).collect();
     Network {
+        sources,
         route: default.map(|route| (route.gateway, name(route.index))),
         ping: ping.unwrap_or_default(),
         links: links
@@ -254,18 +301,13 @@ pub fn network(try_it: bool) -> Network {
     }
 }
 
-/// Files by which a group's members or limits could be changed, that open for writing here.
-fn open_groups() -> Vec<String> {
-    let files =
-        ["cgroup.procs", "memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max", "cpu.cfs_quota_us"];
-    // By what is mounted where, in the mount table of our own /proc if there is one, or in the usual place.
-    let mut tops: Vec<String> = vec!["/sys/fs/cgroup".into()];
-    let entries = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-    tops.extend(entries.filter(|e| e.path().is_dir()).map(|e| e.path().display().to_string()));
-    let mounted = mounts::mine().unwrap_or_default();
-    tops.extend(mounted.iter().filter(|m| m.fstype.starts_with("cgroup")).map(|m| m.target.clone()));
-    tops.sort();
-    tops.dedup();
-    let each = tops.iter().flat_map(|top| files.iter().map(move |file| format!("{top}/{file}")));
-    each.filter(|path| File::options().write(true).open(path).is_ok()).collect()
+/// The address that a packet to FAR would have as its source. Nothing is sent: a socket for datagrams that is connected
+/// asks for the way only (ip(7)).
+fn source(far: Ipv4Addr) -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((far, 9)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(source) => Some(source),
+        IpAddr::V6(_) => None,
+    }
 }

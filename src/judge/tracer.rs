@@ -31,6 +31,9 @@ pub struct Tracer {
     cmd: Option<Pid>,
     held: bool,
     exit: Option<Exit>,
+    cmd_exit: Option<Exit>,
+    /// PROGRAM ended, and CMD had not.
+    outlived: bool,
     /// All that CMD and its children have started.
     kin: Vec<Pid>,
     /// There were more than [`CROWD`].
@@ -53,6 +56,8 @@ impl Tracer {
             cmd: None,
             held: false,
             exit: None,
+            cmd_exit: None,
+            outlived: false,
             kin: Vec::new(),
             crowded: false,
         })
@@ -104,6 +109,7 @@ impl Tracer {
             libc::PTRACE_EVENT_EXEC if self.cmd.is_none() && self.is_cmd(pid) => {
                 self.cmd = Some(pid);
                 self.held = true;
+                self.outlived |= self.exit.is_some();
             }
             // Stopped as a job is, not for us: it may stay so until it is continued (PTRACE_LISTEN, ptrace(2)).
             libc::PTRACE_EVENT_STOP if is_job_stop(signal) => listen(pid),
@@ -129,19 +135,24 @@ impl Tracer {
         stray.is_some()
     }
 
+    /// Nobody is told of the end of its child before its follower is, so that whoever has waited for CMD ends later.
     fn ended(&mut self, pid: Pid, exit: Exit) {
-        if pid == self.program {
-            self.exit = Some(exit);
+        if self.cmd == Some(pid) {
+            self.cmd_exit = Some(exit);
         }
         self.gone(pid);
+        if pid == self.program {
+            self.exit = Some(exit);
+            self.outlived |= self.cmd_alive();
+        }
     }
 
     fn gone(&mut self, pid: Pid) {
         self.alive.remove(&pid);
     }
 
-    /// Whether a process has just become CMD. A wrapper on the way there has the same words among its own.
-    fn is_cmd(&self, pid: Pid) -> bool {
+    /// Whether a process has become CMD. A wrapper on the way there has the same words among its own.
+    pub fn is_cmd(&self, pid: Pid) -> bool {
         let words = arguments(pid);
         words.get(1).is_some_and(|word| word.to_string_lossy().starts_with(ACT))
             && words.iter().any(|word| word.to_string_lossy().contains(&self.token))
@@ -174,6 +185,21 @@ impl Tracer {
     /// Whether CMD still is.
     pub fn cmd_alive(&self) -> bool {
         self.cmd.is_some_and(|pid| self.alive.contains(&pid))
+    }
+
+    /// Whether PROGRAM ended before CMD did.
+    pub fn cmd_outlived(&self) -> bool {
+        self.outlived
+    }
+
+    /// How CMD ended, if it has.
+    pub fn cmd_exit(&self) -> Option<Exit> {
+        self.cmd_exit
+    }
+
+    /// Whether nobody is left who could become CMD.
+    pub fn is_deserted(&self) -> bool {
+        self.alive.is_empty()
     }
 
     /// Whether CMD had children, and all that it and they have started has ended.

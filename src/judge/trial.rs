@@ -2,13 +2,17 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::Defendant;
 use super::bounds::Limited;
 use super::cell::Cell;
+use super::ends::Way;
 use super::evidence::{Evidence, Prepared};
-use super::ground::Ground;
-use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
+use super::ground::{Ground, Lent};
+use super::names::Names;
+use super::part::{ACT, CHANGED, DELETED, MARKS, NONCE, Part};
 use super::run::Streams;
 use crate::container::recipe::copy_tree;
 use crate::fault::{Doing, Fault};
@@ -29,42 +33,50 @@ pub struct Trial<'l> {
     pub step: u32,
     /// Whether groups can be made.
     pub grouped: bool,
+    /// Whether it can be handed words that are not UTF-8.
+    pub takes_bytes: bool,
     /// In CMD's arguments and in the root filesystem: what nobody else has.
     pub token: String,
     /// The root filesystem, from step 3 on.
-    rootfs: Option<PathBuf>,
+    rootfs: Option<Lent>,
+    /// Where our executable is found by a name of the trial's, its token: what PATH ends with.
+    names: PathBuf,
     /// What must be seen of the host in the cell.
     kept: Vec<PathBuf>,
 }
 
+/// One thing that PROGRAM is asked: its whole command line, and what of that is CMD's.
+pub struct Order {
+    pub argv: Vec<OsString>,
+    pub asked: Vec<OsString>,
+}
+
 /// Which runs are needed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Runs {
     pub talk: bool,
-    pub orphan: bool,
+    pub ends: Vec<Way>,
     pub strain: bool,
     pub write: bool,
 }
 
 impl<'l> Trial<'l> {
-    pub fn new(
-        lab: &'l Lab,
-        program: Vec<OsString>,
-        kept: Vec<PathBuf>,
-        step: u32,
-        grouped: bool,
-    ) -> Result<Trial<'l>, Fault> {
+    pub fn new(lab: &'l Lab, defendant: Defendant, step: u32) -> Result<Trial<'l>, Fault> {
         let token = format!("t{:016x}", fresh_number()?);
-        let mut trial = Trial { lab, program, step, grouped, token, rootfs: None, kept };
+        let names = lab.fresh_dir("names")?;
+        link(&own_path(), &names.join(&token))?;
+        let Defendant { argv: program, kept, grouped, takes_bytes } = defendant;
+        let mut trial = Trial { lab, program, step, grouped, takes_bytes, token, rootfs: None, names, kept };
         if step >= 3 {
-            trial.rootfs = Some(trial.make_rootfs()?);
+            trial.rootfs = Some(Lent::new(trial.make_rootfs()?, &format!("rootfs-{}", trial.token)));
         }
         Ok(trial)
     }
 
     /// Makes the runs that are asked for.
     pub fn hold(&self, runs: Runs) -> Result<Evidence, Fault> {
-        let digest = || self.rootfs.as_ref().map(|dir| tree_digest(dir).doing("read the root filesystem"));
+        let digest =
+            || self.rootfs.as_ref().map(|dir| tree_digest(&dir.from).doing("read the root filesystem"));
         let before = digest().transpose()?;
         let mut evidence = Evidence::default();
         self.look(&mut evidence)?;
@@ -75,9 +87,7 @@ impl<'l> Trial<'l> {
         if runs.talk {
             self.talk(&mut evidence)?;
         }
-        if runs.orphan {
-            self.orphan(&mut evidence)?;
-        }
+        self.end(&runs.ends, &mut evidence)?;
         if runs.strain && self.grouped {
             self.strain(&mut evidence)?;
         }
@@ -88,18 +98,35 @@ impl<'l> Trial<'l> {
         Ok(evidence)
     }
 
+    /// The root filesystem where PROGRAM finds it.
+    pub fn given(&self) -> Option<&Path> {
+        self.rootfs.as_ref().map(|lent| lent.to.as_path())
+    }
+
+    /// The names in it.
+    pub fn names_in_rootfs(&self) -> Result<Names, Fault> {
+        let names = self.rootfs.as_ref().map(|lent| Names::of(&lent.from)).transpose();
+        names.map(Option::unwrap_or_default).doing("read the root filesystem")
+    }
+
+    /// The inode numbers of the judge's files in it.
+    pub fn inodes(&self) -> Vec<u64> {
+        let inode = |dir: &Path, mark: &str| fs::metadata(dir.join(mark)).map_or(0, |m| m.ino());
+        self.rootfs.iter().flat_map(|lent| MARKS.map(|mark| inode(&lent.from, mark))).collect()
+    }
+
     /// The limits that the program is asked for.
     pub fn wanted(&self) -> Limited {
         if self.step >= 4 && self.grouped { LIMITS } else { Limited::default() }
     }
 
-    /// The whole command line for one part.
-    fn command(&self, part: Part, words: &[OsString]) -> Vec<OsString> {
+    /// What PROGRAM is asked: CMD, by a path if it has no name, in a part.
+    pub fn command(&self, name: Option<&str>, part: Part, words: &[OsString]) -> Order {
         let mut argv = self.program.clone();
         argv.push("run".into());
         if let Some(rootfs) = &self.rootfs {
             let option = if self.step >= 5 { "--image" } else { "--rootfs" };
-            argv.extend([option.into(), rootfs.into()]);
+            argv.extend([option.into(), (&rootfs.to).into()]);
         }
         let wanted = self.wanted();
         let numbers = [("--memory", wanted.memory), ("--pids", wanted.pids)];
@@ -112,25 +139,38 @@ impl<'l> Trial<'l> {
         if self.step >= 6 {
             argv.push("--net".into());
         }
-        let cmd = if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
-        argv.extend([cmd, ACT.into(), self.token.clone().into(), part.name().into()]);
-        argv.extend(words.iter().cloned());
-        argv
+        let path = || if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
+        let cmd = name.map_or_else(path, OsString::from);
+        let mut asked = vec![cmd, ACT.into(), self.token.clone().into(), part.name().into()];
+        asked.extend(words.iter().cloned());
+        argv.extend(asked.iter().cloned());
+        Order { argv, asked }
     }
 
     /// A fresh cell for one run.
     pub fn cell(&self, part: Part, words: &[OsString], input: Vec<u8>) -> Result<Prepared, Fault> {
-        let argv = self.command(part, words);
-        let asked = argv[argv.len() - words.len() - 4..].to_vec();
+        let Order { argv, asked } = self.command(None, part, words);
         let (streams, launch) = Streams::new(argv, input)?;
         let cell = Cell::new(self.lab, self.ground()?, vec![launch], self.grouped)?;
         Ok((cell, streams, asked))
     }
 
+    /// A fresh cell for several runs, one after the other.
+    pub fn cell_for(&self, orders: &[Order]) -> Result<(Cell, Vec<Streams>), Fault> {
+        let mut streams = Vec::new();
+        let mut launches = Vec::new();
+        for order in orders {
+            let (ours, launch) = Streams::new(order.argv.clone(), Vec::new())?;
+            streams.push(ours);
+            launches.push(launch);
+        }
+        Ok((Cell::new(self.lab, self.ground()?, launches, self.grouped)?, streams))
+    }
+
     /// A fresh cell for a writer, and for another container after it.
     pub fn cell_for_two(&self) -> Result<(Cell, [Streams; 2]), Fault> {
-        let (first, one) = Streams::new(self.command(Part::Write, &[]), Vec::new())?;
-        let (second, two) = Streams::new(self.command(Part::Rest, &[]), Vec::new())?;
+        let (first, one) = Streams::new(self.command(None, Part::Write, &[]).argv, Vec::new())?;
+        let (second, two) = Streams::new(self.command(None, Part::Rest, &[]).argv, Vec::new())?;
         let cell = Cell::new(self.lab, self.ground()?, vec![one, two], self.grouped)?;
         Ok((cell, [first, second]))
     }
@@ -139,12 +179,24 @@ impl<'l> Trial<'l> {
         // One that has been deleted is nowhere to be found in the cell either.
         let work = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let mut kept = self.kept.clone();
-        kept.extend([work.clone(), own_path()]);
-        kept.extend(self.rootfs.clone());
+        kept.extend([work.clone(), own_path(), self.names.clone()]);
+        kept.extend(self.rootfs.iter().map(|lent| lent.to.clone()));
         // What lies in another comes after it, and is there by then.
         kept.sort();
-        let lent = self.rootfs.clone().into_iter().collect();
-        Ok(Ground { work, kept, lent, rootless: self.lab.rootless })
+        Ok(Ground {
+            work,
+            kept,
+            lent: self.rootfs.clone(),
+            path: self.search_path(),
+            rootless: self.lab.rootless,
+        })
+    }
+
+    /// The search path of what runs in a cell: the caller's, with the usual places for programs, and then where CMD's
+    /// name is found by one that keeps the host's files.
+    fn search_path(&self) -> OsString {
+        let dirs = host_search_path().into_iter().chain([self.names.clone()]);
+        std::env::join_paths(dirs).unwrap_or_default()
     }
 
     /// A root filesystem of the host's programs and our own, with the judge's marks: a copy that is this trial's.
@@ -160,6 +212,7 @@ impl<'l> Trial<'l> {
         write(NONCE, &self.token)?;
         write(DELETED, "to be deleted\n")?;
         write(CHANGED, "as it was\n")?;
+        link(Path::new(CMD), &dir.join("usr/bin").join(&self.token))?;
         Ok(dir)
     }
 }
@@ -170,6 +223,10 @@ fn image(lab: &Lab) -> Result<Image, Fault> {
     image
         .and_then(|image| store.with_own_binary(image, Path::new(CMD)))
         .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+}
+
+fn link(to: &Path, at: &Path) -> Result<(), Fault> {
+    std::os::unix::fs::symlink(to, at).doing(format!("link {} to {}", at.display(), to.display()))
 }
 
 /// Our own executable.

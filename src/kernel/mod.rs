@@ -20,3 +20,4 @@ pub mod told;
 pub mod tree;
 pub mod undo;
 pub mod visit;
+pub mod xtables;

@@ -1,7 +1,10 @@
 //! Mount tables, as `/proc/PID/mountinfo` gives them (proc_pid_mountinfo(5)).
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 /// One line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,24 +49,18 @@ fn parse_line(line: &str) -> Option<Mount> {
     })
 }
 
-/// Text as it was before `\040` took a space's place in mountinfo, and likewise for other bytes that would be misread.
-pub fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, others)) = rest.split_first() {
-        let digits = rest.get(1..4).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[4..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
-        }
+/// A path as it is, out of a mountinfo line, where blanks, line ends and backslashes are octal numbers: `\040`.
+pub fn unescape(field: &str) -> PathBuf {
+    let bytes = field.as_bytes();
+    let mut path = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let octal = bytes.get(at + 1..at + 4).filter(|_| *byte == b'\\');
+        let number = octal.and_then(|octal| u8::from_str_radix(std::str::from_utf8(octal).ok()?, 8).ok());
+        path.push(number.unwrap_or(*byte));
+        at += if number.is_some() { 4 } else { 1 };
     }
-    lossy(bytes)
+    OsString::from_vec(path).into()
 }
 
 /// The mounts of the calling process's namespace.
@@ -120,10 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn odd_bytes_come_back_out_of_a_line() {
-        assert_eq!(unescaped(r"/a\040b\054c\134d"), r"/a b,c\d");
-        assert_eq!(unescaped(r"/\355\225\234"), "/한");
-        assert_eq!(unescaped(r"\04"), r"\04");
+    fn blanks_and_backslashes_in_paths_are_octal_numbers() {
+        assert_eq!(unescape("/mnt/a\\012\\040b\\134"), PathBuf::from("/mnt/a\n b\\"));
+        assert_eq!(unescape("/mnt/\\9"), PathBuf::from("/mnt/\\9"));
     }
 
     #[test]

@@ -70,32 +70,29 @@ pub(super) fn outside_same(case: &Case) -> Option<Finding> {
 }
 
 pub(super) fn own_root(case: &Case) -> Option<Finding> {
-    let held = case.looked()?.view.nonce == case.trial.token;
-    holds(held, "the files of DIR", "other files")
+    let view = &case.looked()?.view;
+    if view.nonce != case.trial.token {
+        return holds(false, "the files of DIR", "other files");
+    }
+    let missing: Vec<&str> = view.missing.iter().map(String::as_str).collect();
+    holds(missing.is_empty(), "the files of DIR", format!("without {}", some_of(&missing)))
 }
 
 pub(super) fn pivoted(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let held = looked.view.top.is_some() && looked.view.top == looked.root;
-    holds(
-        held,
-        "CMD's root is its mount namespace's",
-        "CMD has a root of its own in a namespace that has another",
-    )
+    let otherwise = if held {
+        "the old root lies below it"
+    } else {
+        "CMD has a root of its own in a namespace that has another"
+    };
+    holds(held && !looked.covers_old_root, "CMD's root is its mount namespace's", otherwise)
 }
 
 pub(super) fn old_root_gone(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
-    let outside = parse(&looked.before.mounts);
-    let old = mounts::at(&outside, "/")?.device.clone();
-    let inside = Subject::parse(&looked.view);
-    let left = |m: &&Mount| m.device == old && !m.target.starts_with("/dev/");
-    let names: Vec<&str> = inside.iter().filter(left).map(|m| m.target.as_str()).collect();
-    holds(
-        names.is_empty(),
-        "no mount of the old root's filesystem",
-        format!("mounted on {}", some_of(&names)),
-    )
+    let names: Vec<&str> = looked.foreign.iter().map(String::as_str).collect();
+    holds(names.is_empty(), "nothing of the old root", format!("found at {}", some_of(&names)))
 }
 
 pub(super) fn inside_cwd(case: &Case) -> Option<Finding> {
@@ -124,8 +121,15 @@ pub(super) fn no_descriptors(case: &Case) -> Option<Finding> {
 
 pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
     let root = mounts::at(&case.looked()?.own_mounts, "/")?;
-    let held = matches!(root.fstype.as_str(), "overlay" | "fuse.fuse-overlayfs");
-    holds(held, "overlay", &root.fstype)
+    // Files that lie in a lower layer keep their inode numbers, at least the lower half (overlayfs.rst, "Inode
+    // properties"). One in user space chooses its own.
+    let low = |inodes: &[u64]| inodes.iter().map(|inode| *inode as u32).collect::<Vec<_>>();
+    let is_below = low(&case.looked()?.view.inodes) == low(&case.trial.inodes());
+    match root.fstype.as_str() {
+        "overlay" => holds(is_below, "overlay of DIR", "overlay of something else"),
+        "fuse.fuse-overlayfs" => holds(true, "overlay of DIR", ""),
+        other => holds(false, "overlay of DIR", other),
+    }
 }
 
 pub(super) fn writable(case: &Case) -> Option<Finding> {

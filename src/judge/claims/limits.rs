@@ -1,6 +1,6 @@
 //! Claims about groups and their limits (step 4).
 
-use super::{Case, Finding, holds, left_of, nothing, same, some_of};
+use super::{Case, Finding, holds, left_of, nothing, own_namespace, same, some_of};
 
 fn number(value: Option<u64>) -> String {
     value.map_or("none".into(), |n| n.to_string())
@@ -36,7 +36,13 @@ pub(super) fn limits_first(case: &Case) -> Option<Finding> {
 
 pub(super) fn oom(case: &Case) -> Option<Finding> {
     let counted = case.evidence.strained?.oom_kills;
-    holds(counted > 0, "killed by the kernel, and counted", "not killed in this group")
+    let expected = "killed by the kernel, and counted";
+    match &case.looked()?.swap {
+        Some(swap) if counted > 0 => {
+            holds(false, expected, format!("killed, but only for want of swap: {swap}"))
+        }
+        _ => holds(counted > 0, expected, "not killed in this group"),
+    }
 }
 
 pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
@@ -49,6 +55,15 @@ pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
 
 pub(super) fn throttled(case: &Case) -> Option<Finding> {
     holds(case.evidence.strained?.throttled > 0, "throttled at least once", "never throttled")
+}
+
+pub(super) fn own_groups(case: &Case) -> Option<Finding> {
+    let finding = own_namespace(case, "cgroup")?;
+    let above: Vec<&str> = case.looked()?.rooted_above.iter().map(String::as_str).collect();
+    if !finding.held || above.is_empty() {
+        return Some(finding);
+    }
+    holds(false, "CMD's group is /", format!("CMD's group is {}", some_of(&above)))
 }
 
 pub(super) fn locked(case: &Case) -> Option<Finding> {

@@ -6,8 +6,10 @@ mod limits;
 mod network;
 mod processes;
 
-use super::evidence::{Evidence, Looked, Talked};
+use super::ends::{Talked, Way};
+use super::evidence::{Evidence, Looked};
 use super::outside::Outside;
+use super::traces::Traces;
 use super::trial::{Runs, Trial};
 
 /// What came of a claim.
@@ -40,6 +42,12 @@ pub struct Claim {
 enum Need {
     Look,
     Talk,
+    /// Each end of CMD's own.
+    End,
+    Word,
+    Name,
+    /// Each end by a signal.
+    Die,
     Orphan,
     Strain,
     Write,
@@ -50,12 +58,13 @@ const fn claim(step: u32, name: &'static str, needs: Need, test: Test) -> Claim 
 }
 
 /// All claims, in the order in which they are told.
-pub const CLAIMS: [Claim; 45] = [
+pub const CLAIMS: [Claim; 48] = [
     claim(0, "starts", Need::Look, processes::starts),
-    claim(0, "arguments", Need::Look, processes::arguments),
+    claim(0, "arguments", Need::Word, processes::arguments),
+    claim(0, "by-name", Need::Name, processes::by_name),
     claim(0, "streams", Need::Talk, processes::streams),
-    claim(0, "exit-status", Need::Talk, processes::exit_status),
-    claim(0, "death-status", Need::Orphan, processes::death_status),
+    claim(0, "exit-status", Need::End, processes::exit_status),
+    claim(0, "death-status", Need::Die, processes::death_status),
     claim(0, "nothing-running", Need::Talk, processes::nothing_running),
     claim(1, "own-pids", Need::Look, |case| own_namespace(case, "pid")),
     claim(1, "pid-1", Need::Look, processes::pid_1),
@@ -73,6 +82,7 @@ pub const CLAIMS: [Claim; 45] = [
     claim(3, "sys", Need::Look, files::sys),
     claim(3, "own-names", Need::Look, |case| own_namespace(case, "uts")),
     claim(3, "own-ipc", Need::Look, |case| own_namespace(case, "ipc")),
+    claim(3, "names-same", Need::Talk, |case| nothing(&changed(case, |o| &o.traces.names)?)),
     claim(3, "no-descriptors", Need::Look, files::no_descriptors),
     claim(4, "memory-limit", Need::Look, limits::memory_limit),
     claim(4, "pids-limit", Need::Look, limits::pids_limit),
@@ -81,7 +91,7 @@ pub const CLAIMS: [Claim; 45] = [
     claim(4, "oom", Need::Strain, limits::oom),
     claim(4, "forks-refused", Need::Strain, limits::forks_refused),
     claim(4, "throttled", Need::Strain, limits::throttled),
-    claim(4, "own-groups", Need::Look, |case| own_namespace(case, "cgroup")),
+    claim(4, "own-groups", Need::Look, limits::own_groups),
     claim(4, "locked", Need::Look, limits::locked),
     claim(4, "groups-gone", Need::Talk, limits::groups_gone),
     claim(5, "overlay-root", Need::Look, files::overlay_root),
@@ -96,6 +106,7 @@ pub const CLAIMS: [Claim; 45] = [
     claim(6, "bridged", Need::Look, network::bridged),
     claim(6, "gateway", Need::Look, network::gateway),
     claim(6, "links-gone", Need::Talk, network::links_gone),
+    claim(6, "network-same", Need::Talk, |case| nothing(&changed(case, |o| &o.traces.network)?)),
 ];
 
 impl Claim {
@@ -112,8 +123,16 @@ impl Claim {
 pub fn runs_for(claims: &[&Claim]) -> Runs {
     let needs = |need| claims.iter().any(|claim| claim.needs == need);
     Runs {
-        talk: needs(Need::Talk),
-        orphan: needs(Need::Orphan),
+        talk: needs(Need::Talk) || needs(Need::End),
+        ends: [
+            (Way::Word, needs(Need::Word) || needs(Need::End)),
+            (Way::Name, needs(Need::Name) || needs(Need::End)),
+            (Way::Orphan, needs(Need::Orphan) || needs(Need::Die)),
+            (Way::Die, needs(Need::Die)),
+        ]
+        .into_iter()
+        .filter_map(|(way, needed)| needed.then_some(way))
+        .collect(),
         strain: needs(Need::Strain),
         write: needs(Need::Write),
     }
@@ -174,6 +193,18 @@ fn own_namespace(case: &Case, kind: &str) -> Option<Finding> {
 /// Whether CMD is in another namespace of a kind than the cell.
 fn is_apart(looked: &Looked, kind: &str) -> bool {
     looked.namespaces.iter().any(|(name, outside, inside)| *name == kind && outside != inside)
+}
+
+/// What of a host's traces is otherwise after an end.
+fn changed(case: &Case, list: fn(&Outside) -> &[String]) -> Option<Vec<String>> {
+    let ends = case.left()?;
+    let mut words: Vec<String> = Vec::new();
+    for word in ends.iter().flat_map(|(before, left)| Traces::differences(list(before), list(left))) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    Some(words)
 }
 
 /// What is new of a kind after an end.

@@ -1,8 +1,12 @@
 //! Claims about processes: CMD as it was asked for, its PID namespace, its end (steps 0 and 1).
 
-use super::{Case, Finding, holds, is_apart, nothing, same};
+use std::ffi::OsString;
+
+use super::{Case, Finding, holds, is_apart, nothing};
 use crate::container::Exit;
+use crate::judge::ends::Died;
 use crate::judge::evidence::GRACE;
+use crate::judge::part::{self, ASIDE, STATUS};
 
 pub(super) fn starts(case: &Case) -> Option<Finding> {
     // Each time: one that starts CMD only while it is looked at has the rest unjudged.
@@ -10,41 +14,81 @@ pub(super) fn starts(case: &Case) -> Option<Finding> {
     holds(started, "CMD is executed", &case.evidence.fate)
 }
 
+/// How many words are shown of those that CMD should have got and those that it did, from where they differ.
+const SHOWN: usize = 3;
+
 pub(super) fn arguments(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
-    let words = |all: &[std::ffi::OsString]| format!("{:?}", all.get(3..).unwrap_or_default());
-    same(words(&looked.asked), words(&looked.arguments))
+    let worded = case.evidence.worded.as_ref()?;
+    let words = |all: &[OsString], from: usize| {
+        format!("{:?}", all.iter().skip(from).take(SHOWN).collect::<Vec<_>>())
+    };
+    let Some(given) = &worded.given else { return holds(false, words(&worded.asked, 4), &worded.fate) };
+    let pairs = [(&looked.asked, &looked.arguments), (&worded.asked, given)];
+    // Its own name is PROGRAM's to choose (execve(2)).
+    let differ =
+        |(asked, given): &(&Vec<OsString>, &Vec<OsString>)| asked[1..] != *given.get(1..).unwrap_or_default();
+    let Some((asked, given)) = pairs.into_iter().find(differ) else {
+        return holds(true, "each word as it was given", "");
+    };
+    let same = asked.iter().zip(given).skip(1).take_while(|(asked, given)| asked == given).count();
+    holds(false, words(asked, same + 1), words(given, same + 1))
+}
+
+pub(super) fn by_name(case: &Case) -> Option<Finding> {
+    let named = case.evidence.named.as_ref()?;
+    holds(named.given.is_some(), "CMD is found in PATH", &named.fate)
 }
 
 pub(super) fn streams(case: &Case) -> Option<Finding> {
     let talked = case.talked()?;
-    let of = |name: &str, n: usize, all: usize| format!("{name} {n} of {all} bytes");
+    let spoilt = talked.spoilt();
     let (all, out, err) = (talked.input.len(), talked.stdout.len(), talked.stderr.len());
-    let actual = format!("{}, standard error {err} bytes", of("standard output", out, all));
-    holds(talked.apart(), "all of standard input on standard output, the rest on standard error", actual)
+    let sizes =
+        format!("standard output {out} of {all} bytes, standard error {err} of {} bytes", ASIDE.len());
+    let actual = format!("{}: {sizes}", spoilt.unwrap_or_default());
+    holds(spoilt.is_none(), "what CMD writes and nothing else, as soon as it is written", actual)
 }
 
 pub(super) fn exit_status(case: &Case) -> Option<Finding> {
     let talked = case.talked()?;
+    let more = [&case.evidence.worded, &case.evidence.named].into_iter().flatten();
+    // One that was not started has no status.
+    let more = more.filter(|ended| ended.given.is_some());
+    let mut ends = vec![(STATUS, talked.exit, &talked.fate)];
+    ends.extend(more.map(|ended| (ended.status, ended.exit, &ended.fate)));
     let status = |code| format!("PROGRAM ended with status {code}");
-    let expected = status(crate::judge::part::STATUS);
-    let held = talked.exit == Some(Exit::Code(crate::judge::part::STATUS));
-    holds(held, expected, &talked.fate)
+    match ends.iter().find(|(status, exit, _)| *exit != Some(Exit::Code(*status))) {
+        Some((code, _, fate)) => holds(false, status(*code), fate),
+        None => holds(true, status(STATUS), ""),
+    }
 }
 
 pub(super) fn death_status(case: &Case) -> Option<Finding> {
     let orphaned = case.evidence.orphaned.as_ref()?;
-    let killed = libc::SIGKILL;
-    let held = matches!(orphaned.exit, Some(Exit::Signal(n)) if n == killed)
-        || orphaned.exit == Some(Exit::Code(128 + killed));
-    holds(held, "status 137, or killed by signal 9, as CMD was", &orphaned.fate)
+    let deaths = [Some(orphaned), case.evidence.died.as_ref()].into_iter().flatten();
+    let deaths: Vec<_> = deaths.filter_map(|died| Some((died, died.signal?))).collect();
+    let expected = |n: i32| format!("status {}, or killed by signal {n}, as CMD was", 128 + n);
+    let lost =
+        |(died, n): &&(&Died, i32)| ![Some(Exit::Signal(*n)), Some(Exit::Code(128 + n))].contains(&died.exit);
+    match (deaths.iter().find(lost), deaths.first()) {
+        (Some((died, n)), _) => holds(false, expected(*n), &died.fate),
+        (None, Some((_, n))) => holds(true, expected(*n), ""),
+        // It went on although it was killed.
+        (None, None) => holds(false, expected(libc::SIGKILL), &orphaned.fate),
+    }
 }
 
 pub(super) fn nothing_running(case: &Case) -> Option<Finding> {
     let talked = case.talked().filter(|talked| talked.exit.is_some())?;
+    if talked.outlived || case.looked().is_some_and(|looked| looked.outlived) {
+        return holds(false, "nothing", "CMD");
+    }
     // PROGRAM has ended, and then what it left had to be ended.
-    let Some(left) = &talked.left else { return holds(false, "nothing", &talked.fate) };
-    let names: Vec<String> = left.processes.iter().map(|pid| format!("PID {pid}")).collect();
+    if talked.left.is_none() {
+        return holds(false, "nothing", &talked.fate);
+    }
+    let names: Vec<String> = talked.running.iter().map(|pid| format!("PID {pid}")).collect();
     nothing(&names)
 }
 
@@ -55,8 +99,9 @@ pub(super) fn pid_1(case: &Case) -> Option<Finding> {
 }
 
 pub(super) fn reaped(case: &Case) -> Option<Finding> {
-    let zombies = case.evidence.orphaned.as_ref()?.zombies;
-    holds(zombies == 0, "no zombie", format!("{zombies} zombie"))
+    case.evidence.orphaned.as_ref()?;
+    let zombies = case.evidence.zombies;
+    holds(zombies == 0, "no zombie", format!("{zombies} of {} that have ended", part::ORPHANS))
 }
 
 pub(super) fn sigterm(case: &Case) -> Option<Finding> {

@@ -12,6 +12,7 @@ use netlink_bindings::nftables::{Nfgenmsg, OpGettableDump};
 use netlink_bindings::rt_addr::{Ifaddrmsg, OpGetaddrDump};
 use netlink_bindings::rt_link::{Ifinfomsg, OpGetlinkDump};
 use netlink_bindings::rt_route::{OpGetrouteDump, Rtmsg};
+use netlink_bindings::rt_rule::{FibRuleHdr, OpGetruleDump};
 use netlink_bindings::traits::NetlinkRequest;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, sendto};
@@ -150,6 +151,61 @@ fn route(reply: &Reply) -> Option<Route> {
 pub fn default_route() -> Result<Option<Route>, NetlinkError> {
     let mut routes = routes()?.into_iter();
     Ok(routes.find(|route| route.destination.prefix() == 0))
+}
+
+/// All addresses of both Internet protocols in words: `10.0.0.1/24 on link 3`.
+///
+/// # Errors
+///
+/// As for [`links`].
+pub fn every_address() -> Result<Vec<String>, NetlinkError> {
+    let replies = dump(Family::Route, libc::RTM_GETADDR, |body| {
+        OpGetaddrDump::encode_request(body, &Ifaddrmsg::new());
+    })?;
+    let told = |reply: &Reply| {
+        let (header, attributes) = OpGetaddrDump::decode_reply(reply.body());
+        let address = attributes.get_local().or_else(|_| attributes.get_address()).ok()?;
+        Some(format!("address {address}/{} on link {}", header.ifa_prefixlen, header.ifa_index))
+    };
+    Ok(replies.iter().filter_map(told).collect())
+}
+
+/// All routes of both Internet protocols and all tables in words, the kernel's own among them.
+///
+/// # Errors
+///
+/// As for [`links`].
+pub fn every_route() -> Result<Vec<String>, NetlinkError> {
+    let replies = dump(Family::Route, libc::RTM_GETROUTE, |body| {
+        OpGetrouteDump::encode_request(body, &Rtmsg::new());
+    })?;
+    let told = |reply: &Reply| {
+        let (header, attributes) = OpGetrouteDump::decode_reply(reply.body());
+        let to =
+            attributes.get_dst().map_or("default".to_owned(), |dst| format!("{dst}/{}", header.rtm_dst_len));
+        let via = attributes.get_gateway().map_or(String::new(), |gateway| format!(" via {gateway}"));
+        let link = attributes.get_oif().map_or(String::new(), |index| format!(" on link {index}"));
+        // Type 6 is `blackhole` (rtnetlink(7)).
+        format!("route to {to}{via}{link}, type {}, table {}", header.rtm_type, header.rtm_table)
+    };
+    Ok(replies.iter().map(told).collect())
+}
+
+/// All rules that choose a routing table, in words (ip-rule(8)).
+///
+/// # Errors
+///
+/// As for [`links`].
+pub fn every_rule() -> Result<Vec<String>, NetlinkError> {
+    let replies = dump(Family::Route, libc::RTM_GETRULE, |body| {
+        OpGetruleDump::encode_request(body, &FibRuleHdr::new());
+    })?;
+    let told = |reply: &Reply| {
+        let (header, attributes) = OpGetruleDump::decode_reply(reply.body());
+        let priority = attributes.get_priority().unwrap_or(0);
+        format!("rule {priority}, family {}, table {}", header.family, header.table)
+    };
+    Ok(replies.iter().map(told).collect())
 }
 
 /// The names of the firewall's tables, as `nft list tables` lists them.
