@@ -12,8 +12,8 @@ mod patterns;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use common::child;
 use common::guest::{Guest, kernel};
 use common::{Ran, Who, am_root, place, run, skip};
 use regex::Regex;
@@ -65,7 +65,7 @@ fn on_the_host(command: &[String], lang: &str) -> Ran {
     // A distribution's modules are found beside it: boot/vmlinuz-VERSION, lib/modules/VERSION.
     let package = kernel.ancestors().nth(2).unwrap_or(Path::new(""));
     let below = kernel.strip_prefix(package).unwrap_or(&kernel);
-    let mut unshare = Command::new("unshare");
+    let mut unshare = child::command("unshare");
     unshare.args(["--mount", "sh", "-c", AT_HOME, "sh"]).arg(place().dir.join("root")).arg(package);
     unshare.arg(format!("WORKSHOP_KERNEL=/home/you/kernel/{}", below.display())).arg(&place().program);
     run(unshare.args(command).args(["--lang", lang, "--color", "always"]))

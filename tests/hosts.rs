@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use common::child::command;
 use common::refuse::{Refusal, Side, can_refuse, run_refusing};
 use common::{Ran, Who, am_root, events, have, home, place, run, skip, workshop};
 use nix::errno::Errno;
@@ -35,7 +36,7 @@ fn changed(who: Who, users: bool, change: &str, args: &[&str]) -> Option<Command
     if !have("unshare", "util-linux") || !have("setpriv", "util-linux") {
         return None;
     }
-    let mut command = Command::new("unshare");
+    let mut command = command("unshare");
     command.args(["--mount", "--propagation", "private"]);
     if users {
         command.args(["--user", "--map-root-user"]);

@@ -6,8 +6,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use common::child::command;
 use common::{NOBODY, Ran, Who, am_root, events, place, run, skip, who, workshop};
 
 /// A root filesystem with these files in it, each of them executable.
@@ -179,7 +180,7 @@ fn a_root_filesystem_of_ones_own_is_not_written_to() {
     let root = rootfs(&[("etc/only-here", b""), ("etc/other", b"")]);
     // A small system: a shell, which the steps need themselves, and ls.
     for program in ["/bin/sh", "/bin/ls"] {
-        let needs = Command::new("ldd").arg(program).output().expect("run ldd");
+        let needs = command("ldd").arg(program).output().expect("run ldd");
         let text = String::from_utf8_lossy(&needs.stdout).into_owned();
         for file in text.split_whitespace().filter(|word| word.starts_with('/')).chain([program]) {
             put(root.path(), file, &fs::read(file).expect(file), 0o755);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use common::child::command;
 use common::guest::{Guest, kernel, qemu};
 use common::watch::wait_until;
 use common::{Ran, Who, events, home, place, run, skip, who, workshop};
@@ -289,7 +290,7 @@ fn without_qemu_the_package_is_named() {
     }
     let hide = format!("mount --bind /dev/null {} && exec \"$@\"", qemu.display());
     let program = place().program.display().to_string();
-    let mut command = std::process::Command::new("unshare");
+    let mut command = command("unshare");
     command.args(["-m", "--", "sh", "-c", &hide, "sh", &program, "vm", "--lang", "en", "--", "true"]);
     command.env("HOME", home(Who::Root));
     refused(&mut command, 125, &["qemu-system-x86"]);

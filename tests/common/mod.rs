@@ -2,6 +2,8 @@
 //! to skip aloud.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
 
+#[path = "../../src/testing.rs"]
+pub mod child;
 pub mod guest;
 pub mod held;
 pub mod netlink;
@@ -9,12 +11,14 @@ pub mod project;
 pub mod refuse;
 pub mod strace;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+
+pub use child::skip;
 
 /// The user that "an ordinary user" is in the tests when they run as root.
 pub const NOBODY: u32 = 65534;
@@ -45,14 +49,6 @@ impl Who {
 
 pub fn am_root() -> bool {
     nix::unistd::geteuid().is_root()
-}
-
-/// Says aloud that a test was skipped, on the real standard error, which the test runner does not hold
-/// back. With WORKSHOP_NO_SKIP set, as in CI, it is a failure.
-pub fn skip(reason: &str, install: &str) {
-    let words = format!("SKIPPED {}: {reason}. {install}\n", std::thread::current().name().unwrap_or("?"));
-    assert!(std::env::var_os("WORKSHOP_NO_SKIP").is_none(), "{words}");
-    let _ = std::io::stderr().write_all(words.as_bytes());
 }
 
 /// Whether a program is installed; skips aloud if not.
@@ -119,17 +115,27 @@ pub fn workshop(who: Who) -> Command {
 /// Any program as that user, with the same environment.
 pub fn command_as(who: Who, program: &Path) -> Command {
     let mut command = if am_root() && who == Who::User {
-        let mut command = Command::new("setpriv");
+        let mut command = child::command("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
         command
     } else {
-        Command::new(program)
+        child::command(program)
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home(who)).env("LANG", "C.UTF-8");
     // The kernel that machines boot, where it is none of the host's own.
     command.envs(std::env::var_os("WORKSHOP_KERNEL").map(|kernel| ("WORKSHOP_KERNEL", kernel)));
     command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// The same program again, with its arguments and nothing but the variables set for it: another command around it,
+/// such as strace(1), goes before its name.
+pub fn around(wrapper: &[&OsStr], inner: &Command) -> Command {
+    let mut words = wrapper.iter().copied().chain([inner.get_program()]).chain(inner.get_args());
+    let mut command = child::command(words.next().unwrap_or_default());
+    command.args(words).env_clear().current_dir("/").stdin(Stdio::null());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command
 }
 

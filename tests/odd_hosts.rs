@@ -1,0 +1,81 @@
+//! The tests hold on a machine that is not ours: they start programs alike whoever started them, and what is recorded
+//! in this tree has nothing of the machine that it was recorded on.
+//!
+//! `.ci/odd-hosts` runs all tests on hosts that are odd in one way each.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::child::command;
+use common::{have, run};
+
+/// Set in the test that runs inside itself.
+const INSIDE: &str = "WORKSHOP_TEST_STARTED_ODDLY";
+
+/// Signals that are ignored, and blocked, as /proc/PID/status shows them.
+fn ignored_and_blocked(status: &str) -> [u64; 2] {
+    ["SigIgn:", "SigBlk:"].map(|field| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
+        u64::from_str_radix(line.trim(), 16).expect("a mask")
+    })
+}
+
+#[test]
+fn programs_start_alike_when_the_caller_ignores_signals() {
+    if std::env::var_os(INSIDE).is_some() {
+        let own = fs::read_to_string("/proc/self/status").expect("our own status");
+        assert_ne!(ignored_and_blocked(&own)[0] & (1 << (libc::SIGINT - 1)), 0, "SIGINT is ignored: {own}");
+        let child = run(command("sh").args(["-c", "umask; exec cat /proc/self/status"]));
+        assert_eq!(ignored_and_blocked(&child.stdout), [0, 0], "{}", child.stdout);
+        assert!(child.stdout.starts_with("0022\n"), "{}", child.stdout);
+        return;
+    }
+    if !have("env", "coreutils") {
+        return;
+    }
+    let again = std::env::current_exe().expect("this test program");
+    let script = "umask 0077; exec env --ignore-signal=INT,HUP,CHLD,TERM,QUIT --block-signal=INT,USR1 \"$@\"";
+    let mut odd = command("sh");
+    odd.args(["-c", script, "sh"]).arg(again);
+    odd.args(["--exact", "programs_start_alike_when_the_caller_ignores_signals", "--nocapture"]);
+    let ran = run(odd.env(INSIDE, "1"));
+    assert!(ran.status == 0 && ran.stdout.contains("1 passed"), "{}{}", ran.stdout, ran.stderr);
+}
+
+/// The files of this tree that a commit has, or would have.
+fn tracked() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let ours = !["target", ".git", "node_modules"].iter().any(|other| name == *other);
+            match path.is_dir() {
+                true if ours => folders.push(path),
+                false if ours => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn tests_start_programs_through_one_helper() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_tests = |path: &PathBuf| {
+        let inside = path.strip_prefix(root).expect("a path in the tree");
+        inside.extension().is_some_and(|end| end == "rs")
+            && inside.components().any(|part| part.as_os_str() == "tests")
+    };
+    // In two pieces, so that this line is none.
+    let other_way = ["Command", "::new("].concat();
+    for file in tracked().iter().filter(|path| in_tests(path)) {
+        let text = fs::read_to_string(file).expect("source");
+        let line = text.lines().find(|line| line.contains(&other_way));
+        assert_eq!(line, None, "{}: use common::child::command", file.display());
+    }
+}
