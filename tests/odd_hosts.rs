@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::child::command;
-use common::{have, run};
+use common::{have, run, stand_ins};
+use nix::sys::utsname::uname;
 
 /// Set in the test that runs inside itself.
 const INSIDE: &str = "WORKSHOP_TEST_STARTED_ODDLY";
@@ -78,4 +79,69 @@ fn tests_start_programs_through_one_helper() {
         let line = text.lines().find(|line| line.contains(&other_way));
         assert_eq!(line, None, "{}: use common::child::command", file.display());
     }
+}
+
+/// What this machine alone has, as far as it can be told from ordinary words: a host name like `vm` can't.
+fn own_words() -> Vec<(&'static str, String)> {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default().trim().to_owned();
+    let uname = uname().expect("uname");
+    let name = uname.nodename().to_string_lossy().into_owned();
+    let value = |file: &str, field: &str| {
+        let text = read(file);
+        let line = text.lines().find(|line| line.starts_with(field)).unwrap_or_default();
+        line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_owned())
+    };
+    let mut words = vec![
+        ("kernel release", uname.release().to_string_lossy().into_owned()),
+        // Whatever a personality(2) makes of it for this process.
+        ("kernel release", read("/proc/sys/kernel/osrelease")),
+        ("host name", if name.len() > 7 && name != "localhost" { name } else { String::new() }),
+        ("boot ID", read("/proc/sys/kernel/random/boot_id")),
+        ("machine ID", read("/etc/machine-id")),
+        ("processor", value("/proc/cpuinfo", "model name")),
+        ("memory", value("/proc/meminfo", "MemTotal")),
+        ("clone's path", env!("CARGO_MANIFEST_DIR").to_owned()),
+    ];
+    let links = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let addresses = links.map(|link| read(&link.path().join("address").to_string_lossy()));
+    words.extend(addresses.filter(|address| !address.starts_with("00:00:00:")).map(|a| ("link address", a)));
+    // A clone may be in /src.
+    words.retain(|(_, word)| word.len() > 7);
+    words
+}
+
+#[test]
+fn nothing_in_this_tree_is_of_the_machine_that_the_tests_run_on() {
+    let words = own_words();
+    assert!(words.len() >= 4, "{words:?}");
+    for file in tracked() {
+        let Ok(bytes) = fs::read(&file) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        for (what, word) in &words {
+            assert!(!text.contains(word), "the {what} of this machine, {word}, is in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_run_of_any_machine_is_recorded_alike() {
+    let recorded = include_str!("../book/en/runs/step-3.txt");
+    let plain = console::strip_ansi_codes(recorded).into_owned();
+    // As long as what they stand for, so that the columns stay.
+    let elsewhere = [
+        ("6.12.0                 6.12.0                ", "5.15.167.4-microsoft   5.15.167.4-microsoft  "),
+        ("= 4711", "= 1234567"),
+        ("laptop                 box", "db-17.example.org      box"),
+        ("inode 2 on ext4   ", "inode 128 on xfs  "),
+        ("ipc:[4026532218]", "ipc:[4026533199]"),
+        ("mounts     31 ", "mounts     999"),
+        ("/home      1", "/home      7"),
+        ("/dev       187 ", "/dev       1033"),
+    ];
+    let run = elsewhere.iter().fold(plain.clone(), |run, (here, there)| {
+        assert_eq!(run.matches(here).count(), 1, "{here}");
+        run.replace(here, there)
+    });
+    assert_eq!(stand_ins::readable(&run), plain);
+    assert_eq!(stand_ins::readable(recorded), recorded, "what is recorded stays as it is");
 }

@@ -4,11 +4,13 @@
 
 #[path = "../../src/testing.rs"]
 pub mod child;
+pub mod filters;
 pub mod guest;
 pub mod held;
 pub mod netlink;
 pub mod project;
 pub mod refuse;
+pub mod stand_ins;
 pub mod strace;
 
 use std::ffi::OsStr;
