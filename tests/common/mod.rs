@@ -16,11 +16,13 @@ pub mod strace;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 pub use child::skip;
+use nix::unistd::{AccessFlags, access};
 
 /// The user that "an ordinary user" is in the tests when they run as root.
 pub const NOBODY: u32 = 65534;
@@ -55,12 +57,18 @@ pub fn am_root() -> bool {
 
 /// Whether a program is installed; skips aloud if not.
 pub fn have(program: &str, package: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    let found = path_of(program).is_some();
     if !found {
         skip(&format!("{program} is missing"), &format!("Install {package}"));
     }
     found
+}
+
+/// Where a program is: a file that may be executed, in a directory of the PATH.
+pub fn path_of(program: &str) -> Option<PathBuf> {
+    let executable = |file: &PathBuf| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(executable)
 }
 
 /// Both parts that this host can play; root's is skipped aloud for an ordinary user.
@@ -116,13 +124,18 @@ pub fn workshop(who: Who) -> Command {
 
 /// Any program as that user, with the same environment.
 pub fn command_as(who: Who, program: &Path) -> Command {
-    let mut command = if am_root() && who == Who::User {
+    let becomes_nobody = am_root() && who == Who::User;
+    let mut command = if becomes_nobody && path_of("setpriv").is_some() {
+        // Of this kind, another program can be put around it.
         let mut command = child::command("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
         command
     } else {
         child::command(program)
     };
+    if becomes_nobody && command.get_program() != "setpriv" {
+        command.uid(NOBODY).gid(NOBODY);
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home(who)).env("LANG", "C.UTF-8");
     // The kernel that machines boot, where it is none of the host's own.
