@@ -21,13 +21,22 @@ pub fn skip(reason: &str, install: &str) {
     let _ = std::io::stderr().write_all(words.as_bytes());
 }
 
-/// A program that will start with the default action for every signal, none blocked, and the usual umask(2).
-/// Tests start all their programs through this.
+/// What else a caller's environment may have that changes what programs say or shells do.
+const HABITS: [&str; 7] = ["LANGUAGE", "BASH_ENV", "ENV", "CDPATH", "POSIXLY_CORRECT", "COLUMNS", "LINES"];
+
+/// A program that will start with the default action for every signal, none blocked, the usual umask(2), and no words
+/// of the caller's language or orders for its shells. Tests start all their programs through this.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     children_can_be_waited_for();
     let mut command = Command::new(program);
     // SAFETY: only system calls, between fork and exec.
     unsafe { command.pre_exec(usual_start) };
+    let named =
+        |name: &OsStr| name.as_encoded_bytes().starts_with(b"LC_") || HABITS.iter().any(|n| name == *n);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| named(name)) {
+        command.env_remove(name);
+    }
+    command.env("LANG", "C.UTF-8");
     command
 }
 

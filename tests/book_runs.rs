@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::guest::{Guest, kernel};
-use common::{Ran, Who, am_root, child, filters, place, run, skip, stand_ins};
+use common::{Ran, Who, am_root, child, filters, have, place, run, skip, stand_ins};
 use serde::Deserialize;
 
 /// An entry of book/runs.toml, which says what its fields mean.
@@ -101,6 +101,9 @@ fn repeat(name: &str) {
     if recorded.place == "guest" {
         return in_a_guest(&recorded.command).iter().for_each(|(lang, ran)| judge(name, lang, ran));
     }
+    if !have("unshare", "util-linux") {
+        return;
+    }
     let quick = if recording() { &[] } else { &recorded.quick[..] };
     let command = [&recorded.command[..], quick].concat();
     for lang in ["en", "ko"] {
@@ -153,6 +156,15 @@ const LAB: [&str; 10] = [
 
 #[test]
 fn commands_to_try_print_what_the_book_says() {
+    let programs = [
+        ("unshare", "util-linux"),
+        ("nsenter", "util-linux"),
+        ("setpriv", "util-linux"),
+        ("hostname", "hostname"),
+    ];
+    if !programs.iter().all(|(program, package)| have(program, package)) {
+        return;
+    }
     let folder = book().join("try");
     let scripts = fs::read_dir(&folder).expect("book/try").flatten().map(|entry| entry.path());
     let scripts: Vec<_> = scripts.filter(|file| file.extension().is_some_and(|e| e == "sh")).collect();
