@@ -9,9 +9,8 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::Once;
 
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
 /// Says aloud that a test was skipped, on the real standard error, which the test runner does not hold
 /// back. With WORKSHOP_NO_SKIP set, as in CI, it is a failure.
@@ -27,7 +26,6 @@ const HABITS: [&str; 7] = ["LANGUAGE", "BASH_ENV", "ENV", "CDPATH", "POSIXLY_COR
 /// A program that will start with the default action for every signal, none blocked, the usual umask(2), and no words
 /// of the caller's language or orders for its shells. Tests start all their programs through this.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    children_can_be_waited_for();
     let mut command = Command::new(program);
     // SAFETY: only system calls, between fork and exec.
     unsafe { command.pre_exec(usual_start) };
@@ -55,9 +53,14 @@ fn usual_start() -> io::Result<()> {
     Ok(())
 }
 
-/// Where SIGCHLD is ignored, the kernel reaps children itself, and nobody learns how they ended (wait(2), NOTES).
-fn children_can_be_waited_for() {
-    static ONCE: Once = Once::new();
-    // SAFETY: no handler is installed, and no child has been started yet.
-    ONCE.call_once(|| _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.expect("SIGCHLD's action"));
+/// Where SIGCHLD is ignored, the kernel reaps children itself, and nobody learns how they ended (wait(2), NOTES). Our own
+/// children are those of the tests, and of what they call in this process; so it is undone before the first test.
+extern "C" fn children_can_be_waited_for() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
+
+/// What the C library calls before `main`.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = children_can_be_waited_for;

@@ -116,6 +116,9 @@ fn what_cannot_be_written_leaves_nothing_behind() {
     if !am_root() {
         return skip("a full disk takes a mount", "Run the tests as root");
     }
+    if !have("unshare", "util-linux") {
+        return;
+    }
     let script = "mount -t tmpfs -o size=16k,mode=777 none /mnt && \"$0\" new /mnt/box --lang c; \
                   echo status $?; ls -A /mnt";
     let program = &common::place().program;

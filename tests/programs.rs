@@ -232,8 +232,8 @@ fn run_takes_a_host_name_an_init_and_no_network() {
             assert_eq!(ran.status, 0, "{options:?}: {}", ran.stderr);
             ran.stdout.trim().to_string()
         };
-        assert_eq!(ask(&[], "hostname; echo $$; ls /sys/class/net"), "box\n1\neth0\nlo");
-        assert_eq!(ask(&["--hostname", "other"], "hostname"), "other");
+        assert_eq!(ask(&[], "uname -n; echo $$; ls /sys/class/net"), "box\n1\neth0\nlo");
+        assert_eq!(ask(&["--hostname", "other"], "uname -n"), "other");
         assert_eq!(ask(&["--init"], "test $$ != 1 && echo $PPID"), "1");
         assert_eq!(ask(&["--no-net"], "ls /sys/class/net | grep -c eth0; true"), "0");
     }
@@ -249,8 +249,8 @@ fn run_takes_the_contracts_command_line() {
         };
         // Options after CMD are CMD's own.
         assert_eq!(ask(&["--net", "echo", "--", "-x", "--net"]), "-- -x --net");
-        assert_eq!(ask(&["--step", "1", "sh", "-c", "echo $$; hostname"]).lines().next(), Some("1"));
-        assert_eq!(ask(&["--step", "3", "hostname"]), "box");
+        assert_eq!(ask(&["--step", "1", "sh", "-c", "echo $$; uname -n"]).lines().next(), Some("1"));
+        assert_eq!(ask(&["--step", "3", "uname", "-n"]), "box");
         assert_eq!(ask(&["--step", "5", "sh", "-c", "ls -A /sys/class/net"]), "lo");
         assert_eq!(ask(&["--step", "6", "ls", "/sys/class/net"]), "eth0\nlo");
     }

@@ -153,14 +153,18 @@ pub fn plain(name: &str, text: &str) -> String {
 /// The table of facts with its columns two spaces apart, since their widths are those of the values.
 pub fn even_columns(text: &str) -> String {
     let wide = Regex::new(r"(\S) {2,}").expect("a pattern");
+    let equal = Regex::new(r"(?m)  =$").expect("a pattern");
     let paragraphs = text.split("\n\n").map(|paragraph| {
         let head = paragraph.trim_start();
         if !head.starts_with("outside ") && !head.starts_with("밖 ") {
             return paragraph.to_string();
         }
         let even = wide.replace_all(paragraph, "$1  ").into_owned();
+        // How wide the values are decides how it is said.
+        let even =
+            equal.replace_all(&even, if head.starts_with("outside") { "  the same" } else { "  같음" });
         let rows = ROWS.iter().map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with));
-        rows.fold(even, |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+        rows.fold(even.into_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
