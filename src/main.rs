@@ -18,6 +18,8 @@ mod lab;
 mod layers;
 mod learner;
 mod render;
+#[cfg(test)]
+mod testing;
 mod vm;
 
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ mod common;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
+use common::child::command;
 use common::guest::Guest;
 use common::{Who, am_root, events, have, run, skip, workshop};
 
@@ -162,8 +162,8 @@ fn podman_as_root() {
 fn copies(programs: &[&str]) -> Vec<String> {
     let mut files: Vec<String> = Vec::new();
     for program in programs {
-        let found = run(Command::new("sh").args(["-c", &format!("command -v {program}")])).stdout;
-        let needs = run(Command::new("ldd").arg(found.trim())).stdout;
+        let found = run(command("sh").args(["-c", &format!("command -v {program}")])).stdout;
+        let needs = run(command("ldd").arg(found.trim())).stdout;
         files.push(found.trim().to_owned());
         files.extend(needs.split_whitespace().filter(|word| word.starts_with('/')).map(String::from));
     }

@@ -4,8 +4,8 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
+use common::child::command;
 use common::{
     Ran, STEPS, Who, am_root, events, has_machines, have, may_be_refused, place, run, who, workshop,
 };
@@ -195,10 +195,10 @@ fn completions_are_scripts_that_their_shells_take() {
     if have("bash", "bash") {
         let script = place().dir.join("completions.bash");
         fs::write(&script, ask(&["completions", "bash"]).stdout).expect("write the script");
-        let checked = run(Command::new("bash").arg("-n").arg(&script));
+        let checked = run(command("bash").arg("-n").arg(&script));
         assert_eq!((checked.status, checked.stderr.as_str()), (0, ""));
         let sourced = format!(". {} && complete -p workshop", script.display());
-        let sourced = run(Command::new("bash").args(["--norc", "-c", &sourced]));
+        let sourced = run(command("bash").args(["--norc", "-c", &sourced]));
         assert!(sourced.stdout.contains("_workshop"), "{}{}", sourced.stdout, sourced.stderr);
     }
 }

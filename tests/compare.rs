@@ -1,8 +1,6 @@
 //! `workshop compare` as its user sees it: what it measures and says, in every form, and what it leaves behind.
 
 mod common;
-#[path = "compare/patterns.rs"]
-mod patterns;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -105,7 +103,7 @@ fn snapshot(name: &str, text: &str) {
     settings.set_omit_expression(true);
     let release = nix::sys::utsname::uname().expect("uname").release().to_string_lossy().into_owned();
     settings.add_filter(&regex::escape(&release), "[release]");
-    for (pattern, with) in patterns::PATTERNS {
+    for (pattern, with) in common::filters::COMPARED {
         settings.add_filter(pattern, with);
     }
     settings.bind(|| insta::assert_snapshot!(name, text));

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use common::watch::{Desk, Session, groups_of, pages, wait_until};
-use common::{Who, who};
+use common::{Who, have, who};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -34,6 +34,9 @@ fn unbound_session(desk: &Desk, args: &[&str], program: &[&str]) -> Session {
 
 #[test]
 fn a_program_that_withdrew_its_wish_dies_with_the_workshop_all_the_same() {
+    if !have("setpriv", "util-linux") {
+        return;
+    }
     for who in who() {
         let desk = Desk::new(who, "unbound");
         for (args, program) in
@@ -64,6 +67,9 @@ fn guard(session: &Session, before: i32) -> i32 {
 
 #[test]
 fn a_guard_that_was_killed_is_replaced() {
+    if !have("setpriv", "util-linux") {
+        return;
+    }
     for who in who() {
         let desk = Desk::new(who, "replaced");
         for (args, program) in MAKINGS.iter().zip(unbound(who).iter().cycle()) {
@@ -112,6 +118,9 @@ fn a_guard_holds_nothing_and_heeds_no_signal() {
 
 #[test]
 fn what_survives_the_workshop_and_its_guard_is_ended_by_the_next_run() {
+    if !have("setpriv", "util-linux") {
+        return;
+    }
     for who in who() {
         let desk = Desk::new(who, "both");
         for program in unbound(who) {

@@ -102,9 +102,9 @@ fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 }
 
 /// The solution of step N passes as every step up to N, and not as the one after it.
-fn solutions(who: Who, program: impl Fn(usize) -> PathBuf + Sync) {
+fn solutions(who: Who, last: usize, program: impl Fn(usize) -> PathBuf + Sync) {
     let pairs: Vec<(usize, usize)> =
-        (1..=6).flat_map(|step| (0..=6.min(step + 1)).map(move |judged| (step, judged))).collect();
+        (1..=last).flat_map(|step| (0..=6.min(step + 1)).map(move |judged| (step, judged))).collect();
     each(&pairs, |(step, judged)| {
         let verdict = check(who, &judged.to_string(), &program(*step));
         if verdict.status == 3 {
@@ -127,7 +127,7 @@ fn shell_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
         let scripts: Vec<PathBuf> =
             (0..=6).map(|step| script(&format!("solution-{step}"), &shell_solution(step))).collect();
         for who in common::who() {
-            solutions(who, |step| scripts[step].clone());
+            solutions(who, 6, |step| scripts[step].clone());
         }
     }
 }
@@ -146,8 +146,10 @@ fn rust_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
             copy
         })
         .collect();
+    // The sixth has its links made by ip(8).
+    let last = if have("ip", "iproute2") { 6 } else { 5 };
     for who in common::who() {
-        solutions(who, |step| copies[step].clone());
+        solutions(who, last, |step| copies[step].clone());
     }
 }
 

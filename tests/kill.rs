@@ -120,11 +120,7 @@ fn kill_once(
     if let Victim::Guard = victim {
         assert_eq!(status, 0, "nobody but the workshop misses a guard: {story}");
     }
-    let until = Instant::now() + Duration::from_secs(10);
-    while !session.processes().is_empty() {
-        assert!(Instant::now() < until, "still there: {:?}: {story}", session.processes());
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until(&format!("the end of all processes: {story}"), || session.processes().is_empty());
     let (left, known) = (groups_of(session.pid()), recorded(&desk.state));
     assert!(left.is_subset(&known), "groups that no page names: {left:?}: {story}");
     if !matches!(victim, Victim::Workshop) {

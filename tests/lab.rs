@@ -7,14 +7,16 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use common::child::command;
 use common::watch::{Desk, Session, groups_of, pages, recorded};
-use common::{Who, am_root, have, home, place, who};
+use common::{Who, am_root, around, have, home, place, who};
 
 /// Furnishes the world. Directories that others use are hidden, with nothing in them but a mark. The mounts are
 /// shared, so that one which the workshop did not keep to itself would show.
@@ -85,7 +87,7 @@ impl World {
         if !am_root() {
             return World { holder: None };
         }
-        let mut command = Command::new("unshare");
+        let mut command = command("unshare");
         command.args(["--mount", "--net", "--uts", "--ipc", "--", "sh", "-c", FURNISH]);
         command.env("PLACE", &place().dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = command.spawn().expect("make a world");
@@ -97,30 +99,13 @@ impl World {
 
     /// The same command in this world.
     fn enter(&self, command: &Command) -> Command {
-        let mut entered = match &self.holder {
-            Some(holder) => {
-                let mut entered = Command::new("nsenter");
-                entered.args([
-                    "--target",
-                    &holder.id().to_string(),
-                    "--mount",
-                    "--net",
-                    "--uts",
-                    "--ipc",
-                    "--",
-                ]);
-                entered.arg(command.get_program());
-                entered
-            }
-            None => Command::new(command.get_program()),
-        };
-        entered.args(command.get_args()).env_clear().current_dir("/").stdin(Stdio::null());
-        entered.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        entered
+        let Some(holder) = &self.holder else { return around(&[], command) };
+        let target = format!("--target={}", holder.id());
+        around(&["nsenter", &target, "--mount", "--net", "--uts", "--ipc", "--"].map(OsStr::new), command)
     }
 
     fn survey(&self, who: Who) -> Survey {
-        let mut command = Command::new("sh");
+        let mut command = command("sh");
         command.args(["-c", SURVEY]).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", home(who));
         if self.holder.is_some() {
@@ -246,7 +231,7 @@ impl Promise {
 fn kernel_at_hand() -> Option<&'static PathBuf> {
     static COPY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let copy = || {
-        let kernel = std::env::var_os("WORKSHOP_KERNEL")?;
+        let kernel = std::env::var_os("WORKSHOP_KERNEL").filter(|name| !name.is_empty())?;
         let copy = place().dir.join("vmlinuz");
         fs::copy(kernel, &copy).expect("copy the kernel");
         Some(copy)

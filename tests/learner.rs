@@ -4,8 +4,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use common::child::command;
 use common::project::{ask, folder, me, project, set, solution, state, unwrapped};
 use common::{am_root, events, have, home, run, skip, workshop};
 
@@ -21,7 +21,7 @@ fn words(value: Option<&toml::Value>) -> Vec<String> {
 fn build(dir: &Path) {
     let mut words = words(state(dir).get("build")).into_iter();
     let Some(program) = words.next() else { return };
-    let mut command = Command::new(&program);
+    let mut command = command(&program);
     command.args(words).current_dir(dir).env("CARGO_NET_OFFLINE", "true").env("GOFLAGS", "-mod=mod");
     command.env("GOCACHE", dir.join(".cache")).env_remove("CARGO_TARGET_DIR");
     let built = run(&mut command);
@@ -116,10 +116,13 @@ fn what_cannot_be_written_leaves_nothing_behind() {
     if !am_root() {
         return skip("a full disk takes a mount", "Run the tests as root");
     }
+    if !have("unshare", "util-linux") {
+        return;
+    }
     let script = "mount -t tmpfs -o size=16k,mode=777 none /mnt && \"$0\" new /mnt/box --lang c; \
                   echo status $?; ls -A /mnt";
     let program = &common::place().program;
-    let ran = run(Command::new("unshare").args(["-m", "sh", "-c", script]).arg(program));
+    let ran = run(command("unshare").args(["-m", "sh", "-c", script]).arg(program));
     assert_eq!(ran.stdout, "status 2\n", "{}", ran.stderr);
 }
 

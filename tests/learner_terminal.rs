@@ -13,6 +13,9 @@ const LANGS: [&str; 2] = ["en", "ko"];
 
 #[test]
 fn watching_checks_at_each_save_and_goes_on_only_when_told_to() {
+    if !have("unshare", "util-linux") {
+        return;
+    }
     let dir = project("watch", "sh");
     let desk = Desk::new(me(), "watch");
     let mut screen = at(&dir, &desk);

@@ -66,6 +66,17 @@ fn a_machine_that_boots_ends_with_the_workshop_too() {
 }
 
 #[test]
+fn under_kvm_a_machine_boots_where_doctor_says_that_it_does() {
+    for who in able() {
+        let told = run(workshop(who).args(["doctor", "--lang", "en"])).stdout;
+        let works = told.lines().any(|line| line.trim_start().starts_with("KVM") && line.ends_with(" works"));
+        let ran = run(workshop(who).args(["vm", "--lang", "en", "--", "true"]));
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("KVM"), works, "{told}{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_kernel_that_is_named_wrongly_is_wrong_usage() {
     let ran = run(workshop(Who::User).args(["step", "7"]).env("WORKSHOP_KERNEL", "/etc/passwd"));
     // Without QEMU that is what is said first.

@@ -6,8 +6,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use common::child::command;
 use common::{NOBODY, Ran, Who, am_root, events, place, run, skip, who, workshop};
 
 /// A root filesystem with these files in it, each of them executable.
@@ -179,7 +180,7 @@ fn a_root_filesystem_of_ones_own_is_not_written_to() {
     let root = rootfs(&[("etc/only-here", b""), ("etc/other", b"")]);
     // A small system: a shell, which the steps need themselves, and ls.
     for program in ["/bin/sh", "/bin/ls"] {
-        let needs = Command::new("ldd").arg(program).output().expect("run ldd");
+        let needs = command("ldd").arg(program).output().expect("run ldd");
         let text = String::from_utf8_lossy(&needs.stdout).into_owned();
         for file in text.split_whitespace().filter(|word| word.starts_with('/')).chain([program]) {
             put(root.path(), file, &fs::read(file).expect(file), 0o755);
@@ -231,8 +232,8 @@ fn run_takes_a_host_name_an_init_and_no_network() {
             assert_eq!(ran.status, 0, "{options:?}: {}", ran.stderr);
             ran.stdout.trim().to_string()
         };
-        assert_eq!(ask(&[], "hostname; echo $$; ls /sys/class/net"), "box\n1\neth0\nlo");
-        assert_eq!(ask(&["--hostname", "other"], "hostname"), "other");
+        assert_eq!(ask(&[], "uname -n; echo $$; ls /sys/class/net"), "box\n1\neth0\nlo");
+        assert_eq!(ask(&["--hostname", "other"], "uname -n"), "other");
         assert_eq!(ask(&["--init"], "test $$ != 1 && echo $PPID"), "1");
         assert_eq!(ask(&["--no-net"], "ls /sys/class/net | grep -c eth0; true"), "0");
     }
@@ -248,8 +249,8 @@ fn run_takes_the_contracts_command_line() {
         };
         // Options after CMD are CMD's own.
         assert_eq!(ask(&["--net", "echo", "--", "-x", "--net"]), "-- -x --net");
-        assert_eq!(ask(&["--step", "1", "sh", "-c", "echo $$; hostname"]).lines().next(), Some("1"));
-        assert_eq!(ask(&["--step", "3", "hostname"]), "box");
+        assert_eq!(ask(&["--step", "1", "sh", "-c", "echo $$; uname -n"]).lines().next(), Some("1"));
+        assert_eq!(ask(&["--step", "3", "uname", "-n"]), "box");
         assert_eq!(ask(&["--step", "5", "sh", "-c", "ls -A /sys/class/net"]), "lo");
         assert_eq!(ask(&["--step", "6", "ls", "/sys/class/net"]), "eth0\nlo");
     }

@@ -1,8 +1,11 @@
 //! The solutions of the exercises as a reader meets them: short, and each grown out of the one before.
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+
+use common::child::command;
 
 /// The steps that a learner writes, by the folders of their lessons.
 const STEPS: [&str; 7] = [
@@ -81,7 +84,7 @@ fn a_change_is_counted_as_diff_counts_it() {
 fn each_shell_solution_is_a_script_that_the_shell_reads() {
     for step in STEPS {
         let script = path(step, "box.sh");
-        let parsed = Command::new("sh").arg("-n").arg(&script).output().expect("sh");
+        let parsed = command("sh").arg("-n").arg(&script).output().expect("sh");
         assert!(parsed.status.success(), "{step}: {}", String::from_utf8_lossy(&parsed.stderr));
     }
 }

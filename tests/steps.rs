@@ -5,14 +5,12 @@
 mod common;
 #[path = "steps/events.rs"]
 mod events;
-#[path = "steps/filters.rs"]
-mod filters;
 #[path = "steps/in_guest.rs"]
 mod in_guest;
 
 use std::path::Path;
 
-use common::{Ran, Who, has_machines, may_be_refused, run, skip, who, workshop};
+use common::{Ran, Who, filters, has_machines, may_be_refused, run, skip, who, workshop};
 
 /// The steps' number for limits, whose calls depend on the version of cgroups.
 const LIMITS: u32 = 4;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::watch::PATIENCE;
 use common::{STEPS, Who, am_root, events, home, may_be_refused, run, skip, who, workshop};
 
 #[test]
@@ -81,10 +82,10 @@ fn reader_goes_away(who: Who, format: &str, until: &str) {
     nothing_is_left_of(who, child.id());
 }
 
-/// No process of its process group, no cgroup and no page in the ledger, after 10 seconds at most.
+/// No process of its process group, no cgroup and no page in the ledger, after a while at most.
 fn nothing_is_left_of(who: Who, pid: u32) {
     let ledger = home(who).join(".local/state/workshop/ledger");
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     loop {
         // SAFETY: signal 0 only asks whether there is anybody.
         let alone = unsafe { libc::kill(-(pid as i32), 0) } == -1;

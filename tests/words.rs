@@ -54,3 +54,14 @@ fn nothing_is_said_without_a_sentence() {
     assert!(fault.len() > 10, "the pattern finds no faults any more");
     assert_eq!(fault.difference(&keys("fault")).collect::<Vec<_>>(), Vec::<&String>::new());
 }
+
+/// Whoever has only what the hint says gets an error instead of a package.
+#[test]
+fn what_takes_root_to_install_is_said_with_sudo() {
+    let without = Regex::new("`(?:apt|dnf|pacman|zypper) [^`]*`").expect("a pattern");
+    for lang in ["en", "ko"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lessons/words/{lang}.toml"));
+        let words = fs::read_to_string(path).expect("words");
+        assert_eq!(without.find(&words).map(|found| found.as_str()), None, "{lang}");
+    }
+}

@@ -3,11 +3,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use super::closure::Placed;
 use super::*;
+use crate::testing::command;
 
 /// A directory for a store, and the store in it.
 fn store() -> (tempfile::TempDir, Store) {
@@ -31,19 +31,19 @@ fn merged(dir: &Path, image: &Image) -> PathBuf {
     let root = dir.join("root");
     fs::create_dir(&root).unwrap();
     for layer in &image.layers {
-        let copied = Command::new("cp").arg("-a").arg(layer.join(".")).arg(&root).status();
+        let copied = command("cp").arg("-a").arg(layer.join(".")).arg(&root).status();
         assert!(copied.unwrap().success());
     }
     root
 }
 
-/// COMMAND run with ROOT as its root; None where we may not do that.
-fn in_root(root: &Path, command: &[&str]) -> Option<std::process::Output> {
-    let mut unshare = Command::new("unshare");
+/// WORDS run with ROOT as its root; None where we may not do that.
+fn in_root(root: &Path, words: &[&str]) -> Option<std::process::Output> {
+    let mut unshare = command("unshare");
     unshare.args(["--map-root-user", "--mount", "chroot"]).arg(root);
-    let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).output();
+    let allowed = command("unshare").args(["--map-root-user", "--mount", "true"]).output();
     allowed.is_ok_and(|output| output.status.success()).then_some(())?;
-    Some(unshare.args(command).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap())
+    Some(unshare.args(words).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap())
 }
 
 /// Everything in DIR's store that is no finished image.
@@ -260,7 +260,7 @@ fn a_full_disk_is_told_with_the_path() {
     let dir = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs -o size=600k tmpfs \"$1\" || exit 77; exec \"$2\" \"$3\" --exact";
     let test = "image::tests::a_full_disk_is_told_with_the_path";
-    let output = Command::new("unshare")
+    let output = command("unshare")
         .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
         .args([dir.path(), &std::env::current_exe().unwrap(), Path::new(test)])
         .env(STORE, dir.path())

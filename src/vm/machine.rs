@@ -44,8 +44,10 @@ pub struct Plan<'p> {
 
 /// A boot that takes longer than this hangs: software emulation on a slow host takes a tenth of it.
 const BOOT: Duration = Duration::from_secs(90);
-/// KVM runs a kernel's first instructions within milliseconds. Where it doesn't, it will not.
-const KVM_PATIENCE: Duration = Duration::from_secs(3);
+/// Under KVM a kernel is unpacked and speaks within a second. Where it doesn't, it will not.
+const KVM_PATIENCE: Duration = Duration::from_secs(5);
+/// How a kernel's messages begin, once it is unpacked and has found its console: with the time, or with its name.
+const MESSAGE: [&str; 2] = ["[", "Linux version "];
 /// How long a guest may take to switch itself off.
 const SWITCH_OFF: Duration = Duration::from_secs(10);
 /// How many of the console's last lines an error quotes.
@@ -345,11 +347,13 @@ impl Drop for Machine {
 }
 
 /// Whether a kernel begins to run under KVM. That /dev/kvm makes a machine does not mean so: where a cloud's
-/// hypervisor only half supports another one inside it, QEMU gives up, or the machine stands still.
+/// hypervisor only half supports another one inside it, QEMU gives up, or the machine stands still: at once, or when the
+/// kernel's loader, which has said a word by then, begins to unpack it.
 fn shows_life(plan: &Plan) -> Result<bool, Fault> {
     let mut machine = Machine::start(plan, Accelerator::Kvm, &mut Silence)?;
     machine.until = Some(Instant::now() + KVM_PATIENCE);
-    while machine.timeline.at(Stage::Unpacking).is_none() {
+    let begun = |said: String| said.lines().any(|line| MESSAGE.iter().any(|start| line.starts_with(start)));
+    while !begun(machine.console.last(usize::MAX)) {
         if machine.over || machine.wait(&[]).is_err() {
             return Ok(false);
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Ran, Who, run, skip, workshop};
+use super::{Ran, Who, path_of, run, skip, workshop};
 
 /// The kernel to boot.
 pub fn kernel() -> PathBuf {
@@ -11,8 +11,7 @@ pub fn kernel() -> PathBuf {
 
 /// QEMU, if it is installed.
 pub fn qemu() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join("qemu-system-x86_64")).find(|file| file.is_file())
+    path_of("qemu-system-x86_64")
 }
 
 /// Begins and ends what one piece of a script said; nothing that is run there says that.

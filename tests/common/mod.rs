@@ -2,19 +2,27 @@
 //! to skip aloud.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
 
+#[path = "../../src/testing.rs"]
+pub mod child;
+pub mod filters;
 pub mod guest;
 pub mod held;
 pub mod netlink;
 pub mod project;
 pub mod refuse;
+pub mod stand_ins;
 pub mod strace;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+
+pub use child::skip;
+use nix::unistd::{AccessFlags, access};
 
 /// The user that "an ordinary user" is in the tests when they run as root.
 pub const NOBODY: u32 = 65534;
@@ -47,22 +55,20 @@ pub fn am_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Says aloud that a test was skipped, on the real standard error, which the test runner does not hold
-/// back. With WORKSHOP_NO_SKIP set, as in CI, it is a failure.
-pub fn skip(reason: &str, install: &str) {
-    let words = format!("SKIPPED {}: {reason}. {install}\n", std::thread::current().name().unwrap_or("?"));
-    assert!(std::env::var_os("WORKSHOP_NO_SKIP").is_none(), "{words}");
-    let _ = std::io::stderr().write_all(words.as_bytes());
-}
-
 /// Whether a program is installed; skips aloud if not.
 pub fn have(program: &str, package: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    let found = path_of(program).is_some();
     if !found {
         skip(&format!("{program} is missing"), &format!("Install {package}"));
     }
     found
+}
+
+/// Where a program is: a file that may be executed, in a directory of the PATH.
+pub fn path_of(program: &str) -> Option<PathBuf> {
+    let executable = |file: &PathBuf| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(executable)
 }
 
 /// Both parts that this host can play; root's is skipped aloud for an ordinary user.
@@ -118,18 +124,33 @@ pub fn workshop(who: Who) -> Command {
 
 /// Any program as that user, with the same environment.
 pub fn command_as(who: Who, program: &Path) -> Command {
-    let mut command = if am_root() && who == Who::User {
-        let mut command = Command::new("setpriv");
+    let becomes_nobody = am_root() && who == Who::User;
+    let mut command = if becomes_nobody && path_of("setpriv").is_some() {
+        // Of this kind, another program can be put around it.
+        let mut command = child::command("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(program);
         command
     } else {
-        Command::new(program)
+        child::command(program)
     };
+    if becomes_nobody && command.get_program() != "setpriv" {
+        command.uid(NOBODY).gid(NOBODY);
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home(who)).env("LANG", "C.UTF-8");
     // The kernel that machines boot, where it is none of the host's own.
     command.envs(std::env::var_os("WORKSHOP_KERNEL").map(|kernel| ("WORKSHOP_KERNEL", kernel)));
     command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+/// The same program again, with its arguments and nothing but the variables set for it: another command around it,
+/// such as strace(1), goes before its name.
+pub fn around(wrapper: &[&OsStr], inner: &Command) -> Command {
+    let mut words = wrapper.iter().copied().chain([inner.get_program()]).chain(inner.get_args());
+    let mut command = child::command(words.next().unwrap_or_default());
+    command.args(words).env_clear().current_dir("/").stdin(Stdio::null());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command
 }
 

@@ -9,7 +9,6 @@ use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
@@ -56,9 +55,6 @@ pub struct Refused {
     pub hung: bool,
 }
 
-/// How long a run may take. The workshop itself waits 15 seconds for a process that does not answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Whether this host lets us do that; skips aloud if not.
 pub fn can_refuse() -> bool {
     if cfg!(not(target_arch = "x86_64")) {
@@ -76,7 +72,8 @@ pub fn run_refusing(command: &mut Command, refusal: &Refusal) -> Refused {
     let host = Pid::from_raw(child.id() as i32);
     let (done, guard) = mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        let hung = guard.recv_timeout(PATIENCE).is_err_and(|e| e == mpsc::RecvTimeoutError::Timeout);
+        let hung =
+            guard.recv_timeout(super::watch::PATIENCE).is_err_and(|e| e == mpsc::RecvTimeoutError::Timeout);
         hung.then(|| kill(host, Signal::SIGKILL)).is_some()
     });
     let mut tracer = Tracer {

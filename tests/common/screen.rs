@@ -10,7 +10,7 @@ use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
-use super::watch::{Desk, Process, in_session, wait_until};
+use super::watch::{Desk, PATIENCE, Process, in_session, wait_until};
 
 pub const ENTER: &str = "\r";
 pub const ESCAPE: &str = "\x1b";
@@ -19,9 +19,6 @@ pub const UP: &str = "\x1b[A";
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
 pub const CTRL_Z: &str = "\x1a";
-
-/// How long anything on it may take: as long as a machine may take to boot, on a busy host.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How many lines it has when it is opened.
 const ROWS: u16 = 24;

@@ -1,9 +1,10 @@
 //! What strace(1) saw: a command run under it, and its log as a list of calls.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
 
-use super::{Ran, run};
+use super::{Ran, around, run};
 
 /// One system call in strace's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +19,8 @@ pub struct Seen {
 /// Runs `command` under `strace -f`, with nothing cut short.
 pub fn trace(command: &Command) -> (Ran, Vec<Seen>) {
     let log = tempfile::NamedTempFile::new().expect("a file for strace's log");
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-s", "131072", "--pidns-translation", "-o"]).arg(log.path());
-    strace.arg(command.get_program()).args(command.get_args());
-    strace.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let ran = run(strace.current_dir("/").stdin(std::process::Stdio::null()));
+    let strace = ["strace", "-f", "-s", "131072", "--pidns-translation", "-o"].map(OsStr::new);
+    let ran = run(&mut around(&[&strace[..], &[log.path().as_os_str()]].concat(), command));
     // Paths that the kernel gives need not be UTF-8; the calls that matter here are ASCII.
     let text = fs::read(log.path()).expect("strace's log");
     (ran, calls(&String::from_utf8_lossy(&text)))

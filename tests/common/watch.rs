@@ -13,9 +13,13 @@ use nix::unistd::Pid;
 
 use super::{NOBODY, Who, am_root, command_as, home, run};
 
-/// Waits for something that must happen, with patience for a busy host on which a machine boots.
+/// How long anything that must happen may take: as long as a machine takes to boot on a host that is very busy. It is
+/// lost only where a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Waits for something that must happen.
 pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(90);
+    let until = Instant::now() + PATIENCE;
     while !happened() {
         assert!(Instant::now() < until, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));

@@ -4,8 +4,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::common::watch::PATIENCE;
 use crate::common::{self, Who, have, place, run, workshop};
 use crate::{check, each, script};
 
@@ -51,7 +52,7 @@ fn programs_that_mean_harm_are_ended_in_time_and_change_nothing() {
             let known = said.split('|').any(|said| actual.is_some_and(|actual| actual.contains(said)));
             assert!(known, "{name}: {actual:?}");
             assert!(verdict.skipped > 0, "{name}");
-            assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
+            assert!(began.elapsed() < PATIENCE, "{name}: {:?}", began.elapsed());
         });
         assert_eq!(before, host(), "the host's name and mounts");
         assert!(!Path::new("/sys/fs/cgroup/freezer/harm").exists(), "a group was left on the host");
@@ -161,7 +162,7 @@ fn programs_that_do_harm_once_cmd_runs_fail_in_time() {
                 "{name}: {:?}",
                 verdict.failed
             );
-            assert!(began.elapsed() < Duration::from_secs(90), "{name}: {:?}", began.elapsed());
+            assert!(began.elapsed() < PATIENCE, "{name}: {:?}", began.elapsed());
         });
     }
 }

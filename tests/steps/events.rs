@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::common::{STEPS, Who, events, may_be_refused, run, who, workshop};
-use crate::filters;
+use crate::common::{STEPS, Who, events, filters, may_be_refused, run, who, workshop};
 
 /// The events of the contract and the fields of each, besides `event`.
 const CONTRACT: [(&str, &[&str]); 7] = [

@@ -2,8 +2,8 @@
 //! with a delegated group, against the same snapshots.
 
 use crate::common::guest::Guest;
-use crate::common::{Who, events};
-use crate::{LIMITS, MACHINE, compare, filters};
+use crate::common::{Who, events, filters};
+use crate::{LIMITS, MACHINE, compare};
 
 /// How a step is asked for, and what its snapshot is called.
 const FORMS: [(&str, &str); 3] =

@@ -28,7 +28,7 @@ fn boot(qemu: &Path, kernel: &Path, initrd: &Path) -> String {
     let console = initrd.with_file_name("console");
     // On a busy host the software emulation of QEMU 7.2 now and then ends Linux 6.12 with a double fault right
     // after cmpxchg16b, in the allocator. On a processor without that instruction it does not.
-    let mut child = Command::new(qemu)
+    let mut child = command(qemu)
         .args(["-M", "microvm,acpi=off,isa-serial=on,rtc=on", "-m", "512"])
         .args(["-accel", "tcg", "-cpu", "max,cx16=off"])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::unistd::{Uid, geteuid, setfsuid};
 
@@ -13,19 +12,12 @@ use super::*;
 use crate::course::language::Lang;
 use crate::course::words::Words;
 use crate::fault::Fault;
+use crate::testing::{command, skip};
 
 mod boot;
 mod initramfs;
 mod kernel;
 mod modules;
-
-/// Says aloud that a test was skipped, on the real standard error, which the test runner does not hold
-/// back. With WORKSHOP_NO_SKIP set, as in CI, it is a failure.
-fn skip(reason: &str, install: &str) {
-    let words = format!("SKIPPED {}: {reason}. {install}\n", std::thread::current().name().unwrap_or("?"));
-    assert!(std::env::var_os("WORKSHOP_NO_SKIP").is_none(), "{words}");
-    let _ = std::io::stderr().write_all(words.as_bytes());
-}
 
 /// Where PROGRAM is; skips aloud if it is not installed.
 fn program(program: &str, package: &str) -> Option<PathBuf> {

@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getgid, getuid};
 
+use crate::testing::{command, skip};
+
 use super::route::{LinkChange, link_set};
 use super::{Device, Family, Name, NetlinkSocket};
 
@@ -28,8 +30,8 @@ fn in_new_netns(test: &str, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return body();
     }
-    let mut command = Command::new(env::current_exe().unwrap());
-    run_inside(&mut command, test);
+    let mut again = command(env::current_exe().unwrap());
+    run_inside(&mut again, test);
 }
 
 /// Runs `command`, this test program or something that runs it, with the arguments that select `test`.
@@ -42,7 +44,7 @@ fn run_inside(command: &mut Command, test: &str) {
     let output = unsafe { command.pre_exec(enter) }.output();
     match output {
         Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => {
-            eprintln!("skipped: {test}: network namespaces are not permitted here");
+            skip("network namespaces are not permitted here", "Run the tests as root");
         }
         Err(error) => panic!("{command:?}: {error}"),
         Ok(output) => {

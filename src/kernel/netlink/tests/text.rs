@@ -13,6 +13,7 @@ use crate::kernel::netlink::nft::{nft_delete_table, nft_masquerade};
 use crate::kernel::netlink::route::{Peer, address, bridge, default_route, delete_link, veth};
 use crate::kernel::netlink::strace::{DEFAULT_LIMIT, decode};
 use crate::kernel::netlink::{Cidr, NetNs, Request, Sequence, kernel_address};
+use crate::testing::command;
 
 /// Each message there is, most with each option. `lo` is the only device; nothing here needs to succeed.
 fn route_requests(sequence: &mut Sequence, netns: BorrowedFd<'_>) -> Vec<Request> {
@@ -134,22 +135,21 @@ fn shown_is_what_strace_prints() {
     if let Some(path) = env::var_os(CALLS) {
         return send_everything(Path::new(&path));
     }
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("skipped: text::shown_is_what_strace_prints: no strace here");
-        return;
+    if command("strace").arg("-V").output().is_err() {
+        return skip("strace is missing", "Install strace");
     }
     for limit in [DEFAULT_LIMIT, 4096] {
         let dir = tempfile::tempdir().unwrap();
         let (calls, trace) = (dir.path().join("calls"), dir.path().join("trace"));
-        let mut command = Command::new("strace");
-        command
+        let mut strace = command("strace");
+        strace
             .args(["-f", "-e", "trace=sendto,recvfrom", "-e", "signal=none"])
             .args(["-s", &limit.to_string(), "-o"])
             .arg(&trace)
             .arg(env::current_exe().unwrap())
             .env(CALLS, &calls)
             .env("WORKSHOP_TEST_LIMIT", limit.to_string());
-        run_inside(&mut command, "text::shown_is_what_strace_prints");
+        run_inside(&mut strace, "text::shown_is_what_strace_prints");
         // Not there if the test was skipped.
         let Ok(calls) = fs::read_to_string(&calls) else {
             return;

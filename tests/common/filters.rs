@@ -1,11 +1,14 @@
-//! What differs from host to host and from run to run, so that two runs can be compared.
+//! What differs from host to host and from run to run, so that two runs can be compared. Whoever compares two runs
+//! masks both with these; what is recorded for people to read has stand-ins besides (see `stand_ins`).
 
 use std::sync::OnceLock;
 
 use regex::Regex;
 
 /// Patterns and what takes their place, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 57] = [
+const PATTERNS: [(&str, &str); 58] = [
+    // Releases of kernels, of the host and of guests; addresses have four numbers and no dash.
+    (r"(?m)(^|[^\w.])(?:\d+(?:\.\d+){2,3}[-+~][\w.+~-]*\w|\d{1,2}\.\d+\.\d+)($|[^\w.]|\.$)", "$1[release]$2"),
     // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
     (r#"/[^\s"=,:]*/\.cache/workshop/images/layers/sha256-[0-9a-f]{64}"#, "[layer]"),
     (r"…[0-9a-f]{20,},", "…[layer],"),
@@ -111,41 +114,94 @@ const ROWS: [(&str, &str); 13] = [
     (r"(?m)^(.+\S)  +(\S)", "$1  $2"),
 ];
 
-/// All patterns: the releases of the host's kernel and the guest's, then those above.
+/// All patterns that hold for every run of a step.
 pub fn filters() -> &'static [(Regex, String)] {
     static FILTERS: OnceLock<Vec<(Regex, String)>> = OnceLock::new();
-    FILTERS.get_or_init(|| {
-        let uname = nix::sys::utsname::uname().expect("uname");
-        let host = regex::escape(&uname.release().to_string_lossy());
-        // A distribution's kernel is named for its release.
-        let kernel = crate::common::guest::kernel();
-        let guest = kernel.file_name().unwrap_or_default().to_string_lossy();
-        let guest = guest.strip_prefix("vmlinuz-").map_or(host.clone(), regex::escape);
-        let releases = [(host.as_str(), "[release]"), (guest.as_str(), "[release]")];
-        let all = releases.into_iter().chain(PATTERNS);
-        all.map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with.to_string())).collect()
-    })
+    FILTERS.get_or_init(|| compiled(&PATTERNS))
+}
+
+fn compiled(patterns: &[(&str, &str)]) -> Vec<(Regex, String)> {
+    patterns.iter().map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with.to_string())).collect()
 }
 
 /// What a run said, without what differs.
 pub fn masked(text: &str) -> String {
+    without(text, filters())
+}
+
+fn without(text: &str, patterns: &[(Regex, String)]) -> String {
     let apply = |text: String, (pattern, with): &(Regex, String)| {
         pattern.replace_all(&text, with.as_str()).into_owned()
     };
-    filters().iter().fold(text.to_string(), apply)
+    patterns.iter().fold(text.to_string(), apply)
+}
+
+/// A run as people read it, without colours and without what differs. `name` is its name in book/runs.toml.
+pub fn plain(name: &str, text: &str) -> String {
+    let colours = Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
+    let text = even_columns(&colours.replace_all(text, ""));
+    let own: &[&[_]] = match name {
+        "compare" => &[&COMPARED, OTHER_RUNS],
+        "doctor" => &[DOCTOR],
+        "step-7" => &[MACHINE],
+        _ => &[],
+    };
+    let group = of_group(&name.replace('-', "_").replace("step_4", "step_4_"));
+    masked(&without(&text, &compiled(&[&own.concat()[..], &group].concat())))
 }
 
 /// The table of facts with its columns two spaces apart, since their widths are those of the values.
 pub fn even_columns(text: &str) -> String {
     let wide = Regex::new(r"(\S) {2,}").expect("a pattern");
+    let equal = Regex::new(r"(?m)  =$").expect("a pattern");
     let paragraphs = text.split("\n\n").map(|paragraph| {
         let head = paragraph.trim_start();
         if !head.starts_with("outside ") && !head.starts_with("밖 ") {
             return paragraph.to_string();
         }
         let even = wide.replace_all(paragraph, "$1  ").into_owned();
+        // How wide the values are decides how it is said.
+        let even =
+            equal.replace_all(&even, if head.starts_with("outside") { "  the same" } else { "  같음" });
         let rows = ROWS.iter().map(|(pattern, with)| (Regex::new(pattern).expect(pattern), with));
-        rows.fold(even, |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+        rows.fold(even.into_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
+
+/// The parts of a comparison that differ from host to host and from run to run, and what takes their place.
+pub const COMPARED: [(&str, &str); 7] = [
+    (r"[█▏▎▍▌▋▊▉]+ *", "[bar]  "),
+    (r"\d+(\.\d+)?( (ns|µs|ms|s\b|KiB|MiB|GiB)|초)", "[amount]"),
+    (r"×\d+(\.\d)?", "×[n]"),
+    (r"(?s)(processor|프로세서)(:?) .*?\n( |- )(kernel|커널)", "$1$2 [processor]\n$3$4"),
+    (r"(?m)^( |- )(container|컨테이너)(:?) +(all|여섯|한도).*$", "$1$2$3 [steps]"),
+    (r"(processes inside|안쪽 프로세스)( +| \| )\d+", "$1$2[n]"),
+    (r" {2,}", "  "),
+];
+
+/// What differs between two comparisons of other numbers of runs, besides what differs between any two.
+const OTHER_RUNS: &[(&str, &str)] = &[
+    (r"(?m)^( (?:kernel|커널) +)\d\S+$", "$1[release]"),
+    (r"(?m)^( (?:runs|실행 횟수) +).+\n(?:  .+\n)?", "$1[numbers]\n"),
+    (r"(?m)^( (?:processes inside|안쪽 프로세스) .+ )\d+$", "$1[n]"),
+    (r"\d[\d.]*( times as|배)", "[n]$1"),
+    // Where a line breaks is a matter of how long a number is.
+    (r"(?m)(\S)\n (\S)", "$1 $2"),
+    // One run has no range.
+    (r" +\d[\d.,]*–\d[\d.,]*", ""),
+    (r"(?m) +$", ""),
+];
+
+/// What another host has.
+const DOCTOR: &[(&str, &str)] = &[
+    // A kernel that is too old by its release is told in a sentence.
+    (r"(?m)^( (?:kernel|커널) ) .+\n(?:      +.+\n)*", "$1 [of this host]\n"),
+    (r"(?m)^( cgroups? +).+$", "$1[versions]"),
+    (r"(?m)^( (?:image|이미지) +\D*)\d+", "$1[n]"),
+    (r"(?m)^( (?:QEMU|KVM|kernel for a VM|VM의 커널)) .+\n(?:      +.+\n)*", "$1 [of this host]\n"),
+];
+
+/// Where the guest boots the kernel that the host runs, the table says so.
+const MACHINE: &[(&str, &str)] =
+    &[(r"(?m)^( (?:kernel|커널|number of ns/pid|ns/pid의 번호)  \S+  \S+)  .+$", "$1")];
