@@ -1,4 +1,4 @@
-//! What the book's pages show as terminal output is what the program and the commands really print.
+//! What the book's pages show as the program's output is what it really prints. Other commands: tests/blocks.rs.
 //!
 //! `WORKSHOP_RECORD=1 cargo test --test book_runs` records all of it anew. Read the differences before you commit
 //! them, as a reader of the page would.
@@ -138,47 +138,4 @@ runs! {
     step_5_is_as_recorded "step-5"
     step_6_is_as_recorded "step-6"
     step_7_is_as_recorded "step-7"
-}
-
-/// Namespaces of its own, in which the commands may mount and rename and leave nothing.
-const LAB: [&str; 10] = [
-    "--user",
-    "--map-root-user",
-    "--mount",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--mount-proc",
-    "--net",
-    "--uts",
-    "--ipc",
-];
-
-#[test]
-fn commands_to_try_print_what_the_book_says() {
-    let programs = [
-        ("unshare", "util-linux"),
-        ("nsenter", "util-linux"),
-        ("setpriv", "util-linux"),
-        ("hostname", "hostname"),
-    ];
-    if !programs.iter().all(|(program, package)| have(program, package)) {
-        return;
-    }
-    let folder = book().join("try");
-    let scripts = fs::read_dir(&folder).expect("book/try").flatten().map(|entry| entry.path());
-    let scripts: Vec<_> = scripts.filter(|file| file.extension().is_some_and(|e| e == "sh")).collect();
-    assert!(!scripts.is_empty());
-    for script in scripts {
-        let mut lab = common::command_as(Who::User, Path::new("unshare"));
-        // What the commands complain of is part of what is printed.
-        lab.args(LAB).args(["sh", "-c", &format!("exec 2>&1\n{}", read(&script))]).env("LC_ALL", "C.UTF-8");
-        let said = run(&mut lab).stdout;
-        let file = script.with_extension("out");
-        if recording() {
-            fs::write(&file, said).expect("write the output");
-        } else {
-            assert_eq!(said.trim_end(), read(&file).trim_end(), "{}", script.display());
-        }
-    }
 }

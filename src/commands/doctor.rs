@@ -97,6 +97,7 @@ fn host(out: &Output) -> Vec<Vec<String>> {
         row("doctor-cgroup", versions.join(", ")),
         row("doctor-programs", programs),
         row("doctor-folders", folders()),
+        row("doctor-by-hand", super::by_hand::programs(words)),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! One file a subcommand: gather what it needs, call down, print.
 
 mod adapt;
+mod by_hand;
 mod check;
 mod clean;
 mod compare;

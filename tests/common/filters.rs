@@ -199,7 +199,10 @@ const DOCTOR: &[(&str, &str)] = &[
     (r"(?m)^( (?:kernel|커널) ) .+\n(?:      +.+\n)*", "$1 [of this host]\n"),
     (r"(?m)^( cgroups? +).+$", "$1[versions]"),
     (r"(?m)^( (?:image|이미지) +\D*)\d+", "$1[n]"),
-    (r"(?m)^( (?:QEMU|KVM|kernel for a VM|VM의 커널)) .+\n(?:      +.+\n)*", "$1 [of this host]\n"),
+    (
+        r"(?m)^( (?:by hand|명령 블록|QEMU|KVM|kernel for a VM|VM의 커널)) .+\n(?:      +.+\n)*",
+        "$1 [of this host]\n",
+    ),
 ];
 
 /// Where the guest boots the kernel that the host runs, the table says so.

@@ -8,6 +8,7 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use similar::TextDiff;
 
+use super::commands;
 use super::lesson::section;
 use super::quiz::heading_id;
 use super::terminal::escaped;
@@ -35,6 +36,7 @@ pub fn part(edition: &Edition, what: &str) -> Result<String> {
     let file = edition.repository.path("lessons").join(folder).join("exercise");
     let file = file.join(edition.language).with_extension("md");
     let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let text = commands::told(edition, &format!("lessons/{folder}/exercise"), &text)?;
     let lines = section(&text, part).with_context(|| format!("the exercise has no section {part}"))?;
     let words = &edition.words.exercise;
     match part {

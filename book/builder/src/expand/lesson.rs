@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::commands;
 use super::cut;
 use super::quiz::heading_id;
 use crate::book::Edition;
@@ -14,7 +15,9 @@ use crate::words::Words;
 pub fn sections(edition: &Edition, what: &str) -> Result<String> {
     let mut words = what.split_whitespace();
     let slug = words.next().context("which lesson?")?;
-    let text = fs::read_to_string(file(edition, slug)?)?;
+    let file = file(edition, slug)?;
+    let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let text = commands::told(edition, &format!("lessons/{folder}"), &fs::read_to_string(&file)?)?;
     let code = Code::read(&edition.repository.path("src"))?;
     let mut out = String::new();
     for wanted in words {

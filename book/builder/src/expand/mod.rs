@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `{{#figure NAME}}` | `book/LANG/figures/NAME.svg`, inlined, so that it takes the theme's colours |
 //! | `{{#run NAME}}` | the recorded run `book/LANG/runs/NAME.txt` with its colours and its command |
-//! | `{{#try NAME}}` | the commands of `book/try/NAME.sh` and their recorded output |
+//! | a fence of `sh` | the same with what it needs above it, and what it prints below ([`commands`]) |
 //! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
 //! | `{{#exercise NN-SLUG PART}}` | the `task`, `hints`, `checks` or `solution` of an exercise, the last three in folds |
 //! | `{{#include PATH:ANCHOR}}` | a file, or the part of it between `ANCHOR: …` and `ANCHOR_END: …` |
@@ -12,6 +12,7 @@
 //! | `<!-- minutes: 12 -->` | a line that says so |
 //! | a task list | a question with choices ([`quiz`]) |
 
+mod commands;
 mod cut;
 mod exercise;
 mod lesson;
@@ -62,7 +63,9 @@ impl Preprocessor for Expand {
 fn expand(edition: &Edition, minutes: &Minutes, chapter: &mut Chapter) -> Result<()> {
     let Some(path) = chapter.path.clone() else { return Ok(()) };
     let page = Page { edition, minutes, path: &path };
-    let text = page.expand(&chapter.content).with_context(|| format!("{}", path.display()))?;
+    let key = path.with_extension("").display().to_string();
+    let told = commands::told(edition, &key, &chapter.content).with_context(|| key.clone())?;
+    let text = page.expand(&told).with_context(|| key)?;
     chapter.content = quiz::ask(&page, &text)?;
     Ok(())
 }
@@ -97,7 +100,6 @@ impl Page<'_> {
         match name {
             "figure" => self.figure(rest),
             "run" => terminal::recorded(self.edition, rest),
-            "try" => terminal::tried(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "exercise" => exercise::part(self.edition, rest),
             "include" => cut::include(&self.folder(), rest),

@@ -25,17 +25,9 @@ pub fn recorded(edition: &Edition, name: &str) -> Result<String> {
     Ok(block(&(command + &to_html(&text)?)))
 }
 
-/// The commands of `book/try/NAME.sh`, to be copied, and what they printed.
-pub fn tried(edition: &Edition, name: &str) -> Result<String> {
-    let folder = edition.repository.book().join("try");
-    let commands = read(&folder.join(name).with_extension("sh"))?;
-    let output = read(&folder.join(name).with_extension("out"))?;
-    Ok(format!(
-        "```sh\n{}\n```\n\n<p class=\"output\">{}</p>\n\n{}",
-        commands.trim_end(),
-        edition.words.output,
-        block(&to_html(&output)?)
-    ))
+/// What commands printed, with words above it.
+pub fn printed(edition: &Edition, output: &str) -> Result<String> {
+    Ok(format!("<p class=\"output\">{}</p>\n\n{}", edition.words.output, block(&to_html(output)?)))
 }
 
 fn read(file: &std::path::Path) -> Result<String> {
