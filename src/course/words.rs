@@ -7,6 +7,9 @@ use toml::{Table, Value};
 use super::language::Lang;
 use crate::fault::{Fault, Refused, With, errno_name};
 
+/// Where the workshop is to be had: the one value in Cargo.toml. Empty while it is nowhere.
+pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+
 /// The words of one language.
 pub struct Words(Table);
 
