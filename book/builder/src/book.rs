@@ -124,8 +124,15 @@ mod tests {
         for language in LANGUAGES {
             let book = copy.join("book").join(language);
             fs::create_dir_all(book.join("src/start")).unwrap();
-            fs::write(book.join("src/SUMMARY.md"), "# Summary\n\n[Set up](start/setup.md)\n").unwrap();
-            for name in ["words.toml", "src/start/setup.md"] {
+            fs::write(
+                book.join("src/SUMMARY.md"),
+                "# Summary\n\n- [A](a.md)\n- [B](start/setup.md)\n- [C](c.md)\n",
+            )
+            .unwrap();
+            for other in ["a.md", "c.md"] {
+                fs::write(book.join("src").join(other), "# Another\n").unwrap();
+            }
+            for name in ["words.toml", "figures", "src/start/setup.md"] {
                 symlink(here.book().join(language).join(name), book.join(name)).unwrap();
             }
         }
