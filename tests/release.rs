@@ -1,5 +1,7 @@
 //! What says the same in several files says it alike: lists of packages, versions, names of archives.
 
+mod common;
+
 use std::fs;
 use std::process::Command;
 
@@ -94,4 +96,51 @@ fn the_workflow_runs_functions_that_are_there() {
     // Whoever can change a build must not be able to publish it too.
     assert!(workflow.contains("\npermissions:\n  contents: read\n"), "{workflow}");
     assert_eq!(workflow.matches("contents: write").count(), 1, "{workflow}");
+}
+
+#[test]
+fn no_link_in_a_paper_is_dead() {
+    let link = Regex::new(r"\]\(([^)#\s]+)").expect("a pattern");
+    let mut followed = 0;
+    for paper in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"] {
+        for found in link.captures_iter(&read(paper)) {
+            let to = &found[1];
+            if !to.contains("://") {
+                let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(to).exists();
+                assert!(there, "{paper} leads to {to}");
+                followed += 1;
+            }
+        }
+    }
+    assert!(followed > 20, "{followed}");
+}
+
+/// The C program that the page on costs took its figures from.
+#[test]
+fn the_least_that_a_container_costs_can_be_measured() {
+    let base = tempfile::tempdir().expect("a directory");
+    let (source, floor) = ("book/examples/floor/floor.c", base.path().join("floor"));
+    let folder = format!("-DBASE=\"{}\"", base.path().display());
+    let built = Command::new("cc").args(["-O1", "-w", &folder, "-o"]).arg(&floor).arg(source).output();
+    let built = match built {
+        Ok(built) => built,
+        Err(_) => return common::skip("cc is missing", "Install gcc"),
+    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let bin = base.path().join("bundle/rootfs/bin");
+    fs::create_dir_all(&bin).expect("a root filesystem");
+    fs::copy("/bin/true", bin.join("busybox")).expect("a program");
+    // Its namespaces take a user namespace where the tests have no root.
+    let mut measure = Command::new("unshare");
+    measure.args(if common::am_root() {
+        &["--mount"][..]
+    } else {
+        &["--user", "--map-root-user", "--mount"]
+    });
+    let measured = common::run(measure.arg(&floor).args(["-n", "3", "-w", "1", "-g", "0", "ns=pmui,priv"]));
+    assert_eq!(measured.status, 0, "{}", measured.stderr);
+    let last = measured.stdout.lines().last().unwrap_or_default();
+    assert!(last.ends_with("  ns=pmui,priv"), "{}", measured.stdout);
+    let median = last.split_whitespace().next().and_then(|number| number.parse::<f64>().ok());
+    assert!(median.is_some_and(|median| median > 10.0), "{}", measured.stdout);
 }
