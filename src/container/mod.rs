@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use guard::Guard;
-pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program};
+pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program, null_device};
 pub use terminal::Tty;
 pub use walk::{close_on_exec, create};
 
