@@ -15,6 +15,7 @@ pub use judged::{AdaptOptions, CheckOptions, Contract};
 use crate::course::STEPS;
 use crate::course::language::Lang;
 use crate::course::lesson;
+use crate::course::words::REPOSITORY;
 use crate::learner::Language;
 use crate::render::When;
 use crate::vm::Accelerator;
@@ -25,7 +26,7 @@ const STEP_ORDER: usize = 2;
 /// Assemble a real Linux container in numbered steps, with the real system calls told as they are made.
 #[derive(Debug, Parser)]
 #[command(name = "workshop", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Start with `workshop step 1`, or see everything at once: `workshop tour`.")]
+#[command(after_help = after_help(REPOSITORY))]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -58,6 +59,15 @@ impl Cli {
             _ => Cli::from_arg_matches(&matches),
         }
     }
+}
+
+/// The last words of `--help` and of the manual.
+fn after_help(repository: &str) -> String {
+    let mut text = String::from("Start with `workshop step 1`, or see everything at once: `workshop tour`.");
+    if !repository.is_empty() {
+        text += &format!("\n\nSource, releases, and where to report a fault: {repository}");
+    }
+    text
 }
 
 /// A step's number is plain digits: `+3`, which Rust would read as 3, names no step.

@@ -35,7 +35,7 @@ pub enum Fault {
 
 /// A system call that failed: enough to name it exactly, and to look up what usually causes it.
 #[derive(Debug, Clone, Error, Serialize, Deserialize)]
-#[error("{step}: {name}({}) = {}", .args.join(", "), errno_name(.errno))]
+#[error("{step}: {name}({}) = {}", .brief.clone().unwrap_or_else(|| .args.join(", ")), errno_name(.errno))]
 pub struct Refused {
     /// Slug of the step that made it.
     pub step: String,
@@ -45,6 +45,8 @@ pub struct Refused {
     pub why: String,
     /// Its arguments, as strace(1) shows them.
     pub args: Vec<String>,
+    /// What stands for them where they are a message to the kernel, as ip(8) would say it.
+    pub brief: Option<String>,
     /// The error number (errno(3)).
     pub errno: i32,
     /// What the kernel said beyond the number (netlink's extended acknowledgement).

@@ -1,13 +1,13 @@
 //! The two folders that the workshop keeps on the real host: a cache (the image made from the
 //! host's programs) and its state (the undo ledger, what the learner has done).
 
+use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use std::rc::Rc;
 
-use etcetera::BaseStrategy;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::fault::Fault;
@@ -24,21 +24,8 @@ pub struct Folders {
 impl Folders {
     /// The XDG base directories, or a private folder in /tmp for a user whose home can't be written.
     pub fn find() -> Result<Folders, Fault> {
-        // A relative home would be another one in each directory.
-        let xdg = etcetera::base_strategy::Xdg::new().ok().filter(|xdg| xdg.home_dir().is_absolute());
-        // Someone else's home (`sudo` keeps HOME on some systems) must not get folders that its owner can't use.
-        let at_home = xdg.as_ref().is_some_and(|x| is_ours(fs::metadata(x.home_dir())));
-        let named =
-            |variable: &str| std::env::var_os(variable).is_some_and(|value| Path::new(&value).is_absolute());
-        let cache = xdg
-            .as_ref()
-            .map(|x| x.cache_dir().join("workshop"))
-            .filter(|_| at_home || named("XDG_CACHE_HOME"));
-        let state = xdg
-            .as_ref()
-            .and_then(|x| x.state_dir())
-            .map(|d| d.join("workshop"))
-            .filter(|_| at_home || named("XDG_STATE_HOME"));
+        let cache = base("XDG_CACHE_HOME", ".cache").map(|dir| dir.join("workshop"));
+        let state = base("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("workshop"));
         // The ledger and what we tell are UTF-8, and so must be the names in them.
         let usable = |dir: &PathBuf| dir.to_str().is_some() && private_dir(dir);
         let (cache, state) = (cache.filter(usable), state.filter(usable));
@@ -88,6 +75,16 @@ pub fn here() -> Result<PathBuf, Fault> {
 /// Fails where a path begins at the working directory, and there is none.
 pub fn reachable(path: &Path) -> Result<(), Fault> {
     if path.is_relative() { here().map(drop) } else { Ok(()) }
+}
+
+/// A base directory of the XDG Base Directory Specification: what the variable says, else its usual place at home.
+/// Home is what HOME says and nothing else: to look it up by UID (getpwuid(3)) loads the host's name services into us
+/// (nsswitch.conf(5)), and a static program dies of those.
+fn base(variable: &str, usual: &str) -> Option<PathBuf> {
+    let named = |variable: &str| Some(PathBuf::from(env::var_os(variable)?)).filter(|dir| dir.is_absolute());
+    // Someone else's home (`sudo` keeps HOME on some systems) must not get folders that its owner can't use.
+    let at_home = || named("HOME").filter(|home| is_ours(fs::metadata(home))).map(|home| home.join(usual));
+    named(variable).or_else(at_home)
 }
 
 /// In place of a home: a folder of our own in /tmp.

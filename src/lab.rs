@@ -110,6 +110,9 @@ pub fn loopback_up() -> Result<(), Fault> {
 /// Why a user namespace could not be made: the settings that distributions turn, in the order in
 /// which the kernel asks for them.
 pub fn no_user_namespace(errno: Errno) -> Fault {
+    if matches!(errno, Errno::EMFILE | Errno::ENFILE) {
+        return Fault::broken("make a user namespace", errno);
+    }
     let setting = |file: &str| {
         fs::read_to_string(Path::new("/proc/sys").join(file)).ok().map(|text| text.trim().to_owned())
     };

@@ -222,6 +222,36 @@ fn manual_pages_are_written_for_every_command() {
 }
 
 #[test]
+fn no_hidden_word_is_one_that_somebody_types() {
+    for word in ["act", "probe", "guard", "init", "inside", "part", "guest", "judge", "help-me"] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let mut command = workshop(Who::User);
+        command.arg(word);
+        std::thread::spawn(move || sender.send(run(&mut command)));
+        let ran = receiver.recv_timeout(std::time::Duration::from_secs(20));
+        let ran = ran.unwrap_or_else(|_| panic!("`workshop {word}` hangs"));
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{word}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_command_that_new_ends_with_can_be_pasted() {
+    let parent = common::home(Who::User);
+    for name in ["plain", "two words", "it's", "-dash", "$(touch harm)"] {
+        let mut new = workshop(Who::User);
+        let ran = run(new.current_dir(&parent).args(["new", "--lang", "sh", "--"]).arg(name));
+        assert_eq!(ran.status, 0, "{name}: {}", ran.stderr);
+        let said = unwrapped(&ran.stdout);
+        let cd = said.split('`').find(|code| code.starts_with("cd ")).expect("a command");
+        let pasted = run(std::process::Command::new("sh")
+            .args(["-c", &format!("{cd} && cat box.sh")])
+            .current_dir(&parent));
+        assert!(pasted.stdout.starts_with("#!/bin/sh"), "{cd}: {}", pasted.stderr);
+    }
+    assert!(!parent.join("harm").exists());
+}
+
+#[test]
 fn doctor_says_of_every_step_whether_it_can_be_run() {
     for who in who() {
         let limited = run(workshop(who).args(["step", "4"])).status == 0;

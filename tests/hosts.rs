@@ -173,6 +173,60 @@ fn without_a_cgroup_filesystem_limits_are_refused_and_the_rest_works() {
 }
 
 #[test]
+fn doctor_says_each_remedy_once_and_sends_nobody_to_doctor() {
+    let cache = disk("small");
+    for who in all() {
+        // No image fits there, and nearly every step wants one.
+        let change = format!(
+            "export XDG_CACHE_HOME={0}; mount -t tmpfs -o size=1m,mode=1777 none {0}",
+            cache.display()
+        );
+        let Some(mut doctor) = on_host(who, &change, &["doctor"]) else { continue };
+        let ran = run(&mut doctor);
+        assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
+        let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("No space left on device") && !said.contains("workshop doctor"), "{said}");
+        let sentences: Vec<_> = said.split_inclusive(". ").filter(|sentence| sentence.len() > 40).collect();
+        for sentence in &sentences {
+            let times = sentences.iter().filter(|other| other == &sentence).count();
+            assert_eq!(times, 1, "{sentence:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn without_devices_it_names_the_one_that_is_missing() {
+    let empty = "mount -t tmpfs none /dev";
+    // Who may mount in the lab's place decides nothing here: nobody can make a device for a container.
+    for &who in made_by_root() {
+        refused(who, empty, "3", 3, &["This host has no /dev/", "mount -t devtmpfs"]);
+        works(who, empty, &["list"]);
+    }
+    let one = "mkdir /run/d; for n in null zero random urandom tty; do touch /run/d/$n; mount --bind /dev/$n /run/d/$n; done;
+               mount --rbind /run/d /dev";
+    refused(Who::Root, one, "3", 3, &["This host has no /dev/full"]);
+}
+
+#[test]
+fn with_few_descriptors_it_names_the_limit() {
+    let program = common::place().program.display().to_string();
+    let mut some = 0;
+    for who in all() {
+        // Fewer, and the loader can't open the C library.
+        for limit in 4..20 {
+            let script = format!("ulimit -n {limit}; exec {program} run true");
+            let ran = run(common::command_as(who, "sh".as_ref()).args(["-c", &script]));
+            if ran.status == 0 {
+                break;
+            }
+            some += 1;
+            assert!(ran.stderr.contains("ulimit -n 256"), "{limit}, status {}: {}", ran.status, ran.stderr);
+        }
+    }
+    assert!(some > 0, "it needs no descriptors");
+}
+
+#[test]
 fn where_sysctls_are_read_only_step_6_says_so() {
     let change = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
     refused(Who::Root, change, "6", 3, &["/proc/sys/net/ipv4/ip_forward", "--privileged"]);

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -160,6 +160,8 @@ fn foreign_elf() -> Vec<u8> {
 fn what_is_there_but_no_program_is_126() {
     let root =
         rootfs(&[("foreign", &foreign_elf()), ("empty", b""), ("text", b"words\n"), ("dir/file", b"")]);
+    symlink("tail", root.path().join("head")).expect("a link");
+    symlink("head", root.path().join("tail")).expect("a link back");
     put(root.path(), "plain", b"#!/bin/sh\n", 0o644);
     for (program, words) in [
         ("/foreign", "/foreign was built for another machine"),
@@ -167,6 +169,7 @@ fn what_is_there_but_no_program_is_126() {
         ("/text", "/text is no program"),
         ("/dir", "/dir is a directory"),
         ("/plain", "/plain may not be executed"),
+        ("/head", "its links lead in a circle"),
     ] {
         let ran = run_in(root.path(), program);
         assert_eq!(ran.status, 126, "{program}: {}", ran.stderr);

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::Mode;
 
 use super::{Fact, Report, Scene};
-use crate::container::recipe::{Files, SECOND_SEAT};
+use crate::container::recipe::{Files, SECOND_SEAT, is_foreign};
 use crate::container::{Container, OwnFiles};
 use crate::fault::{Doing, Fault};
 use crate::image::tree_digest;
 use crate::kernel::mounts;
 use crate::kernel::told::Silence;
+use crate::lab::Lab;
 
 /// Files of the image that the demonstration deletes and changes, where it has them.
 const DELETED: &str = "etc/os-release";
@@ -29,14 +30,14 @@ struct Victims {
 
 impl Victims {
     /// Picks from the image's layers: the usual files, or in a learner's own root the first others.
-    fn pick(layers: &[PathBuf], rootless: bool) -> Result<Victims, Fault> {
+    fn pick(layers: &[PathBuf], lab: &Lab) -> Result<Victims, Fault> {
         // A user namespace maps one user. What belongs to another can be read, but not copied up.
-        let foreign = |dir: &PathBuf| fs::metadata(dir).is_ok_and(|m| rootless && m.uid() != 0);
-        if let Some(dir) = layers.iter().find(|dir| foreign(dir)) {
+        let (foreign, layers): (Vec<_>, Vec<_>) = layers.iter().partition(|dir| is_foreign(lab, dir));
+        if let (Some(dir), true) = (foreign.first(), layers.is_empty()) {
             return Err(Fault::unable("rootfs-not-yours", &[("path", &dir.display().to_string())]));
         }
         let mut files = Vec::new();
-        for layer in layers {
+        for layer in &layers {
             list_files(layer, Path::new(""), &mut files);
         }
         // The program that runs next needs the rest: settings in etc are missed least.
@@ -126,7 +127,7 @@ fn written_to(scene: &Scene, victims: &Victims) -> Result<(Container, PathBuf, O
 
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let layers = layers(scene);
-    let victims = Victims::pick(&layers, scene.lab.rootless)?;
+    let victims = Victims::pick(&layers, scene.lab)?;
     let before = digest(&layers)?;
     let (container, upper, _held) = written_to(scene, &victims)?;
     let root = || {
@@ -150,7 +151,7 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
 
 pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let layers = layers(scene);
-    let victims = Victims::pick(&layers, scene.lab.rootless)?;
+    let victims = Victims::pick(&layers, scene.lab)?;
     let before = digest(&layers)?;
     let (other, upper, _held) = written_to(scene, &victims)?;
 

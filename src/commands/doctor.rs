@@ -1,8 +1,11 @@
 //! `workshop doctor`: what this host allows, step by step. It asks by doing: each step's container is
 //! really made, in a lab, and taken back.
 
+use std::io;
+
 use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Program, create};
+use crate::course::words::{Failure, Words};
 use crate::course::{STEPS, Step, layers};
 use crate::fault::Fault;
 use crate::image::{host_search_path, survey};
@@ -24,7 +27,10 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     out.show.table(words.say("doctor-title"), &[], &rows).map_err(Fault::output)?;
     let lab = match enter_lab(true) {
         Ok(lab) => lab,
-        Err(fault) => return Ok(out.fault(&fault)),
+        Err(fault) => {
+            remedies(out, [&fault].into_iter()).map_err(Fault::output)?;
+            return Ok(fault.status());
+        }
     };
     let mut rows = Vec::new();
     let mut faults = Vec::new();
@@ -37,9 +43,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     }
     let head = ["list-number", "list-slug", "doctor-runs"].map(|key| words.say(key));
     out.show.table("", &head, &rows).map_err(Fault::output)?;
-    for (_, fault) in &faults {
-        out.fault(fault);
-    }
+    remedies(out, faults.iter().map(|(_, fault)| fault)).map_err(Fault::output)?;
     let steps: Vec<String> = faults.iter().map(|(step, _)| step.number.to_string()).collect();
     out.note(&match faults.is_empty() {
         true => words.say("doctor-ready").to_owned(),
@@ -49,6 +53,35 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
         out.done()?;
     }
     Ok(if faults.is_empty() { 0 } else { 3 })
+}
+
+/// Says what is wrong, each once, and each remedy once, below all that it mends.
+fn remedies<'a>(out: &mut Output, faults: impl Iterator<Item = &'a Fault>) -> io::Result<()> {
+    let mut failures: Vec<Failure> = Vec::new();
+    for mut failure in faults.filter_map(|fault| out.words.failure(fault)) {
+        failure.hint = without_doctor(out.words, &failure.hint);
+        // In JSON each step has an error of its own.
+        if out.json || !failures.contains(&failure) {
+            failures.push(failure);
+        }
+    }
+    for (at, failure) in failures.iter().enumerate() {
+        let same = |other: &Failure| (&other.cause, &other.hint) == (&failure.cause, &failure.hint);
+        let told_below = !out.json && failures[at + 1..].iter().any(same);
+        let (cause, hint) = match told_below {
+            true => (String::new(), String::new()),
+            false => (failure.cause.clone(), failure.hint.clone()),
+        };
+        out.show.failure(&Failure { cause, hint, ..failure.clone() })?;
+    }
+    Ok(())
+}
+
+/// A hint without the sentences that send the reader here.
+fn without_doctor(words: &Words, hint: &str) -> String {
+    let sentences = hint.split_inclusive(". ").filter(|sentence| !sentence.contains("`workshop doctor`"));
+    let rest = sentences.collect::<String>();
+    if rest.is_empty() { words.say("doctor-report").to_owned() } else { rest.trim_end().to_owned() }
 }
 
 /// Makes the step's container and lets it go again. What a host may refuse is tried by its own step only.

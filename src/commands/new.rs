@@ -28,7 +28,9 @@ pub fn run(out: &mut Output, dir: &Path, asked: &[Tongue]) -> Result<i32, Fault>
     for tool in language.missing() {
         out.note(&missing(out, tool))?;
     }
-    out.note(&words.fill("new-next", &[("path", &path)]))?;
+    // A name that begins with a dash would be an option of cd.
+    let to = if path.starts_with('-') { format!("./{path}") } else { path };
+    out.note(&words.fill("new-next", &[("path", &to)]))?;
     if out.json { out.done() } else { Ok(0) }
 }
 

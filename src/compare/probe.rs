@@ -1,4 +1,4 @@
-//! What runs in each subject: our own program as `workshop probe`. It says that it has begun, rests a moment so
+//! What runs in each subject: our own program as `workshop __probe`. It says that it has begun, rests a moment so
 //! that it can be looked at, measures what things cost where it is, reports that, and ends.
 //!
 //! ```text
@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::process::pids;
 
-/// The word on the command line that makes our program a probe.
-pub const PROBE: &str = "probe";
+/// The word on the command line that makes our program a probe; nobody types it by accident.
+pub const PROBE: &str = "__probe";
 
 /// The first byte that a probe writes.
 pub const BEGUN: u8 = b'.';
@@ -185,9 +185,9 @@ mod tests {
     #[test]
     fn only_the_one_word_makes_a_probe() {
         let asked = |words: &[&str]| is_asked(words.iter().map(OsString::from));
-        assert!(asked(&["workshop", "probe"]));
-        assert!(!asked(&["workshop"]) && !asked(&["probe"]) && !asked(&["workshop", "run", "probe"]));
-        assert!(!asked(&["workshop", "probe", "--help"]));
+        assert!(asked(&["workshop", PROBE]));
+        assert!(!asked(&["workshop"]) && !asked(&[PROBE]) && !asked(&["workshop", "run", PROBE]));
+        assert!(!asked(&["workshop", PROBE, "--help"]) && !asked(&["workshop", "probe"]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -37,10 +38,17 @@ impl Stdio {
     /// A program that says nothing and hears only what is written to the returned end of a pipe.
     pub fn quiet() -> Result<(Stdio, OwnedFd), Fault> {
         let (stdin, hold) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
-        let null =
-            || File::options().write(true).open("/dev/null").map(OwnedFd::from).doing("open /dev/null");
+        let null = || null_device().map(OwnedFd::from);
         Ok((Stdio { stdin: Some(stdin), stdout: Some(null()?), stderr: Some(null()?) }, hold))
     }
+}
+
+/// /dev/null, which a host may lack.
+pub fn null_device() -> Result<File, Fault> {
+    File::options().read(true).write(true).open("/dev/null").map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Fault::unable("no-device", &[("path", "/dev/null")]),
+        _ => Fault::broken("open /dev/null", error),
+    })
 }
 
 /// Where programs are looked for in a container with an environment of its own.
@@ -177,6 +185,10 @@ fn in_words(program: &str, problem: ExecProblem) -> Fault {
     match problem {
         ExecProblem::NotThere(Unresolved::DanglingLink { target, .. }) => {
             fault(127, "program-link", &target.display().to_string())
+        }
+        // Something has the name, but it is nothing that can be executed: shells say 126 of that.
+        ExecProblem::NotThere(Unresolved::LinkLoop { link }) => {
+            fault(126, "program-link-loop", &link.display().to_string())
         }
         ExecProblem::NotThere(_) => fault(127, "program-missing", ""),
         ExecProblem::MissingLoader { loader } => fault(127, "program-loader", &loader.display().to_string()),

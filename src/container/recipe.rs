@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
@@ -25,6 +26,8 @@ pub enum Files {
     Image(Image),
     /// A directory of the learner's.
     Directory(PathBuf),
+    /// A directory of somebody else's, and above it a layer with copies of ours.
+    Layered(Vec<PathBuf>),
 }
 
 impl Files {
@@ -33,9 +36,13 @@ impl Files {
         match self {
             Files::Image(image) => image.layers.clone(),
             Files::Directory(dir) => vec![dir.clone()],
+            Files::Layered(layers) => layers.clone(),
         }
     }
 }
+
+/// The largest file that is copied into a layer of our own, in bytes.
+const LARGEST_SETTING: u64 = 1 << 16;
 
 /// The seat of the container that is shown; 1 is the bridge's.
 pub const FIRST_SEAT: u8 = 2;
@@ -63,7 +70,11 @@ impl<'l> Recipe<'l> {
         files: impl FnOnce() -> Result<Files, Fault>,
     ) -> Result<Recipe<'l>, Fault> {
         let has = |slug: &str| layers.iter().any(|(layer, _)| *layer == slug);
-        let files = if has("pivot-root") { Some(files()?) } else { None };
+        let files = match has("pivot-root") {
+            true if has("overlay") => Some(with_ours(lab, files()?)?),
+            true => Some(files()?),
+            false => None,
+        };
         // Without an overlay it gets a copy of the files that may be written to.
         let root = match &files {
             Some(files) if !has("overlay") => writable_copy(lab, files)?,
@@ -153,10 +164,39 @@ fn writable_copy(lab: &Lab, files: &Files) -> Result<PathBuf, Fault> {
                 copy_tree(layer, &dir).doing(format!("copy {} to {}", layer.display(), dir.display()))?;
             }
         }
+        Files::Layered(layers) => {
+            layers.iter().try_for_each(|layer| copy_tree(layer, &dir)).doing("copy the layers")?;
+        }
         // It may be large: an overlay in the lab makes a copy of what is written, and only of that.
         Files::Directory(lower) => lend(lab, lower, &dir)?,
     }
     Ok(dir)
+}
+
+/// Whether a directory belongs to a user whom the lab's user namespace doesn't map: what is in it can be read, but
+/// not copied up.
+pub fn is_foreign(lab: &Lab, dir: &Path) -> bool {
+    lab.rootless && fs::metadata(dir).is_ok_and(|found| found.uid() != 0)
+}
+
+/// A root filesystem of somebody else's with a layer of our own above it, as a Dockerfile adds one: copies of its
+/// settings, which can be changed and deleted then. A root without two settings that can be read stays as it is.
+fn with_ours(lab: &Lab, files: Files) -> Result<Files, Fault> {
+    let Files::Directory(dir) = &files else { return Ok(files) };
+    if !is_foreign(lab, dir) {
+        return Ok(files);
+    }
+    let ours = lab.fresh_dir("ours")?;
+    let etc = ours.join("etc");
+    fs::create_dir(&etc).doing(format!("make {}", etc.display()))?;
+    let mut copied = 0;
+    for entry in fs::read_dir(dir.join("etc")).into_iter().flatten().flatten() {
+        let small = |found: fs::Metadata| found.is_file() && (1..LARGEST_SETTING).contains(&found.len());
+        if entry.metadata().is_ok_and(small) && fs::copy(entry.path(), etc.join(entry.file_name())).is_ok() {
+            copied += 1;
+        }
+    }
+    Ok(if copied < 2 { files } else { Files::Layered(vec![dir.clone(), ours]) })
 }
 
 fn lend(lab: &Lab, lower: &Path, dir: &Path) -> Result<(), Fault> {

@@ -7,6 +7,9 @@ use toml::{Table, Value};
 use super::language::Lang;
 use crate::fault::{Fault, Refused, With, errno_name};
 
+/// Where the workshop is to be had: the one value in Cargo.toml. Empty while it is nowhere.
+pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+
 /// The words of one language.
 pub struct Words(Table);
 
@@ -120,8 +123,26 @@ fn errno_in(problem: &str) -> Option<String> {
     problem.split([':', ' ']).find(|word| word.len() > 2 && word.starts_with('E')).map(String::from)
 }
 
+/// Fills the placeholders. In code, which is there to be copied, the learner's own names are words of a shell.
 fn fill<'a>(text: &str, with: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    with.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    let with: Vec<_> = with.collect();
+    let pieces = text.split('`').enumerate().map(|(place, piece)| {
+        let code = place % 2 == 1;
+        with.iter().fold(piece.to_owned(), |piece, (name, value)| match *name {
+            "path" | "program" if code => piece.replace(&format!("{{{name}}}"), &shell_word(value)),
+            _ => piece.replace(&format!("{{{name}}}"), value),
+        })
+    });
+    pieces.collect::<Vec<_>>().join("`")
+}
+
+/// Text as one word of a shell, in quotes where it must be (sh(1), "Quoting").
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -159,6 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn names_in_commands_are_words_of_a_shell() {
+        let filled = |path| fill("{path}: `cd {path}`, `ls {path}/x`", [("path", path)].into_iter());
+        assert_eq!(filled("/tmp/가"), "/tmp/가: `cd /tmp/가`, `ls /tmp/가/x`");
+        assert_eq!(filled("a b"), "a b: `cd 'a b'`, `ls 'a b'/x`");
+        assert_eq!(filled("it's"), r"it's: `cd 'it'\''s'`, `ls 'it'\''s'/x`");
+    }
+
+    #[test]
     fn the_most_particular_cause_is_told() {
         let refused = |name: &str, why: &str, errno| {
             let fault = Fault::Refused(Box::new(Refused {
@@ -166,6 +195,7 @@ mod tests {
                 name: name.into(),
                 why: why.into(),
                 args: vec!["\"proc\"".into()],
+                brief: None,
                 errno,
                 said: None,
             }));

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 use sha2::{Digest, Sha256};
 
 use super::{At, ImageError};
@@ -13,10 +15,11 @@ use super::{At, ImageError};
 /// The SHA-256 of the tree under DIR, as `sha256:` and 64 hexadecimal digits.
 ///
 /// What counts, in the order of sorted paths: path, file type, permission bits, and a file's
-/// content, a link's target or a device's number. Times, owners and hard links do not count.
+/// content, a link's target or a device's number. Times, owners and hard links do not count; but of what we may not
+/// read, in somebody else's tree, the time of its last change stands for the content.
 ///
 /// # Errors
-/// `Io` for a directory or file that can't be read.
+/// `Io` for a directory or file that can't be read for another reason.
 pub fn tree_digest(dir: &Path) -> Result<String, ImageError> {
     let mut hash = Hash(Sha256::new());
     add_children(&mut hash, dir, b"")?;
@@ -51,7 +54,9 @@ fn add(hash: &mut Hash, file: &Path, path: &[u8]) -> Result<(), ImageError> {
     let kind = metadata.file_type();
     hash.field(path);
     hash.field(format!("{:o}", metadata.mode()).as_bytes());
-    if kind.is_dir() {
+    if (kind.is_dir() || kind.is_file()) && access(file, AccessFlags::R_OK) == Err(Errno::EACCES) {
+        hash.field(format!("{}.{}", metadata.ctime(), metadata.ctime_nsec()).as_bytes());
+    } else if kind.is_dir() {
         add_children(hash, file, path)?;
     } else if kind.is_symlink() {
         let target = fs::read_link(file).at(file, "read the link")?;

@@ -2,7 +2,7 @@
 //! arguments, plays its part, and is looked at from outside meanwhile; its words are never asked for.
 //!
 //! ```text
-//! PROGRAM run [OPTIONS] workshop act TOKEN PART [ARGS…]
+//! PROGRAM run [OPTIONS] workshop __act TOKEN PART [ARGS…]
 //! ```
 
 use std::ffi::OsString;
@@ -19,8 +19,8 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
 use crate::kernel::visit::guarded;
 
-/// The word on the command line that makes our program play a part.
-pub const ACT: &str = "act";
+/// The word on the command line that makes our program play a part; nobody types it by accident.
+pub const ACT: &str = "__act";
 
 /// What a talker says on standard error.
 pub const ASIDE: &str = "said on standard error\n";

@@ -83,6 +83,8 @@ impl<'a> Caller<'a> {
             step: self.step.into(),
             name: shown.name.into(),
             why: why.into(),
+            // A netlink message takes ten lines, and hides what it is about.
+            brief: shown.brief.filter(|_| shown.name == "sendto"),
             args: shown.args,
             errno: errno as i32,
             said,

@@ -107,8 +107,8 @@ fn mount_dev(inside: &mut Inside) -> Result<(), Fault> {
     inside.calls.mount("dev", tmpfs, &dev, Some("tmpfs"), no_exec, Some("mode=755,size=64k"))?;
     for name in DEVICES {
         let node = dev.join(name);
+        let host = device(name)?;
         File::create(&node).doing(format!("make {}", node.display()))?;
-        let host = Path::new("/dev").join(name);
         inside.calls.mount("dev-node", Some(&host), &node, None, MsFlags::MS_BIND, None)?;
     }
     for (name, target) in LINKS {
@@ -129,6 +129,15 @@ fn mount_dev(inside: &mut Inside) -> Result<(), Fault> {
     inside.calls.mount("shm", tmpfs, &dev.join("shm"), Some("tmpfs"), flags, Some("mode=1777"))
 }
 // ANCHOR_END: pivot-root-dev
+
+/// A device of the host's, which may lack one: a chroot often has an empty /dev.
+fn device(name: &str) -> Result<PathBuf, Fault> {
+    let path = Path::new("/dev").join(name);
+    let there = path.symlink_metadata().is_ok();
+    there
+        .then(|| path.clone())
+        .ok_or_else(|| Fault::unable("no-device", &[("path", &path.display().to_string())]))
+}
 
 // ANCHOR: pivot-root-sys
 /// sysfs shows the devices of the network namespace it is mounted in; read-only, since much of what

@@ -9,6 +9,7 @@ use include_dir::Dir;
 
 use crate::course::language::Lang;
 use crate::course::lesson;
+use crate::course::words::{REPOSITORY, Words};
 use crate::fault::Fault;
 
 use super::Language;
@@ -65,6 +66,15 @@ fn readme(language: Language, lang: Lang) -> String {
     text.replace("{build}", &commands.collect::<String>())
         .replace("{language}", language.title())
         .replace("{source}", language.source())
+        .replace("{where}", &whereabouts(lang, REPOSITORY))
+}
+
+/// A line on where the workshop is to be had, if it is anywhere.
+fn whereabouts(lang: Lang, repository: &str) -> String {
+    if repository.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n", Words::of(lang).fill("new-readme-where", &[("repository", repository)]))
 }
 
 /// Writes a starter into `dir`, which must not be there yet or be empty. It is written as a whole or not at all.

@@ -1,10 +1,17 @@
 //! Lines of a given width. All widths are columns of a terminal: a Hangul syllable takes two.
 
 use console::{AnsiCodeIterator, measure_text_width};
+use textwrap::core::Word;
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 /// Stands in for a space that no line may break at. Unicode has it for just that, and it never reaches the output.
 const KEEP: &str = "\u{a0}";
+
+/// Stands between the parts of a long list: a space of no width, where a line may break. It never reaches the output.
+const JOINT: &str = "\u{200b}";
+
+/// What the parts of a list end with: flags, and options of a mount.
+const LIST: [char; 2] = ['|', ','];
 
 /// In place of a tab: where its line begins can't be known here.
 const TAB: &str = "    ";
@@ -48,15 +55,27 @@ pub fn prose(text: &str, to: usize) -> Vec<String> {
 }
 
 /// A word that is longer than a line is broken, but for a path: it stays whole for whoever copies it, and the
-/// terminal folds it.
+/// terminal folds it. A list of flags or options is broken between two of them.
 fn break_lines(text: &str, to: usize) -> Vec<String> {
+    let long_list = |word: &str| width(word) > to && word.contains(LIST);
+    let words = text.split(' ').map(|word| match long_list(word) {
+        true => word.split_inclusive(LIST).collect::<Vec<_>>().join(JOINT),
+        false => word.to_owned(),
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
     let long_path = |word: &str| word.contains('/') && width(word) > to;
     let options = Options::new(to.max(1))
-        .word_separator(WordSeparator::AsciiSpace)
+        .word_separator(WordSeparator::Custom(parts))
         .word_splitter(WordSplitter::NoHyphenation)
-        .break_words(!text.split(' ').any(long_path))
+        .break_words(!text.split([' ', '\u{200b}']).any(long_path))
         .wrap_algorithm(WrapAlgorithm::FirstFit);
-    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
+    textwrap::wrap(&text, options).into_iter().map(|line| line.replace(JOINT, "")).collect()
+}
+
+/// Where a line may end: behind a space, and at a joint of a list.
+fn parts(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    let joints = |word| str::split_inclusive(word, JOINT);
+    Box::new(line.split_inclusive(' ').flat_map(joints).map(Word::from))
 }
 
 /// Makes the spaces inside short code unbreakable.
@@ -203,6 +222,18 @@ mod tests {
         let path = "/sys/fs/cgroup/pids/workshop-4711-1";
         assert_eq!(prose(&format!("removed {path} at once"), 20), ["removed", path, "at once"]);
         assert_eq!(prose("0123456789", 5), ["01234", "56789"]);
+    }
+
+    #[test]
+    fn a_list_breaks_between_its_parts() {
+        let flags = "clone3({flags=CLONE_NEWNS|CLONE_NEWCGROUP|CLONE_NEWUTS, exit_signal=SIGCHLD}) = EPERM";
+        for to in [28, 40, 60] {
+            let lines = prose(flags, to);
+            assert_eq!(lines.join("").replace(' ', ""), flags.replace(' ', ""));
+            for flag in ["flags=CLONE_NEWNS", "CLONE_NEWCGROUP", "CLONE_NEWUTS", "exit_signal=SIGCHLD"] {
+                assert!(to < flag.len() || lines.iter().any(|line| line.contains(flag)), "{to}: {lines:?}");
+            }
+        }
     }
 
     #[test]

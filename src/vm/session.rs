@@ -1,7 +1,6 @@
 //! A program in the guest as its user sees it: streams go in and out, a terminal is a terminal, and the status
 //! is the program's.
 
-use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -11,7 +10,7 @@ use nix::unistd::{getpgrp, read, tcgetpgrp};
 
 use super::machine::{Event, Machine};
 use super::wire::{FromGuest, Job, Size, Stream, ToGuest, WINDOW};
-use crate::container::Exit;
+use crate::container::{Exit, null_device};
 use crate::fault::{Doing, Fault};
 use crate::kernel::signals::{ENDING, STOPPING, Signals, breakable, stop};
 
@@ -31,7 +30,7 @@ impl Streams {
 
     /// No input, and what it says is kept nowhere.
     pub fn none() -> Result<Streams, Fault> {
-        let null = File::open("/dev/null").doing("open /dev/null")?;
+        let null = null_device()?;
         Ok(Streams { input: null.into(), out: Box::new(std::io::sink()), error: Box::new(std::io::sink()) })
     }
 }

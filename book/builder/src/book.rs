@@ -33,6 +33,15 @@ impl Repository {
         self.root.join(inside)
     }
 
+    /// Where the program is to be had, as Cargo.toml says; nothing while that is empty.
+    pub fn url(&self) -> Result<Option<String>> {
+        let file = self.path("Cargo.toml");
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let manifest: toml::Table = toml::from_str(&text)?;
+        let url = manifest.get("package").and_then(|package| package.get("repository")?.as_str());
+        Ok(url.filter(|url| !url.is_empty()).map(str::to_owned))
+    }
+
     pub fn book(&self) -> PathBuf {
         self.path("book")
     }
@@ -91,5 +100,72 @@ fn config(edition: &Edition, out: &Path) -> Result<Config> {
     config.book.src = Path::new(edition.language).join("src");
     // mdBook takes it from the book's folder on.
     config.build.build_dir = std::path::absolute(out).context("find the output folder")?;
+    if let Some(url) = edition.repository.url()? {
+        // mdBook adds the page's path, from the book's folder on.
+        config.set("output.html.edit-url-template", format!("{url}/edit/main/book/{{path}}"))?;
+        config.set("output.html.git-repository-url", url)?;
+    }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// The sentence on where to begin while there is no address.
+    const IN_A_CHECKOUT: [&str; 2] = ["in a checkout of this repository", "이 저장소를 받은 디렉터리에서"];
+
+    /// The page `start/setup` in each language, of a checkout with no other page, whose Cargo.toml has this address.
+    fn set_up(url: &str) -> [String; 2] {
+        let here = Repository::here();
+        let copy = std::env::temp_dir().join(format!("workshop-book-{}-{}", std::process::id(), url.len()));
+        for language in LANGUAGES {
+            let book = copy.join("book").join(language);
+            fs::create_dir_all(book.join("src/start")).unwrap();
+            fs::write(
+                book.join("src/SUMMARY.md"),
+                "# Summary\n\n- [A](a.md)\n- [B](start/setup.md)\n- [C](c.md)\n",
+            )
+            .unwrap();
+            for other in ["a.md", "c.md"] {
+                fs::write(book.join("src").join(other), "# Another\n").unwrap();
+            }
+            for name in ["words.toml", "figures", "src/start/setup.md"] {
+                symlink(here.book().join(language).join(name), book.join(name)).unwrap();
+            }
+        }
+        for name in ["book.toml", "theme", "try"] {
+            symlink(here.book().join(name), copy.join("book").join(name)).unwrap();
+        }
+        let manifest = fs::read_to_string(here.path("Cargo.toml")).unwrap();
+        let lines = manifest.lines().map(|line| match line.starts_with("repository = ") {
+            true => format!("repository = \"{url}\"\n"),
+            false => format!("{line}\n"),
+        });
+        fs::write(copy.join("Cargo.toml"), lines.collect::<String>()).unwrap();
+        let out = copy.join("site");
+        build(&Repository { root: copy.clone() }, &out).unwrap();
+        let pages = LANGUAGES
+            .map(|language| fs::read_to_string(out.join(language).join("start/setup.html")).unwrap());
+        fs::remove_dir_all(&copy).unwrap();
+        pages
+    }
+
+    #[test]
+    fn the_pages_say_where_the_program_is_to_be_had_once_it_is_anywhere() {
+        for (page, words) in set_up("").iter().zip(IN_A_CHECKOUT) {
+            assert!(page.contains(words), "{page}");
+            assert!(!page.contains("git clone") && !page.contains("/edit/"), "{page}");
+        }
+        let url = "https://git.example/you/workshop";
+        for ((page, words), language) in set_up(url).iter().zip(IN_A_CHECKOUT).zip(LANGUAGES) {
+            assert!(!page.contains(words), "{page}");
+            assert!(page.contains(&format!("git clone {url}")), "{page}");
+            assert!(page.contains(&format!("href=\"{url}\"")), "{page}");
+            let edit = format!("href=\"{url}/edit/main/book/{language}/src/start/setup.md\"");
+            assert!(page.contains(&edit), "{page}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! The template stays mdBook's own. If an update changes what is looked for here, building fails and says so.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,11 @@ const HEAD_END: &str = "</head>";
 
 /// Finishes every page below `out`.
 pub fn finish(edition: &Edition, others: &[&Edition], out: &Path) -> Result<()> {
-    let mut used = vec![false; edition.words.frame.len()];
+    let mut words = edition.words.frame.clone();
+    if edition.repository.url()?.is_some() {
+        words.extend(edition.words.frame_source.clone());
+    }
+    let mut used = vec![false; words.len()];
     for page in pages(out)? {
         let path = page.strip_prefix(out).unwrap_or(&page).display().to_string();
         // The contents for readers without a script stand in a frame of their own.
@@ -29,10 +34,10 @@ pub fn finish(edition: &Edition, others: &[&Edition], out: &Path) -> Result<()> 
         }
         let html = fs::read_to_string(&page).with_context(|| format!("read {path}"))?;
         let html = with_additions(edition, others, &path, &html).with_context(|| path.clone())?;
-        let html = translated(edition, &html, &mut used);
+        let html = translated(&words, &html, &mut used);
         fs::write(&page, html).with_context(|| format!("write {path}"))?;
     }
-    let unused = edition.words.frame.keys().zip(used).find(|(_, used)| !used);
+    let unused = words.keys().zip(used).find(|(_, used)| !used);
     if let Some((word, _)) = unused {
         bail!("mdBook's frame does not say \"{word}\" any more");
     }
@@ -97,11 +102,11 @@ fn first(html: &str, what: &str, with: &str) -> Result<String> {
 }
 
 /// mdBook's words, in attributes and as text, outside of what the page itself says; and the titles of its notes.
-fn translated(edition: &Edition, html: &str, used: &mut [bool]) -> String {
+fn translated(words: &BTreeMap<String, String>, html: &str, used: &mut [bool]) -> String {
     let (before, rest) = html.split_at(html.find("<main>").unwrap_or(0));
     let (main, after) = rest.split_at(rest.rfind("</main>").unwrap_or(rest.len()));
     let (mut before, mut main, mut after) = (before.to_owned(), main.to_owned(), after.to_owned());
-    for ((word, own), used) in edition.words.frame.iter().zip(used) {
+    for ((word, own), used) in words.iter().zip(used) {
         for (left, right) in [("=\"", "\""), (">", "<")] {
             let (old, new) = (format!("{left}{word}{right}"), format!("{left}{own}{right}"));
             *used |= before.contains(&old) || after.contains(&old);

@@ -25,12 +25,26 @@ pub struct Words {
     pub source: String,
     /// The fold below a question.
     pub answer: String,
+    pub checkout: CheckoutWords,
     pub exercise: ExerciseWords,
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
     pub script: ScriptWords,
     /// mdBook's English words in the frame around a page, and what stands in their place.
     pub frame: BTreeMap<String, String>,
+    /// The same, where the book knows the address of its source.
+    pub frame_source: BTreeMap<String, String>,
+}
+
+/// How the reader comes to a checkout.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckoutWords {
+    /// They have one, wherever they got it.
+    pub here: String,
+    /// Before the commands that fetch one, and after them.
+    pub fetch: String,
+    pub then: String,
 }
 
 /// The folds of an exercise.

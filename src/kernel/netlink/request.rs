@@ -8,6 +8,7 @@ use netlink_bindings::builtin::Nlmsghdr;
 use netlink_bindings::utils::align;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::Pid;
 
 use super::{Family, NetlinkError, strace};
@@ -140,6 +141,8 @@ impl Device {
     ///
     /// `ENODEV` when no interface has that name.
     pub fn find(name: &Name) -> Result<Self, NetlinkError> {
+        // It makes a socket for this, and doesn't say so where that fails.
+        socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
         let index = if_nametoindex(name.as_str())
             .map_err(|errno| NetlinkError::new(errno, format!("no interface named {name}")))?;
         Ok(Self { index, name: name.clone() })

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::termios::{BaudRate, SetArg, cfmakeraw, cfsetspeed, tcgetattr, tcsetattr};
 use nix::unistd::{chroot, sethostname};
+use rustix::termios::{OptionalActions, speed, tcgetattr, tcsetattr};
 
 use crate::fault::{Doing, Fault};
 use crate::kernel::cgroup::Controller;
@@ -32,11 +32,11 @@ pub fn devices() -> Result<(), Fault> {
 /// Opens a serial line as a plain pipe for bytes: no echo, no line editing, no signals (cfmakeraw(3)).
 pub fn serial_line(path: &Path) -> Result<File, Fault> {
     let line = File::options().read(true).write(true).open(path).doing(format!("open {}", path.display()))?;
-    let mut modes = tcgetattr(&line).doing("tcgetattr")?;
-    cfmakeraw(&mut modes);
+    let mut modes = tcgetattr(&line).map_err(io::Error::from).doing("tcgetattr")?;
+    modes.make_raw();
     // An emulated line is as fast as it is; only waits are reckoned by this.
-    cfsetspeed(&mut modes, BaudRate::B115200).doing("cfsetspeed")?;
-    tcsetattr(&line, SetArg::TCSANOW, &modes).doing("tcsetattr")?;
+    modes.set_speed(speed::B115200).map_err(io::Error::from).doing("set the line's speed")?;
+    tcsetattr(&line, OptionalActions::Now, &modes).map_err(io::Error::from).doing("tcsetattr")?;
     Ok(line)
 }
 

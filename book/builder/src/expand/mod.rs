@@ -9,6 +9,7 @@
 //! | `{{#exercise NN-SLUG PART}}` | the `task`, `hints`, `checks` or `solution` of an exercise, the last three in folds |
 //! | `{{#include PATH:ANCHOR}}` | a file, or the part of it between `ANCHOR: …` and `ANCHOR_END: …` |
 //! | `{{#plan NAME}}` | the pages of a plan in `book/plans.toml` and their minutes, summed up |
+//! | `{{#checkout}}` | how the reader comes to a checkout: by the address in Cargo.toml, if there is one |
 //! | `<!-- minutes: 12 -->` | a line that says so |
 //! | a task list | a question with choices ([`quiz`]) |
 
@@ -102,10 +103,24 @@ impl Page<'_> {
             "run" => terminal::recorded(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "exercise" => exercise::part(self.edition, rest),
+            "checkout" => self.checkout(),
             "include" => cut::include(&self.folder(), rest),
             "plan" => self.minutes.table(self.edition, self.path, rest),
             _ => bail!("nothing is known by this name"),
         }
+    }
+
+    /// The sentence before the first command that is given in a checkout.
+    fn checkout(&self) -> Result<String> {
+        let words = &self.edition.words.checkout;
+        Ok(match self.edition.repository.url()? {
+            Some(url) => {
+                let folder = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+                let folder = folder.trim_end_matches(".git");
+                format!("{}\n\n```sh\ngit clone {url}\ncd {folder}\n```\n\n{}\n", words.fetch, words.then)
+            }
+            None => format!("{}\n", words.here),
+        })
     }
 
     /// The folder that the page's relative paths start at.
