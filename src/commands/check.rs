@@ -2,17 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::adapt::{Adapter, Part};
 use crate::cli::CheckOptions;
 use crate::container::find_program;
+use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
 use crate::fault::{Doing, Fault};
 use crate::judge::{self, Defendant, Judged};
 use crate::kernel::cgroup;
 use crate::lab::Lab;
 use crate::learner::Project;
+use crate::learner::build::{self, Before, Made};
 
 use super::{Output, enter_lab};
 
@@ -21,7 +22,7 @@ pub const LIMITED: u32 = 4;
 
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
-    let mut project = match (options.adapter, &options.program[..]) {
+    let project = match (options.adapter, &options.program[..]) {
         (None, []) => Some(Project::here()?),
         _ => None,
     };
@@ -31,28 +32,36 @@ pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
         (None, Some(project)) => Some(project.step()),
         (None, None) => return Err(Fault::usage("check-which-step", &[])),
     };
-    if let Some(project) = &project
-        && !build(out, project)?
-    {
-        return Ok(1);
-    }
     let (argv, kept) = match (options.adapter, &project) {
         (Some(adapter), _) => adapted(adapter, &options.program)?,
-        (None, Some(project)) => defendant(&project.program())?,
+        (None, Some(project)) => match built(out, project, options.built)? {
+            Some(program) => defendant(&program)?,
+            None => return Ok(1),
+        },
         (None, None) => defendant(&options.program)?,
     };
     let lab = enter_lab(true)?;
     let places = cgroup::places();
-    if step == Some(LIMITED) {
-        places.as_ref().map_err(Clone::clone)?;
+    if let (Some(LIMITED), Err(fault)) = (step, &places) {
+        return Err(fault.clone().again(&again(options, step)));
     }
     let takes_bytes = options.adapter.is_none_or(Adapter::takes_bytes);
     let defendant = Defendant { argv, kept, grouped: places.is_ok(), takes_bytes };
     let held = judge_all(out, &lab, &defendant, options.adapter, step)?;
-    if let Some(project) = &mut project {
-        held.into_iter().try_for_each(|step| project.note_done(step))?;
+    // Whoever has built it takes note of what came of it, too.
+    let mut recorded = held.into_iter().filter(|_| options.built.is_none());
+    let recorded =
+        project.map_or(Ok(()), |mut project| recorded.try_for_each(|step| project.note_done(step)));
+    let status = out.done()?;
+    recorded.map(|()| status)
+}
+
+/// What is to be typed to have the same program judged as the same step.
+fn again(options: &CheckOptions, step: Option<u32>) -> String {
+    match (&options.built, step) {
+        (Some(_), Some(step)) => format!("workshop check {step}"),
+        _ => command_line::own(),
     }
-    out.done()
 }
 
 /// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.
@@ -81,22 +90,50 @@ fn judge_all(
     Ok(held)
 }
 
-/// Builds a learner's program in its folder. What the compiler says goes where it would go without us, except that
-/// JSON has standard output to itself.
-fn build(out: &mut Output, project: &Project) -> Result<bool, Fault> {
+/// The program that is built in a learner's folder, or was built there a moment ago. `None` if it could not be built,
+/// which has been told then.
+fn built(
+    out: &mut Output,
+    project: &Project,
+    before: Option<Before>,
+) -> Result<Option<Vec<OsString>>, Fault> {
     std::env::set_current_dir(&project.dir).doing(format!("go to {}", project.dir.display()))?;
-    let Some(words) = project.build() else { return Ok(true) };
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
+    let before = match before {
+        Some(before) => before,
+        None => {
+            let before = Before::of(project);
+            if !build(out, project)? {
+                return Ok(None);
+            }
+            before
+        }
+    };
+    match build::made(project, before) {
+        Ok(Made { program, elsewhere }) => {
+            if let Some(path) = elsewhere {
+                let path = path.display().to_string();
+                let words = out.words.fill("check-built-elsewhere", &[("path", &path)]);
+                out.note(&words)?;
+            }
+            Ok(Some(program))
+        }
+        Err(fault) => {
+            out.fault(&fault);
+            Ok(None)
+        }
+    }
+}
+
+/// Builds a learner's program. What the compiler says goes where it would go without us, except that JSON has standard
+/// output to itself.
+fn build(out: &mut Output, project: &Project) -> Result<bool, Fault> {
+    let Some(mut command) = build::command(project) else { return Ok(true) };
     if let Some(errors) = out.program_stdout()? {
         command.stdout(errors);
     }
-    let command_line = words.join(" ");
-    let status = command.status().map_err(|e| {
-        Fault::unable("build-not-started", &[("command", &command_line), ("problem", &e.to_string())])
-    })?;
+    let status = command.status().map_err(|e| build::not_started(project, &e))?;
     if !status.success() {
-        out.fault(&Fault::usage("build-failed", &[("command", &command_line)]));
+        out.fault(&Fault::usage("build-failed", &[("command", &build::typed(project))]));
     }
     Ok(status.success())
 }
