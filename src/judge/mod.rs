@@ -20,6 +20,7 @@ mod names;
 mod news;
 mod outside;
 pub mod part;
+mod reason;
 mod run;
 mod sight;
 mod tracer;
