@@ -182,14 +182,20 @@ fn judge_as(
         out.show.exercise(&exercise).map_err(Fault::output)?;
         // That it does not start at all is a claim of step 0, whose causes then stand in for the others.
         let told_here = |judged: &&Judged| judged.step == number || (number == first && judged.step < first);
-        for Judged { step, name, finding } in judged.iter().filter(told_here) {
+        for Judged { step, name, finding, refused } in judged.iter().filter(told_here) {
             match finding {
                 Some(finding) if finding.held => out.tally.passed += 1,
                 Some(_) => out.tally.failed += 1,
                 None => out.tally.skipped += 1,
             }
-            let of_step = if *step == number { &exercise } else { &Exercise::load(*step, out.lang) };
-            out.show.judged(of_step, name, finding.as_ref()).map_err(Fault::output)?;
+            let mut finding = finding.clone();
+            let mut of_step = Exercise::load(*step, out.lang);
+            // The one cause that is known, in place of those that are likely.
+            if let Some(known) = refused.as_ref().and_then(|fault| out.words.failure(fault)) {
+                finding.iter_mut().for_each(|finding| finding.actual.clone_from(&known.message));
+                of_step = of_step.with_causes(name, vec![format!("{} {}", known.cause, known.hint)]);
+            }
+            out.show.judged(&of_step, name, finding.as_ref()).map_err(Fault::output)?;
         }
     }
     // A claim that could not be judged, since limits can't be asked for here, has not held.
@@ -217,13 +223,19 @@ fn defendant(program: &[OsString]) -> Result<(Vec<OsString>, Vec<PathBuf>), Faul
         .into_iter()
         .collect();
     let missing = || Fault::usage("judged-not-found", &[("program", &name.to_string_lossy())]);
-    // Not where a link leads to: some programs are what they are called.
-    let path = find_program(name, &environment).ok().and_then(|path| std::path::absolute(path).ok());
-    let path = path.filter(|path| path.is_file()).ok_or_else(missing)?;
+    let path = find_program(name, &environment).map_err(|fault| match fault {
+        // In PATH is only what may not be run.
+        Fault::Program { status: 126, key, with } => Fault::Usage { key, with },
+        _ => missing(),
+    })?;
+    // Not where a link leads to: some programs are what they are called. What can't be run, as a link that leads nowhere
+    // can't, is explained where it is tried.
+    let path = std::path::absolute(path).ok().filter(|path| path.symlink_metadata().is_ok());
+    let path = path.ok_or_else(missing)?;
     let mut kept: Vec<PathBuf> =
         program[1..].iter().filter_map(|word| Path::new(word).canonicalize().ok()).collect();
     kept.extend(path.canonicalize().ok());
-    kept.push(path.clone());
+    kept.extend(Some(path.clone()).filter(|path| path.exists()));
     // What lies beside it may belong to it.
     kept.extend(path.parent().map(Path::to_path_buf));
     let argv = std::iter::once(path.into_os_string()).chain(program[1..].iter().cloned()).collect();
