@@ -55,6 +55,9 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let (job, due, keep_aside) = (None, None, false);
     let mut watch = Watch { out, project, signals, keyboard, saves, screen, job, before, due, keep_aside };
     watch.show_task();
+    if let Some(words) = watch.saves.why_blind(watch.out.words) {
+        watch.screen.say(&words);
+    }
     let outcome = watch.start().and_then(|()| watch.wait());
     watch.end_job();
     watch.screen.leave();
@@ -131,7 +134,8 @@ impl Watch<'_> {
             let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)
         };
-        let timeout = self.due.map_or(PollTimeout::NONE, until);
+        let look = self.saves.next_look();
+        let timeout = until(self.due.map_or(look, |due| due.min(look)));
         let mut fds: Vec<PollFd> = [stdin.as_fd(), self.signals.as_fd(), self.saves.as_fd()]
             .into_iter()
             .chain(self.job.as_ref().map(|job| job.ended()))
