@@ -64,6 +64,14 @@ impl Fault {
         Fault::Unable { key: key.into(), with: pairs(with) }
     }
 
+    /// The same, with the command that may work for somebody else, or elsewhere.
+    pub fn again(mut self, command: &str) -> Fault {
+        if let Fault::Unable { with, .. } = &mut self {
+            with.push(("again".into(), command.into()));
+        }
+        self
+    }
+
     /// The command was used wrongly.
     pub fn usage(key: &str, with: &[(&str, &str)]) -> Fault {
         Fault::Usage { key: key.into(), with: pairs(with) }

@@ -3,11 +3,12 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
 use common::project::{ask, at, folder, me, project, set, state, unwrapped};
 use common::screen::{CTRL_C, CTRL_Z, ENTER, ESCAPE, Screen, UP, word};
 use common::watch::{Desk, wait_until};
-use common::{have, home};
+use common::{have, home, run, skip};
 
 const LANGS: [&str; 2] = ["en", "ko"];
 
@@ -109,6 +110,36 @@ fn a_build_ends_when_the_next_save_comes_or_the_watch_is_over() {
     assert_eq!(screen.modes(), (true, true));
     screen.line("exit");
     screen.end();
+}
+
+#[test]
+fn without_events_watching_names_the_limit_and_looks_for_saves() {
+    // Limits of a user namespace's own: the machine keeps those that it has (user_namespaces(7)).
+    let may = run(Command::new("unshare").args(["-Ur", "true"]));
+    if may.status != 0 {
+        return skip("no user namespace can be made here", "Run as root, or allow them");
+    }
+    for (lang, own, limit) in [
+        ("en", "max_inotify_instances", "fs.inotify.max_user_instances"),
+        ("ko", "max_inotify_watches", "fs.inotify.max_user_watches"),
+    ] {
+        let dir = project(&format!("blind-{lang}"), "sh");
+        set(&dir, "run = ", "build = [\"sh\", \"-c\", \"echo built >> log\"]\nrun = ");
+        let script = format!(
+            "echo 0 > /proc/sys/user/{own}; cd {}; exec $workshop watch --lang {lang}",
+            dir.display()
+        );
+        let desk = Desk::new(me(), &format!("blind-{lang}"));
+        let mut screen = Screen::shell(&desk, &["unshare", "-Ur", "sh", "-c", &script]);
+        let builds = || fs::read_to_string(dir.join("log")).unwrap_or_default().lines().count();
+        screen.see("the limit that is used up", |page| page.contains(limit));
+        assert_eq!(builds(), 1);
+        fs::write(dir.join("more.sh"), "").expect("save");
+        wait_until("a build after the save", || builds() == 2);
+        screen.see_words(&word(lang, "watch-held"));
+        screen.keys("q");
+        assert_eq!(screen.end(), 0);
+    }
 }
 
 /// What the first check of an exercise claims.

@@ -190,7 +190,7 @@ fn a_step_that_a_host_cannot_judge_is_explained_and_left_out_in_either_language(
         screen.line(&format!("$workshop watch --lang {lang}"));
         let told = word(lang, "watch-unjudged").replace("{step}", "4");
         let seen = screen.see_words(&told);
-        assert!(seen.contains("check 4 -- ./box.sh"), "{seen}");
+        assert!(seen.contains("`sudo workshop check 4`"), "{seen}");
         assert!(seen.contains("sys/fs/cgroup"), "why: {seen}");
         let left_out = |dir: &Path| state(dir)["progress"].get("left_out").map(ToString::to_string);
         assert_eq!(left_out(&dir), None, "it goes on by itself");

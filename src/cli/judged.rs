@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::adapt::Adapter;
+use crate::learner::build::Before;
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckOptions {
@@ -15,6 +16,9 @@ pub struct CheckOptions {
     /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]
     #[arg(long, value_enum, value_name = "NAME")]
     pub adapter: Option<Adapter>,
+    /// The program of the folder's workshop.toml as it has just been built, and what it was before: for `watch`
+    #[arg(long, hide = true, value_name = "STAMP", conflicts_with_all = ["adapter", "program"])]
+    pub built: Option<Before>,
     /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them [default: that of the folder's workshop.toml]
     #[arg(last = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,

@@ -2,17 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::adapt::{Adapter, Part};
 use crate::cli::CheckOptions;
 use crate::container::find_program;
+use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
 use crate::fault::{Doing, Fault};
 use crate::judge::{self, Defendant, Judged};
 use crate::kernel::cgroup;
 use crate::lab::Lab;
 use crate::learner::Project;
+use crate::learner::build::{self, Before, Made};
 
 use super::{Output, enter_lab};
 
@@ -21,7 +22,7 @@ pub const LIMITED: u32 = 4;
 
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
-    let mut project = match (options.adapter, &options.program[..]) {
+    let project = match (options.adapter, &options.program[..]) {
         (None, []) => Some(Project::here()?),
         _ => None,
     };
@@ -31,28 +32,36 @@ pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
         (None, Some(project)) => Some(project.step()),
         (None, None) => return Err(Fault::usage("check-which-step", &[])),
     };
-    if let Some(project) = &project
-        && !build(out, project)?
-    {
-        return Ok(1);
-    }
     let (argv, kept) = match (options.adapter, &project) {
         (Some(adapter), _) => adapted(adapter, &options.program)?,
-        (None, Some(project)) => defendant(&project.program())?,
+        (None, Some(project)) => match built(out, project, options.built)? {
+            Some(program) => defendant(&program)?,
+            None => return Ok(1),
+        },
         (None, None) => defendant(&options.program)?,
     };
     let lab = enter_lab(true)?;
     let places = cgroup::places();
-    if step == Some(LIMITED) {
-        places.as_ref().map_err(Clone::clone)?;
+    if let (Some(LIMITED), Err(fault)) = (step, &places) {
+        return Err(fault.clone().again(&again(options, step)));
     }
     let takes_bytes = options.adapter.is_none_or(Adapter::takes_bytes);
     let defendant = Defendant { argv, kept, grouped: places.is_ok(), takes_bytes };
     let held = judge_all(out, &lab, &defendant, options.adapter, step)?;
-    if let Some(project) = &mut project {
-        held.into_iter().try_for_each(|step| project.note_done(step))?;
+    // Whoever has built it takes note of what came of it, too.
+    let mut recorded = held.into_iter().filter(|_| options.built.is_none());
+    let recorded =
+        project.map_or(Ok(()), |mut project| recorded.try_for_each(|step| project.note_done(step)));
+    let status = out.done()?;
+    recorded.map(|()| status)
+}
+
+/// What is to be typed to have the same program judged as the same step.
+fn again(options: &CheckOptions, step: Option<u32>) -> String {
+    match (&options.built, step) {
+        (Some(_), Some(step)) => format!("workshop check {step}"),
+        _ => command_line::own(),
     }
-    out.done()
 }
 
 /// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.
@@ -81,22 +90,50 @@ fn judge_all(
     Ok(held)
 }
 
-/// Builds a learner's program in its folder. What the compiler says goes where it would go without us, except that
-/// JSON has standard output to itself.
-fn build(out: &mut Output, project: &Project) -> Result<bool, Fault> {
+/// The program that is built in a learner's folder, or was built there a moment ago. `None` if it could not be built,
+/// which has been told then.
+fn built(
+    out: &mut Output,
+    project: &Project,
+    before: Option<Before>,
+) -> Result<Option<Vec<OsString>>, Fault> {
     std::env::set_current_dir(&project.dir).doing(format!("go to {}", project.dir.display()))?;
-    let Some(words) = project.build() else { return Ok(true) };
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
+    let before = match before {
+        Some(before) => before,
+        None => {
+            let before = Before::of(project);
+            if !build(out, project)? {
+                return Ok(None);
+            }
+            before
+        }
+    };
+    match build::made(project, before) {
+        Ok(Made { program, elsewhere }) => {
+            if let Some(path) = elsewhere {
+                let path = path.display().to_string();
+                let words = out.words.fill("check-built-elsewhere", &[("path", &path)]);
+                out.note(&words)?;
+            }
+            Ok(Some(program))
+        }
+        Err(fault) => {
+            out.fault(&fault);
+            Ok(None)
+        }
+    }
+}
+
+/// Builds a learner's program. What the compiler says goes where it would go without us, except that JSON has standard
+/// output to itself.
+fn build(out: &mut Output, project: &Project) -> Result<bool, Fault> {
+    let Some(mut command) = build::command(project) else { return Ok(true) };
     if let Some(errors) = out.program_stdout()? {
         command.stdout(errors);
     }
-    let command_line = words.join(" ");
-    let status = command.status().map_err(|e| {
-        Fault::unable("build-not-started", &[("command", &command_line), ("problem", &e.to_string())])
-    })?;
+    let status = command.status().map_err(|e| build::not_started(project, &e))?;
     if !status.success() {
-        out.fault(&Fault::usage("build-failed", &[("command", &command_line)]));
+        out.fault(&Fault::usage("build-failed", &[("command", &build::typed(project))]));
     }
     Ok(status.success())
 }
@@ -145,14 +182,20 @@ fn judge_as(
         out.show.exercise(&exercise).map_err(Fault::output)?;
         // That it does not start at all is a claim of step 0, whose causes then stand in for the others.
         let told_here = |judged: &&Judged| judged.step == number || (number == first && judged.step < first);
-        for Judged { step, name, finding } in judged.iter().filter(told_here) {
+        for Judged { step, name, finding, refused } in judged.iter().filter(told_here) {
             match finding {
                 Some(finding) if finding.held => out.tally.passed += 1,
                 Some(_) => out.tally.failed += 1,
                 None => out.tally.skipped += 1,
             }
-            let of_step = if *step == number { &exercise } else { &Exercise::load(*step, out.lang) };
-            out.show.judged(of_step, name, finding.as_ref()).map_err(Fault::output)?;
+            let mut finding = finding.clone();
+            let mut of_step = Exercise::load(*step, out.lang);
+            // The one cause that is known, in place of those that are likely.
+            if let Some(known) = refused.as_ref().and_then(|fault| out.words.failure(fault)) {
+                finding.iter_mut().for_each(|finding| finding.actual.clone_from(&known.message));
+                of_step = of_step.with_causes(name, vec![format!("{} {}", known.cause, known.hint)]);
+            }
+            out.show.judged(&of_step, name, finding.as_ref()).map_err(Fault::output)?;
         }
     }
     // A claim that could not be judged, since limits can't be asked for here, has not held.
@@ -180,13 +223,19 @@ fn defendant(program: &[OsString]) -> Result<(Vec<OsString>, Vec<PathBuf>), Faul
         .into_iter()
         .collect();
     let missing = || Fault::usage("judged-not-found", &[("program", &name.to_string_lossy())]);
-    // Not where a link leads to: some programs are what they are called.
-    let path = find_program(name, &environment).ok().and_then(|path| std::path::absolute(path).ok());
-    let path = path.filter(|path| path.is_file()).ok_or_else(missing)?;
+    let path = find_program(name, &environment).map_err(|fault| match fault {
+        // In PATH is only what may not be run.
+        Fault::Program { status: 126, key, with } => Fault::Usage { key, with },
+        _ => missing(),
+    })?;
+    // Not where a link leads to: some programs are what they are called. What can't be run, as a link that leads nowhere
+    // can't, is explained where it is tried.
+    let path = std::path::absolute(path).ok().filter(|path| path.symlink_metadata().is_ok());
+    let path = path.ok_or_else(missing)?;
     let mut kept: Vec<PathBuf> =
         program[1..].iter().filter_map(|word| Path::new(word).canonicalize().ok()).collect();
     kept.extend(path.canonicalize().ok());
-    kept.push(path.clone());
+    kept.extend(Some(path.clone()).filter(|path| path.exists()));
     // What lies beside it may belong to it.
     kept.extend(path.parent().map(Path::to_path_buf));
     let argv = std::iter::once(path.into_os_string()).chain(program[1..].iter().cloned()).collect();

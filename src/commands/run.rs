@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::cli::RunOptions;
 use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Tty, create};
-use crate::course::{STEPS, layers};
+use crate::course::{STEPS, command_line, layers};
 use crate::fault::Fault;
 use crate::kernel::cgroup::Limits;
 use crate::kernel::told::Silence;
@@ -32,7 +32,8 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     plan.init = options.init;
     plan.stdio.stdout = out.program_stdout()?;
     plan.tty = tty;
-    let mut container = create(plan, &lab, &mut Silence)?;
+    let mut container =
+        create(plan, &lab, &mut Silence).map_err(|fault| fault.again(&command_line::own()))?;
     container.start(&mut Silence)?;
     let exit = container.wait(&lab.signals)?;
     if let Some(fault) = container.explain(exit) {

@@ -11,6 +11,7 @@ use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
 
 use super::message::{Channel, FromInside, Upward};
 use super::{Plan, Tty};
+use crate::course::command_line::shell_word;
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, Unresolved, explain_exec};
 use crate::kernel::caller::{Caller, Execve};
@@ -113,9 +114,9 @@ fn exec(
     else {
         return Fault::usage("nul-in-argument", &[]);
     };
-    if let Some(problem @ ExecProblem::MissingLibraries { .. }) = explain_exec(Path::new("/"), &path) {
+    if let Some(fault) = lacks_libraries(path.as_os_str()) {
         // Perhaps the loader knows better where to look: let it try, and explain if it gives up.
-        let _ = wire.say(&FromInside::Suspect(in_words(&path.display().to_string(), problem)));
+        let _ = wire.say(&FromInside::Suspect(fault));
     }
     // ANCHOR: unshare-pid-exec
     let mut upward = Upward { channel: wire, wanted };
@@ -176,10 +177,27 @@ pub fn explain(path: &Path) -> Option<Fault> {
     explain_exec(Path::new("/"), path).map(|problem| in_words(&program, problem))
 }
 
+/// Which libraries a program, or its interpreter, starts without, only to be ended by its loader.
+pub fn lacks_libraries(path: &OsStr) -> Option<Fault> {
+    let path = Path::new(path);
+    let problem = explain_exec(Path::new("/"), path).filter(lacks);
+    problem.map(|problem| in_words(&path.display().to_string(), problem))
+}
+
+fn lacks(problem: &ExecProblem) -> bool {
+    match problem {
+        ExecProblem::MissingLibraries { .. } => true,
+        ExecProblem::Interpreter { problem, .. } => lacks(problem),
+        _ => false,
+    }
+}
+
 /// The words for what is wrong with a program, and Docker's exit status for it.
 fn in_words(program: &str, problem: ExecProblem) -> Fault {
-    let fault =
-        |status, key: &str, what: &str| Fault::program(status, key, &[("program", program), ("what", what)]);
+    let word = shell_word(OsStr::new(program));
+    let fault = |status, key: &str, what: &str| {
+        Fault::program(status, key, &[("program", program), ("word", &word), ("what", what)])
+    };
     let machine =
         |number| image::machine_name(number).map_or_else(|| format!("machine {number}"), String::from);
     match problem {
@@ -192,16 +210,20 @@ fn in_words(program: &str, problem: ExecProblem) -> Fault {
         }
         ExecProblem::NotThere(_) => fault(127, "program-missing", ""),
         ExecProblem::MissingLoader { loader } => fault(127, "program-loader", &loader.display().to_string()),
-        ExecProblem::Interpreter { interpreter, .. } => {
-            fault(127, "program-interpreter", &interpreter.display().to_string())
+        ExecProblem::Interpreter { interpreter, problem } => {
+            let what = interpreter.display().to_string();
+            match *problem {
+                ExecProblem::NotThere(_) => fault(127, "program-interpreter", &what),
+                // One that is there and can't run either.
+                problem => in_words(&what, problem),
+            }
         }
         ExecProblem::DosLineEnding { interpreter } => {
             fault(127, "program-dos", &interpreter.display().to_string())
         }
         ExecProblem::MissingLibraries { names } => fault(127, "program-libraries", &names.join(", ")),
-        ExecProblem::NotExecutable { .. } | ExecProblem::NoExecMount => {
-            fault(126, "program-not-executable", "")
-        }
+        ExecProblem::NotExecutable { .. } => fault(126, "program-not-executable", ""),
+        ExecProblem::NoExecMount => fault(126, "program-noexec", ""),
         ExecProblem::Directory => fault(126, "program-directory", ""),
         ExecProblem::WrongArchitecture { program, host } => {
             fault(126, "program-architecture", &format!("{}, {}", machine(program), machine(host)))

@@ -72,6 +72,14 @@ impl Exercise {
         self.check(name).map(|check| check.claim.as_str()).filter(|claim| !claim.is_empty()).unwrap_or(name)
     }
 
+    /// The same, where the cause of a failed check is known.
+    pub fn with_causes(mut self, name: &str, causes: Vec<String>) -> Exercise {
+        if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
+            check.causes = causes;
+        }
+        self
+    }
+
     /// Why a check may have failed, the likeliest cause first.
     pub fn causes(&self, name: &str) -> &[String] {
         self.check(name).map_or(&[], |check| &check.causes)

@@ -1,5 +1,6 @@
 //! The course: its steps in order, the text of their lessons and the languages these are written in.
 
+pub mod command_line;
 pub mod exercise;
 pub mod language;
 pub mod lesson;

@@ -86,7 +86,8 @@ impl Words {
     fn known(&self, key: &str, with: &With) -> (String, String, String) {
         let part = |part| {
             let text = self.get("fault", key, Some(part)).unwrap_or(key);
-            fill(text, with.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+            let again = [("again", "workshop step 4")];
+            fill(text, with.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(again))
         };
         (part("message"), part("cause"), part("hint"))
     }

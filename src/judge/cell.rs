@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, setrlimit};
@@ -26,9 +26,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 
+use super::exec::exec;
 use super::ground::{self, Ground};
 use super::tracer;
-use crate::container::{Container, Plan, Program, Stdio, Tty, close_on_exec, create};
+use crate::container::{Container, Plan, Program, Stdio, Tty, close_on_exec, create, explain_refusal};
 use crate::fault::{Doing, Fault};
 use crate::kernel::cgroup::{self, Group, Limits};
 use crate::kernel::freezer;
@@ -117,6 +118,15 @@ impl Cell {
     /// Lets the program that waits become what it is to be.
     pub fn go(&mut self) -> Result<(), Fault> {
         self.seized.write_all(b"s").doing("let the judged program run")
+    }
+
+    /// Why the program could not even be started, if that is so.
+    pub fn refusal(&self) -> Option<Fault> {
+        let mut told = [PollFd::new(self.ready.as_fd(), PollFlags::POLLIN)];
+        poll(&mut told, PollTimeout::ZERO).ok().filter(|_| told[0].any() == Some(true))?;
+        let mut text = [0; 4096];
+        let length = nix::unistd::read(&self.ready, &mut text).ok()?;
+        serde_json::from_slice(&text[..length]).ok()
     }
 
     /// Whether its first process ends or has ended, and with it everything in it: it has left its namespaces. It may
@@ -320,12 +330,21 @@ impl Keeper {
         let mut command = Command::new(&launch.argv[0]);
         command.args(&launch.argv[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
         command.env("TMPDIR", "/tmp").env("PATH", &ground.path).current_dir(&ground.work);
+        // One of a followed process can't follow it too, as LeakSanitizer does (ptrace(2)).
+        command.env("LSAN_OPTIONS", "detect_leaks=0");
         signals::reset();
         let _ = close_on_exec();
         // SAFETY: open(2) and dup2(2), in the process that becomes PROGRAM.
         unsafe { command.pre_exec(give_one_too_many) };
-        let error = command.exec();
-        eprintln!("{}: {error}", launch.argv[0].to_string_lossy());
+        // Beyond the one that it is given in addition.
+        let ready = fcntl(&self.ready, FcntlArg::F_DUPFD_CLOEXEC(TOO_MANY + 1));
+        let error = exec(&mut command);
+        // Seen from here, where it was to run.
+        let fault =
+            explain_refusal(Path::new(&launch.argv[0])).unwrap_or_else(|| Fault::broken("execve", error));
+        // SAFETY: nobody else has this descriptor.
+        let ready = ready.map(|fd| unsafe { File::from_raw_fd(fd) });
+        let _ = ready.map(|ready| serde_json::to_writer(ready, &fault));
         127
     }
 }

@@ -18,6 +18,7 @@ use super::part::{ADDED, CHANGED, DELETED, Part};
 use super::run::{Excess, PATIENCE, Run};
 use super::sight::{Identity, Network, Subject, View, identity, network};
 use super::trial::Trial;
+use crate::container::{Exit, lacks_libraries};
 use crate::fault::Fault;
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::process;
@@ -40,6 +41,8 @@ const STRAIN: Duration = Duration::from_secs(20);
 pub struct Evidence {
     /// Why CMD did not run once that it was asked for, if there was such a time.
     pub fate: String,
+    /// Why PROGRAM itself could not start, if that is known.
+    pub refused: Option<Fault>,
     pub looked: Option<Looked>,
     pub talked: Option<Talked>,
     /// CMD was given words that are known to be spoilt.
@@ -107,6 +110,10 @@ impl Trial<'_> {
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
             evidence.fate = run.fate();
+            // Without its libraries it starts, and its loader ends it.
+            let lacks =
+                || (run.tracer.exit() == Some(Exit::Code(127))).then(|| lacks_libraries(&self.program[0]));
+            evidence.refused = run.cell.refusal().or_else(|| lacks().flatten());
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };

@@ -13,6 +13,7 @@ mod cell;
 mod claims;
 mod ends;
 mod evidence;
+mod exec;
 mod foreign;
 mod ground;
 mod groups;
@@ -20,6 +21,7 @@ mod names;
 mod news;
 mod outside;
 pub mod part;
+mod reason;
 mod run;
 mod sight;
 mod tracer;
@@ -54,6 +56,8 @@ pub struct Judged {
     pub step: u32,
     pub name: &'static str,
     pub finding: Option<Finding>,
+    /// That PROGRAM could not start at all, which is the cause then.
+    pub refused: Option<Fault>,
 }
 
 /// The names of what is claimed at a step.
@@ -68,8 +72,11 @@ pub fn judge(lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<
     let trial = Trial::new(lab, defendant.clone(), step)?;
     let evidence = trial.hold(claims::runs_for(&claims))?;
     let case = Case { trial: &trial, evidence: &evidence };
-    let judged =
-        claims.iter().map(|claim| Judged { step: claim.step, name: claim.name, finding: claim.judge(&case) });
+    let refused = |claim: &Claim| evidence.refused.clone().filter(|_| claim.name == "starts");
+    let judged = claims.iter().map(|claim| {
+        let (finding, refused) = (claim.judge(&case), refused(claim));
+        Judged { step: claim.step, name: claim.name, finding, refused }
+    });
     // That it starts at all is told where it is asked for, and where it is not so.
     let told = |j: &Judged| j.step >= first || j.finding.as_ref().is_some_and(|f| !f.held);
     Ok(judged.filter(told).collect())

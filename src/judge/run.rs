@@ -14,6 +14,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, pipe2};
 
 use super::cell::{Cell, Launch, nonblocking};
+use super::reason;
 use super::tracer::Tracer;
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
@@ -30,11 +31,8 @@ const MEMORY: u64 = 1 << 30;
 /// What is said of a CMD that can't be looked at before it runs.
 const GOT_AWAY: &str = "PROGRAM started CMD with CLONE_UNTRACED, so that nobody can see what it starts with";
 
-/// How many characters of PROGRAM's last words are repeated.
+/// How many characters of PROGRAM's words are repeated.
 const SAID: usize = 200;
-
-/// What mount(8) adds to its errors, which says less than they do.
-const POINTER: &str = "dmesg(1) may have more information";
 
 /// How long a whole run may take, and each thing that is waited for in it. CI machines may be slow and busy.
 pub const LIFE: Duration = Duration::from_secs(60);
@@ -318,16 +316,9 @@ impl<'r> Run<'r> {
     /// What PROGRAM is known to have done instead of what was waited for.
     pub fn fate(&self) -> String {
         let (_, said) = self.heard();
-        let said = String::from_utf8_lossy(said);
-        let last = said
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty() && !line.contains(POINTER))
-            .unwrap_or_default();
-        let said = match last.trim() {
-            "" => String::new(),
-            line => format!(": {}", line.chars().take(SAID).collect::<String>()),
-        };
+        let reason = reason::of(&String::from_utf8_lossy(said));
+        let said = reason
+            .map_or(String::new(), |words| format!(": {}", words.chars().take(SAID).collect::<String>()));
         match (self.excess, self.tracer.exit()) {
             (Some(excess), _) => excess.words().to_owned(),
             (None, Some(Exit::Code(code))) => format!("PROGRAM ended with status {code}{said}"),

@@ -75,7 +75,7 @@ impl Language {
     pub fn by_hand(self) -> (Option<&'static str>, &'static str) {
         match self {
             Language::Rust => (Some("cargo build"), "target/debug/box"),
-            Language::Go => (Some("go build -o box ."), "./box"),
+            Language::Go => (Some("GOWORK=off go build -buildvcs=false -o box ."), "./box"),
             Language::Python => (None, "./box.py"),
             Language::C => (Some("make"), "./box"),
             Language::Sh => (None, "./box.sh"),

@@ -3,15 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use serde::Deserialize;
 use toml_edit::{Array, DocumentMut, Item, Value, value};
 
+use crate::course::command_line::shell_word;
 use crate::course::exercise::LAST;
 use crate::fault::{Doing, Fault};
 
+use super::owner::{Owner, acting, name_of};
 use super::{Language, snapshot};
 
 /// The file's name.
@@ -33,6 +37,10 @@ pub struct Project {
     /// The folder that `workshop.toml` lies in; builds and programs run here.
     pub dir: PathBuf,
     pub language: Language,
+    /// Whose folder it is, where we are root and they are not.
+    pub owner: Option<Owner>,
+    /// The name of whoever works in it: theirs, or ours as it is outside the lab.
+    user: String,
     page: Page,
 }
 
@@ -119,7 +127,9 @@ impl Project {
     /// Reads the project in this folder. A file that is not understood is left as it is.
     pub fn read(dir: &Path) -> Result<Project, Fault> {
         let page = parse(&dir.join(FILE), &text(dir)?)?;
-        Ok(Project { dir: dir.into(), language: page.language.0, page })
+        let owner = Owner::of(dir);
+        let user = owner.as_ref().map_or_else(|| name_of(geteuid()), Owner::name);
+        Ok(Project { dir: dir.into(), language: page.language.0, owner, user, page })
     }
 
     /// The command that builds the program, to be run in the folder; `None` where nothing is built.
@@ -134,11 +144,6 @@ impl Project {
             *program = self.dir.join(&program).components().collect::<PathBuf>().into();
         }
         words
-    }
-
-    /// The same as a person types it in the folder.
-    pub fn typed(&self) -> String {
-        self.page.run.0.join(" ")
     }
 
     /// The step that is worked on.
@@ -225,6 +230,11 @@ impl Project {
 
     /// Reads the file again, changes it and writes it as a whole: somebody else may have written it meanwhile.
     fn change(&mut self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), Fault> {
+        let owner = self.owner.clone();
+        acting(owner.as_ref(), || self.rewrite(change))
+    }
+
+    fn rewrite(&mut self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), Fault> {
         // Where it is a link, what it leads to is written.
         let file = self.dir.join(FILE).canonicalize().doing(format!("find {FILE}"))?;
         let before = text(&self.dir)?;
@@ -234,13 +244,24 @@ impl Project {
         let after = page.to_string();
         self.page = parse(&file, &after)?;
         let beside = file.with_extension(format!("toml.{}", std::process::id()));
-        let written = fs::write(&beside, after)
+        let written = File::create_new(&beside)
+            .and_then(|mut new| new.write_all(after.as_bytes()))
             .and_then(|()| fs::set_permissions(&beside, fs::metadata(&file)?.permissions()))
             .and_then(|()| fs::rename(&beside, &file));
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }
-        written.doing(format!("write {}", file.display()))
+        written.map_err(|e| self.not_written(&file, &e))
+    }
+
+    /// Why something in the folder can't be written. What belongs to somebody else is given back.
+    pub(super) fn not_written(&self, path: &Path, problem: &io::Error) -> Fault {
+        let name = path.display().to_string();
+        if problem.kind() != io::ErrorKind::PermissionDenied {
+            return Fault::broken(format!("write {name}"), problem);
+        }
+        let dir = shell_word(self.dir.as_os_str());
+        Fault::usage("project-not-yours", &[("path", &name), ("user", &self.user), ("dir", &dir)])
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fault::{Doing, Fault};
 
+use super::owner::acting;
 use super::{Project, starter};
 
 /// The copies' folder in the project.
@@ -19,22 +20,25 @@ const MOST: (usize, u64) = (200, 1 << 20);
 
 /// Saves the project's source as the start of a step.
 pub fn save(project: &Project, step: u32) -> Result<(), Fault> {
-    let doing = || format!("save the source in {FOLDER}");
-    let files = sources(project).doing(doing())?;
+    let to = folder(project, step);
+    acting(project.owner.as_ref(), || write(project, &to)).map_err(|e| project.not_written(&to, &e))
+}
+
+fn write(project: &Project, to: &Path) -> io::Result<()> {
+    let files = sources(project)?;
     let size: u64 =
         files.iter().filter_map(|file| fs::metadata(project.dir.join(file)).ok()).map(|m| m.len()).sum();
     if files.len() > MOST.0 || size > MOST.1 {
         return Ok(());
     }
-    let to = folder(project, step);
     let beside = to.with_extension(std::process::id().to_string());
     let copied = copy(&files, &project.dir, &beside)
-        .and_then(|()| if to.exists() { fs::remove_dir_all(&to) } else { Ok(()) })
-        .and_then(|()| fs::rename(&beside, &to));
+        .and_then(|()| if to.exists() { fs::remove_dir_all(to) } else { Ok(()) })
+        .and_then(|()| fs::rename(&beside, to));
     if copied.is_err() {
         let _ = fs::remove_dir_all(&beside);
     }
-    copied.doing(doing())
+    copied
 }
 
 /// Whether there is a source to go back to.
@@ -45,6 +49,10 @@ pub fn exists(project: &Project, step: u32) -> bool {
 /// Puts the source back to how it was when the step began. What it was until now is kept under numbered names, which
 /// are returned.
 pub fn restore(project: &Project, step: u32) -> Result<Vec<PathBuf>, Fault> {
+    acting(project.owner.as_ref(), || restore_as_owner(project, step))
+}
+
+fn restore_as_owner(project: &Project, step: u32) -> Result<Vec<PathBuf>, Fault> {
     let saved = folder(project, step);
     let mut wanted: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if saved.is_dir() {
@@ -58,7 +66,7 @@ pub fn restore(project: &Project, step: u32) -> Result<Vec<PathBuf>, Fault> {
     } else {
         return Err(Fault::usage("reset-nothing-saved", &[("step", &step.to_string())]));
     }
-    put_back(project, &wanted).doing("restore the source")
+    put_back(project, &wanted).map_err(|e| project.not_written(&project.dir, &e))
 }
 
 fn put_back(project: &Project, wanted: &[(PathBuf, Vec<u8>)]) -> io::Result<Vec<PathBuf>> {
@@ -100,7 +108,7 @@ fn folder(project: &Project, step: u32) -> PathBuf {
 }
 
 /// The project's source files, by their paths in it.
-fn sources(project: &Project) -> io::Result<Vec<PathBuf>> {
+pub(super) fn sources(project: &Project) -> io::Result<Vec<PathBuf>> {
     walk(&project.dir, &|file| project.language.is_source(file))
 }
 

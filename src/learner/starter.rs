@@ -13,6 +13,7 @@ use crate::course::words::{REPOSITORY, Words};
 use crate::fault::Fault;
 
 use super::Language;
+use super::owner::{Owner, acting};
 
 /// The starters' folder below `lessons/`.
 const STARTERS: &str = "00-run/starter";
@@ -78,7 +79,12 @@ fn whereabouts(lang: Lang, repository: &str) -> String {
 }
 
 /// Writes a starter into `dir`, which must not be there yet or be empty. It is written as a whole or not at all.
+/// In somebody's home it is theirs, though root writes it.
 pub fn write(dir: &Path, language: Language, lang: Lang) -> Result<(), Fault> {
+    acting(Owner::of(dir).as_ref(), || write_as_owner(dir, language, lang))
+}
+
+fn write_as_owner(dir: &Path, language: Language, lang: Lang) -> Result<(), Fault> {
     let path = dir.display().to_string();
     let there = fs::read_dir(dir).map(|mut entries| entries.next().is_some());
     let empty = match there {

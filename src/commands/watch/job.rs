@@ -38,11 +38,9 @@ pub struct Job {
 
 impl Job {
     /// Starts a build on a terminal of this size, a pseudo-terminal (pty(7)): compilers then print as they do for people.
-    pub fn build(words: &[String], dir: &Path, rows: u16, columns: u16) -> io::Result<Job> {
+    pub fn build(mut command: Command, rows: u16, columns: u16) -> io::Result<Job> {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None)?;
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).current_dir(dir);
         command.stdout(pty.slave.try_clone()?).stderr(pty.slave);
         Job::start(command, pty.master, None)
     }
@@ -142,14 +140,12 @@ pub fn code(status: ExitStatus) -> i32 {
 mod tests {
     use super::*;
 
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| word.to_string()).collect()
-    }
-
     #[test]
     fn a_build_sees_a_terminal_and_all_that_it_says_is_kept() {
         let script = "test -t 1 && test -t 2 && stty size <&1; echo said >&2; exit 3";
-        let job = Job::build(&words(&["sh", "-c", script]), Path::new("/"), 24, 60).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let job = Job::build(command, 24, 60).unwrap();
         let (status, said, _) = job.finish().unwrap();
         assert_eq!((code(status), String::from_utf8_lossy(&said).as_ref()), (3, "24 60\r\nsaid\r\n"));
     }

@@ -24,6 +24,7 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 use crate::course::exercise::{Exercise, LAST};
 use crate::fault::{Doing, Fault};
 use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};
+use crate::learner::build::{self, Before};
 use crate::learner::{Project, snapshot, solution as solutions};
 use crate::render::learner::{Hint, Solution, Told};
 
@@ -50,9 +51,13 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let saves = Saves::of(&project.dir).doing(format!("watch {} for saves", project.dir.display()))?;
     let keyboard = Keyboard::take().doing("take the terminal")?;
     let screen = Screen::open(out, &project)?;
-    let mut watch =
-        Watch { out, project, signals, keyboard, saves, screen, job: None, due: None, keep_aside: false };
+    let before = Before::of(&project);
+    let (job, due, keep_aside) = (None, None, false);
+    let mut watch = Watch { out, project, signals, keyboard, saves, screen, job, before, due, keep_aside };
     watch.show_task();
+    if let Some(words) = watch.saves.why_blind(watch.out.words) {
+        watch.screen.say(&words);
+    }
     let outcome = watch.start().and_then(|()| watch.wait());
     watch.end_job();
     watch.screen.leave();
@@ -68,6 +73,8 @@ struct Watch<'o> {
     saves: Saves,
     screen: Screen,
     job: Option<Job>,
+    /// The program as it was before the last build.
+    before: Before,
     /// When a save is over, and the next run begins.
     due: Option<Instant>,
     /// The next run is not to wipe away what was asked for by key.
@@ -127,7 +134,8 @@ impl Watch<'_> {
             let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)
         };
-        let timeout = self.due.map_or(PollTimeout::NONE, until);
+        let look = self.saves.next_look();
+        let timeout = until(self.due.map_or(look, |due| due.min(look)));
         let mut fds: Vec<PollFd> = [stdin.as_fd(), self.signals.as_fd(), self.saves.as_fd()]
             .into_iter()
             .chain(self.job.as_ref().map(|job| job.ended()))
@@ -157,27 +165,28 @@ impl Watch<'_> {
             Err(fault) => return self.screen.show(Stage::Unable(fault)),
         }
         self.screen.turn_to(&self.project);
-        let Some(words) = self.project.build().map(<[String]>::to_vec) else { return self.check(Vec::new()) };
+        self.before = Before::of(&self.project);
+        let Some(command) = build::command(&self.project) else { return self.check(Vec::new()) };
         let (rows, columns) = self.screen.size();
-        self.job(Job::build(&words, &self.project.dir, rows, columns), &words[0])?;
-        self.screen.show(Stage::Building { command: words.join(" "), said: Vec::new() })
+        match Job::build(command, rows, columns) {
+            Ok(job) => self.job = Some(job),
+            // The compiler is missing: to be installed, or the line `build` to be changed.
+            Err(e) => return self.screen.show(Stage::Unable(build::not_started(&self.project, &e))),
+        }
+        self.screen.show(Stage::Building { command: build::typed(&self.project), said: Vec::new() })
     }
 
     /// Checks the program; `built` is what its build has said.
     fn check(&mut self, built: Vec<u8>) -> Result<(), Fault> {
         let own = std::env::current_exe().doing("find the workshop's own file")?;
         let step = self.project.step().to_string();
-        let ours = ["check", &step, "--format", "json", "--lang", self.out.lang.code(), "--"];
-        let args: Vec<OsString> =
-            ours.map(OsString::from).into_iter().chain(self.project.program()).collect();
-        self.job(Job::read(own.as_os_str(), &args, &self.project.dir), "workshop")?;
+        let before = self.before.to_string();
+        let lang = self.out.lang.code();
+        let args =
+            ["check", &step, "--format", "json", "--lang", lang, "--built", &before].map(OsString::from);
+        let job = Job::read(own.as_os_str(), &args, &self.project.dir);
+        self.job = Some(job.doing("start workshop")?);
         self.screen.show(Stage::Checking { built, verdict: Verdict::default() })
-    }
-
-    /// Keeps a job that has started, or shows why it could not.
-    fn job(&mut self, job: std::io::Result<Job>, program: &str) -> Result<(), Fault> {
-        self.job = Some(job.doing(format!("start {program}"))?);
-        Ok(())
     }
 
     /// Hears what the job says, and goes on to the next when it has ended.
@@ -200,12 +209,25 @@ impl Watch<'_> {
     fn judge(&mut self, said: &[u8], errors: String, code: i32) -> Result<(), Fault> {
         let verdict = Verdict::read(said);
         if code == 0 && verdict.all_held() {
-            let step = self.screen.step;
-            self.project.note_done(step)?;
+            let noted = self.project.note_done(self.screen.step);
+            self.unless_refused(noted)?;
             self.screen.turn_to(&self.project);
         }
         let built = self.screen.take_built();
         self.screen.show(Stage::Judged { built, verdict, errors, code })
+    }
+
+    /// What can't be written in the folder is said, and no reason to go.
+    fn unless_refused<T>(&mut self, noted: Result<T, Fault>) -> Result<Option<T>, Fault> {
+        match noted {
+            Ok(noted) => Ok(Some(noted)),
+            Err(fault @ (Fault::Usage { .. } | Fault::Broken { .. })) => {
+                let known = self.out.words.failure(&fault);
+                known.iter().for_each(|known| self.screen.say(&format!("{} {}", known.message, known.hint)));
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     fn end_job(&mut self) {
@@ -267,7 +289,8 @@ impl Watch<'_> {
         match exercise.hints.get(shown) {
             Some(blocks) => {
                 self.screen.tell(&Told::Hint(Hint { step, place: shown, blocks }));
-                self.project.note_hints(step, shown + 1)
+                let noted = self.project.note_hints(step, shown + 1);
+                self.unless_refused(noted).map(drop)
             }
             None => {
                 let words = super::hint::none_left(self.out, step);
@@ -286,8 +309,10 @@ impl Watch<'_> {
             Outcome::Running => self.screen.say(self.out.words.say("watch-still-running")),
             Outcome::NotYet => self.screen.say(self.out.words.say("watch-not-yet")),
             Outcome::Unjudged => {
-                self.project.leave_out(step)?;
-                return self.go_on(step + 1);
+                let left_out = self.project.leave_out(step);
+                if self.unless_refused(left_out)?.is_some() {
+                    return self.go_on(step + 1);
+                }
             }
             Outcome::Held => return self.go_on(step + 1),
         }
@@ -295,7 +320,10 @@ impl Watch<'_> {
     }
 
     fn go_on(&mut self, step: u32) -> Result<(), Fault> {
-        self.project.work_on(step)?;
+        let turned = self.project.work_on(step);
+        if self.unless_refused(turned)?.is_none() {
+            return self.screen.draw();
+        }
         self.show_task();
         self.start()
     }
@@ -328,7 +356,8 @@ impl Watch<'_> {
         if !self.ask(&question)? {
             return self.screen.draw();
         }
-        let told = reset::start_again(self.out, &mut self.project, step, source)?;
+        let again = reset::start_again(self.out, &mut self.project, step, source);
+        let Some(told) = self.unless_refused(again)? else { return self.screen.draw() };
         self.screen.clear();
         told.iter().for_each(|words| self.screen.say(words));
         // The source that was put back counts as a save. What is said of it should outlast the run that follows.

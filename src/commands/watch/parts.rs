@@ -106,8 +106,7 @@ impl Screen {
         if nix::unistd::geteuid().is_root() {
             return String::new();
         }
-        let with = [("step", &step.to_string()[..]), ("program", &self.program)];
-        format!(" {}", self.words.fill("watch-as-root", &with))
+        format!(" {}", self.words.fill("watch-as-root", &[("step", &step.to_string())]))
     }
 
     /// What is said of the last key, and the keys.

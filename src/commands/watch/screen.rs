@@ -72,8 +72,6 @@ pub struct Screen {
     pub(super) words: &'static Words,
     pub step: u32,
     pub(super) marks: Vec<Mark>,
-    /// How the program is called in its folder.
-    pub(super) program: String,
     pub(super) stage: Stage,
     /// What was asked for by key: shown until the next save.
     pub(super) aside: Option<Text>,
@@ -93,7 +91,6 @@ impl Screen {
             words: out.words,
             step: 0,
             marks: Vec::new(),
-            program: project.typed(),
             stage: Stage::Nothing,
             aside: None,
             notes: Vec::new(),
@@ -121,7 +118,6 @@ impl Screen {
     /// Shows where the project stands from now on.
     pub fn turn_to(&mut self, project: &Project) {
         self.step = project.step();
-        self.program = project.typed();
         let mark = |step| Mark::of(project.is_done(step), project.is_left_out(step));
         self.marks = (0..=LAST).map(mark).collect();
     }

@@ -31,6 +31,8 @@ struct Check {
     passed: bool,
     expected: String,
     actual: String,
+    #[serde(default)]
+    causes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,7 +160,7 @@ impl Verdict {
 /// A failed check as `check` shows it, or only what was claimed.
 fn failed(style: &Style, check: &Check, in_full: bool) -> Vec<String> {
     let step = exercise::find(&check.step).unwrap_or(exercise::LAST);
-    let exercise = Exercise::load(step, style.lang);
+    let exercise = Exercise::load(step, style.lang).with_causes(&check.name, check.causes.clone());
     if !in_full {
         return entry(style, &style.paint(Role::Bad, style.signs().failed), exercise.claim(&check.name));
     }
