@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -169,7 +169,7 @@ impl Undo {
             Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
                 disable(path, controllers).doing(format!("write {}", path.display()))
             }
-            Undo::RemoveBox { path } if is_box_of_ours(path) => match remove_box(path) {
+            Undo::RemoveBox { path } if is_box_of_ours(path) => match tree::remove_closed(path) {
                 Err(e) if e.raw_os_error() == Some(Errno::EXDEV as i32) => {
                     Err(Fault::unable("mounted-inside", &[("path", &path.display().to_string())]))
                 }
@@ -222,31 +222,6 @@ fn disable(control: &Path, controllers: &[String]) -> io::Result<()> {
         Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
         other => other,
     }
-}
-
-/// Removes a directory tree. The container may have left directories closed even to their owner, as overlayfs
-/// does with its `work/work`: in the lab we may pass, outside it they must be opened first.
-fn remove_box(dir: &Path) -> io::Result<()> {
-    match tree::remove(dir) {
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(dir)?;
-            tree::remove(dir)
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// chmod(2) of a directory and all directories below it to 0700, unless something is mounted there.
-fn open_up(dir: &Path) -> io::Result<()> {
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
-    tree::not_a_mount(dir)?;
-    for entry in fs::read_dir(dir)?.flatten() {
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether a path is one that only the workshop makes, in a cgroup filesystem.
@@ -316,6 +291,8 @@ fn end_members(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     /// Of a process that has our PID namespace and can't be alive.
