@@ -99,11 +99,11 @@ pub fn readable(run: &str) -> String {
 fn without_colours(run: &str) -> (String, Vec<usize>) {
     let colours = Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
     let (mut plain, mut places, mut from) = (String::new(), Vec::new(), 0);
-    let ends = colours.find_iter(run).map(|found| found.range()).chain([run.len()..run.len()]);
-    for colour in ends {
-        plain += &run[from..colour.start];
-        places.extend(from..colour.start);
-        from = colour.end;
+    let end = (run.len(), run.len());
+    for (start, next) in colours.find_iter(run).map(|found| (found.start(), found.end())).chain([end]) {
+        plain += &run[from..start];
+        places.extend(from..start);
+        from = next;
     }
     (plain, places)
 }
