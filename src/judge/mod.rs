@@ -11,12 +11,12 @@
 mod bounds;
 mod cell;
 mod claims;
+mod contents;
 mod ends;
 mod evidence;
 mod foreign;
 mod ground;
 mod groups;
-mod names;
 mod news;
 mod outside;
 pub mod part;
