@@ -23,6 +23,7 @@ const CHECKS: [(&str, &[&str]); 7] = [
             "sys",
             "own-names",
             "own-ipc",
+            "names-same",
             "no-descriptors",
         ],
     ),
@@ -44,7 +45,16 @@ const CHECKS: [(&str, &[&str]); 7] = [
     ("05-overlay", &["overlay-root", "writable", "image-same", "fresh", "no-files"]),
     (
         "06-veth-bridge",
-        &["own-network", "loopback", "eth0", "default-route", "bridged", "gateway", "links-gone"],
+        &[
+            "own-network",
+            "loopback",
+            "eth0",
+            "default-route",
+            "bridged",
+            "gateway",
+            "links-gone",
+            "network-same",
+        ],
     ),
 ];
 

@@ -72,6 +72,7 @@ fn spec(order: &Order, root: &Path, network: Option<&Network>) -> Result<Spec, F
     ));
     if !order.files.are_own() {
         process.set_cwd(crate::folders::here()?);
+        process.set_env(std::env::var("PATH").ok().map(|path| vec![format!("PATH={path}")]));
     }
     let root = RootBuilder::default().path(root).readonly(false).build().doing("write config.json")?;
     let spec = SpecBuilder::default()

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
+use crate::container::close_on_exec;
 use crate::fault::{Doing, Fault};
 use crate::kernel::pidfd;
 use crate::kernel::signals::{self, STOPPING, Signals};
@@ -20,6 +21,9 @@ pub fn run(mut command: Command) -> Result<i32, Fault> {
     unsafe {
         command.pre_exec(|| {
             signals::reset();
+            // What we were given is no business of the runtime's, and not all of them close what they get. A kernel that
+            // can't do this leaves it open.
+            let _ = close_on_exec();
             Ok(())
         })
     };

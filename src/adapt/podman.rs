@@ -37,6 +37,10 @@ pub fn run(program: &Path, order: &Order) -> Result<i32, Fault> {
         command.arg(format!("--{option}={value}"));
     }
     command.args(order.cpus.map(|cpus| format!("--cpus={cpus}")));
+    if !order.files.are_own() {
+        // By name alone it passes on what it has itself (podman-run(1)).
+        command.args(["--env", "PATH"]);
+    }
     command.arg("--rootfs").arg(root).args(&order.argv);
     child::run(command)
 }

@@ -11,13 +11,13 @@
 mod bounds;
 mod cell;
 mod claims;
+mod contents;
 mod ends;
 mod evidence;
 mod exec;
 mod foreign;
 mod ground;
 mod groups;
-mod names;
 mod news;
 mod outside;
 pub mod part;

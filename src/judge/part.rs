@@ -203,8 +203,8 @@ fn die() -> i32 {
     0
 }
 
-/// More memory than MEMORY bytes, in a child that is to be killed for it; then more processes than PIDS, which
-/// stay; then as much CPU time as there is.
+/// More memory than MEMORY bytes, in a child that is to be killed for it; then more processes than PIDS, which stay;
+/// then, all of them, as much CPU time as there is: one alone may get less on a busy host than it is limited to.
 fn strain(memory: usize, pids: usize) -> i32 {
     // SAFETY: one thread.
     match unsafe { fork() } {
@@ -212,17 +212,25 @@ fn strain(memory: usize, pids: usize) -> i32 {
         Ok(ForkResult::Parent { child }) => drop(waitpid(child, None)),
         Err(_) => {}
     }
+    let Ok((start, kept)) = pipe2(OFlag::O_CLOEXEC) else { return 1 };
+    let mut kept = Some(kept);
     for _ in 0..pids + 8 {
         // SAFETY: still one thread.
         match unsafe { fork() } {
-            Ok(ForkResult::Child) => guarded(|| {
-                std::thread::sleep(LIFE);
-                0
-            }),
+            Ok(ForkResult::Child) => {
+                // When all are there, the other end closes.
+                drop(kept.take());
+                guarded(|| read(&start, &mut [0; 1]).map_or(1, |_| spin()))
+            }
             Ok(ForkResult::Parent { .. }) => {}
             Err(_) => break,
         }
     }
+    drop(kept);
+    spin()
+}
+
+fn spin() -> i32 {
     let until = Instant::now() + LIFE;
     while Instant::now() < until {
         std::hint::spin_loop();

@@ -18,9 +18,9 @@ use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::contents::{Contents, inodes};
 use super::groups;
-use super::names::Names;
-use super::part::{self, MARKS, NONCE};
+use super::part::{self, NONCE};
 use crate::checks::pivot_root::broken_devices;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts::{self, Mount};
@@ -138,12 +138,11 @@ impl Subject {
         visit(&self.pidfd, self.namespaces, look)
     }
 
-    /// All that a visitor can see. NAMES are those that DIR has.
-    pub fn view(&self, with_network: bool, names: &Names) -> Result<View, Fault> {
+    /// All that a visitor can see. CONTENTS are DIR's.
+    pub fn view(&self, with_network: bool, contents: &Contents) -> Result<View, Fault> {
         let from_top = || (identity(Path::new("/")), self.read_proc("self/mountinfo"));
         visit_by_way_of_the_top(&self.pidfd, self.namespaces, from_top, |(top, mounts)| {
             let own = |path: &str, magic: FsType| statfs(path).is_ok_and(|fs| fs.filesystem_type() == magic);
-            let inode = |name: &str| fs::metadata(Path::new("/").join(name)).map_or(0, |m| m.ino());
             View {
                 top,
                 open_groups: groups::open(&mounts::parse(
@@ -151,8 +150,8 @@ impl Subject {
                 )),
                 groups: self.read_proc(&format!("{}/cgroup", self.pid)),
                 nonce: fs::read_to_string(Path::new("/").join(NONCE)).unwrap_or_default(),
-                missing: names.missing(),
-                inodes: MARKS.map(inode).into(),
+                missing: contents.missing(),
+                inodes: inodes(Path::new("/")),
                 proc_self: fs::read_link("/proc/self").unwrap_or_default().display().to_string(),
                 own_pid: std::process::id(),
                 proc_is_procfs: own("/proc", PROC_SUPER_MAGIC),

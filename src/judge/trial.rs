@@ -2,17 +2,16 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Defendant;
 use super::bounds::Limited;
 use super::cell::Cell;
+use super::contents::Contents;
 use super::ends::Way;
 use super::evidence::{Evidence, Prepared};
 use super::ground::{Ground, Lent};
-use super::names::Names;
-use super::part::{ACT, CHANGED, DELETED, MARKS, NONCE, Part};
+use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
 use super::run::Streams;
 use crate::container::recipe::copy_tree;
 use crate::fault::{Doing, Fault};
@@ -39,6 +38,8 @@ pub struct Trial<'l> {
     pub token: String,
     /// The root filesystem, from step 3 on.
     rootfs: Option<Lent>,
+    /// What is in it, before anything runs.
+    pub contents: Contents,
     /// Where our executable is found by a name of the trial's, its token: what PATH ends with.
     names: PathBuf,
     /// What must be seen of the host in the cell.
@@ -66,9 +67,22 @@ impl<'l> Trial<'l> {
         let names = lab.fresh_dir("names")?;
         link(&own_path(), &names.join(&token))?;
         let Defendant { argv: program, kept, grouped, takes_bytes } = defendant;
-        let mut trial = Trial { lab, program, step, grouped, takes_bytes, token, rootfs: None, names, kept };
+        let mut trial = Trial {
+            lab,
+            program,
+            step,
+            grouped,
+            takes_bytes,
+            token,
+            rootfs: None,
+            contents: Contents::default(),
+            names,
+            kept,
+        };
         if step >= 3 {
-            trial.rootfs = Some(Lent::new(trial.make_rootfs()?, &format!("rootfs-{}", trial.token)));
+            let dir = trial.make_rootfs()?;
+            trial.contents = Contents::of(&dir).doing("read the root filesystem")?;
+            trial.rootfs = Some(Lent::new(dir, &format!("rootfs-{}", trial.token)));
         }
         Ok(trial)
     }
@@ -101,18 +115,6 @@ impl<'l> Trial<'l> {
     /// The root filesystem where PROGRAM finds it.
     pub fn given(&self) -> Option<&Path> {
         self.rootfs.as_ref().map(|lent| lent.to.as_path())
-    }
-
-    /// The names in it.
-    pub fn names_in_rootfs(&self) -> Result<Names, Fault> {
-        let names = self.rootfs.as_ref().map(|lent| Names::of(&lent.from)).transpose();
-        names.map(Option::unwrap_or_default).doing("read the root filesystem")
-    }
-
-    /// The inode numbers of the judge's files in it.
-    pub fn inodes(&self) -> Vec<u64> {
-        let inode = |dir: &Path, mark: &str| fs::metadata(dir.join(mark)).map_or(0, |m| m.ino());
-        self.rootfs.iter().flat_map(|lent| MARKS.map(|mark| inode(&lent.from, mark))).collect()
     }
 
     /// The limits that the program is asked for.

@@ -124,7 +124,7 @@ pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
     // Files that lie in a lower layer keep their inode numbers, at least the lower half (overlayfs.rst, "Inode
     // properties"). One in user space chooses its own.
     let low = |inodes: &[u64]| inodes.iter().map(|inode| *inode as u32).collect::<Vec<_>>();
-    let is_below = low(&case.looked()?.view.inodes) == low(&case.trial.inodes());
+    let is_below = low(&case.looked()?.view.inodes) == low(&case.trial.contents.inodes);
     match root.fstype.as_str() {
         "overlay" => holds(is_below, "overlay of DIR", "overlay of something else"),
         "fuse.fuse-overlayfs" => holds(true, "overlay of DIR", ""),

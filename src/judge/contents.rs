@@ -1,9 +1,11 @@
-//! The names in a root filesystem, and whether a container has them.
+//! What is in a root filesystem, and whether a container has it.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use super::part::MARKS;
 
 /// Directories whose place is another filesystem's.
 const PLACES: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
@@ -11,15 +13,20 @@ const PLACES: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
 /// File type bits of a mode (inode(7)).
 const KIND: u32 = libc::S_IFMT;
 
-/// Each file and directory of a root filesystem, by its path in it and with its type.
+/// The contents of a root filesystem.
 #[derive(Debug, Default)]
-pub struct Names(Vec<(PathBuf, u32)>);
+pub struct Contents {
+    /// Each file and directory, by its path in it and with its type.
+    names: Vec<(PathBuf, u32)>,
+    /// Inode numbers of the judge's own files.
+    pub inodes: Vec<u64>,
+}
 
-impl Names {
-    pub fn of(dir: &Path) -> io::Result<Names> {
+impl Contents {
+    pub fn of(dir: &Path) -> io::Result<Contents> {
         let mut names = Vec::new();
         walk(dir, Path::new(""), &mut names)?;
-        Ok(Names(names))
+        Ok(Contents { names, inodes: inodes(dir) })
     }
 
     /// Those that are not below `/`, or are something else there.
@@ -27,8 +34,13 @@ impl Names {
         let is_missing = |(name, kind): &&(PathBuf, u32)| {
             fs::symlink_metadata(Path::new("/").join(name)).map_or(true, |m| m.mode() & KIND != *kind)
         };
-        self.0.iter().filter(is_missing).map(|(name, _)| format!("/{}", name.display())).collect()
+        self.names.iter().filter(is_missing).map(|(name, _)| format!("/{}", name.display())).collect()
     }
+}
+
+/// Inode numbers of the judge's files in a directory, 0 for one that is not there.
+pub fn inodes(dir: &Path) -> Vec<u64> {
+    MARKS.map(|mark| fs::metadata(dir.join(mark)).map_or(0, |m| m.ino())).into()
 }
 
 fn walk(top: &Path, name: &Path, names: &mut Vec<(PathBuf, u32)>) -> io::Result<()> {
