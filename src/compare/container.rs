@@ -1,7 +1,6 @@
 //! The second subject: the container of all steps, made by the same walk as `workshop run` makes it.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::memory::look;
 use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
 use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Milestone, Plan, create};
+use crate::container::{Milestone, Plan, create, null};
 use crate::fault::{Doing, Fault};
 use crate::kernel::told::Silence;
 
@@ -35,7 +34,7 @@ impl Container<'_> {
     fn plan(&self) -> Result<(Plan<'static>, OwnedFd), Fault> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
         let mut plan = self.recipe.plan(self.recipe.exec(self.command.clone()), FIRST_SEAT);
-        plan.stdio.stdin = Some(File::open("/dev/null").doing("open /dev/null")?.into());
+        plan.stdio.stdin = Some(null()?);
         plan.stdio.stdout = Some(writer);
         Ok((plan, reader))
     }

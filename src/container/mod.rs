@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use guard::Guard;
 use own::Known;
 pub use own::{OwnFiles, OwnMounts, Proof, Root};
-pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program};
+pub use program::{PATH, Program, Stdio, explain as explain_refusal, find as find_program, null};
 pub use terminal::Tty;
 pub use walk::{close_on_exec, create};
 

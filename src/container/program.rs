@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use super::{Plan, Tty};
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, Unresolved, explain_exec};
 use crate::kernel::caller::{Caller, Execve};
+use crate::kernel::lacks;
 use crate::kernel::signals;
 use crate::kernel::told::Actor;
 
@@ -37,11 +39,19 @@ impl Stdio {
     /// A program that says nothing and hears only what is written to the returned end of a pipe.
     pub fn quiet() -> Result<(Stdio, OwnedFd), Fault> {
         let (stdin, hold) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
-        let null =
-            || File::options().write(true).open("/dev/null").map(OwnedFd::from).doing("open /dev/null");
         Ok((Stdio { stdin: Some(stdin), stdout: Some(null()?), stderr: Some(null()?) }, hold))
     }
 }
+
+/// /dev/null, for reading and writing.
+pub fn null() -> Result<OwnedFd, Fault> {
+    File::options().read(true).write(true).open(NULL).map(OwnedFd::from).map_err(|error| {
+        let missing = lacks::no_device(NULL).filter(|_| error.kind() == io::ErrorKind::NotFound);
+        missing.unwrap_or_else(|| Fault::broken(format!("open {NULL}"), error))
+    })
+}
+
+const NULL: &str = "/dev/null";
 
 /// Where programs are looked for in a container with an environment of its own.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -2,6 +2,7 @@
 //! to skip aloud.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
 
+pub mod elsewhere;
 pub mod guest;
 pub mod held;
 pub mod netlink;

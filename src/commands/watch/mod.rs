@@ -287,6 +287,9 @@ impl Watch<'_> {
             Outcome::NotYet => self.screen.say(self.out.words.say("watch-not-yet")),
             Outcome::Unjudged => {
                 self.project.leave_out(step)?;
+                if step == LAST {
+                    return self.screen.draw();
+                }
                 return self.go_on(step + 1);
             }
             Outcome::Held => return self.go_on(step + 1),
