@@ -9,13 +9,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 
 use super::{Host, Inside, Layer, Stage};
 use crate::container::Root;
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
+use crate::kernel::lacks;
 use crate::kernel::ledger::{BOXES, Undo};
 use crate::kernel::process::Owner;
 use crate::kernel::told::{Actor, Silence};
@@ -59,8 +61,8 @@ impl Overlay {
     }
 }
 
-/// Whether overlayfs takes what a container's root is made of. Asked by mounting one, over the cache and in the lab,
-/// where nobody else sees it.
+/// Whether overlayfs takes what a container's root is made of. Asked by mounting one, over the cache and in the lab, in
+/// a child whose mount table goes with it.
 pub fn permitted(lab: &Lab) -> Result<(), Fault> {
     let base = lab.fresh_dir("trial")?;
     let made =
@@ -69,13 +71,13 @@ pub fn permitted(lab: &Lab) -> Result<(), Fault> {
         fs::create_dir(dir).doing(format!("make {}", dir.display()))?;
     }
     let overlay = Overlay::new(vec![lab.folders.cache.clone()], lab.rootless);
-    let mut silence = Silence;
-    let mut calls = Caller::new(Actor::Host, &mut silence);
-    calls.speak_for(overlay.slug());
-    let mounted = overlay.mount(&made, &mut calls);
-    if mounted.is_ok() {
-        umount2(&made.merged, MntFlags::MNT_DETACH).doing("unmount an overlay")?;
-    }
+    let mounted = lacks::aside(|| {
+        let mut silence = Silence;
+        let mut calls = Caller::new(Actor::Host, &mut silence);
+        calls.speak_for(overlay.slug());
+        calls.unshare("clone", CloneFlags::CLONE_NEWNS)?;
+        overlay.mount(&made, &mut calls)
+    })?;
     let _ = fs::remove_dir_all(&base);
     mounted.map_err(|fault| match fault {
         // No privilege is missing to who may mount the lab's own filesystem.
