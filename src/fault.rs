@@ -13,9 +13,10 @@ pub enum Fault {
     /// The kernel refused a system call (exit status 4).
     #[error("{0}")]
     Refused(Box<Refused>),
-    /// This host can't do it (exit status 3); `key` names the words that say why and how to get it.
+    /// This host can't do it (exit status 3); `key` names the words that say why and how to get it, `step` is the
+    /// slug of the step that takes it, where a container can be made without that step.
     #[error("{key}")]
-    Unable { key: String, with: With },
+    Unable { key: String, with: With, step: Option<String> },
     /// The command was used wrongly (exit status 2).
     #[error("{key}")]
     Usage { key: String, with: With },
@@ -61,7 +62,28 @@ pub fn errno_name(errno: &i32) -> String {
 impl Fault {
     /// This host can't do it.
     pub fn unable(key: &str, with: &[(&str, &str)]) -> Fault {
-        Fault::Unable { key: key.into(), with: pairs(with) }
+        Fault::Unable { key: key.into(), with: pairs(with), step: None }
+    }
+
+    /// The same fault, with more for the placeholders of its words.
+    pub fn and(self, more: &[(&str, &str)]) -> Fault {
+        match self {
+            Fault::Unable { key, mut with, step } => {
+                with.extend(pairs(more));
+                Fault::Unable { key, with, step }
+            }
+            fault => fault,
+        }
+    }
+
+    /// The same fault, as one of this step's part of the container.
+    pub fn of_step(self, slug: &str) -> Fault {
+        match self {
+            Fault::Unable { key, with, step: None } if !slug.is_empty() => {
+                Fault::Unable { key, with, step: Some(slug.into()) }
+            }
+            fault => fault,
+        }
     }
 
     /// The same, with the command that may work for somebody else, or elsewhere.

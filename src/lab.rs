@@ -12,17 +12,19 @@ use nix::unistd::{getegid, geteuid};
 
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
+use crate::kernel::lacks;
 use crate::kernel::mounts::Window;
 use crate::kernel::netlink::route::{LinkChange, link_set};
 use crate::kernel::netlink::{Device, Family, Name, NetlinkSocket};
-use crate::kernel::process::{CAP_SYS_ADMIN, has_capability};
+use crate::kernel::process::has_capability;
 use crate::kernel::signals::Signals;
+use crate::kernel::strace;
 
 /// The private host that everything happens on.
 pub struct Lab {
     /// A tmpfs that only the lab sees.
     pub dir: PathBuf,
-    /// Whether the lab needed a user namespace, because the caller has no CAP_SYS_ADMIN.
+    /// Whether the lab needed a user namespace, because the caller has not all of [`NEEDED`].
     pub rootless: bool,
     pub folders: Folders,
     pub signals: Signals,
@@ -35,11 +37,15 @@ impl Lab {
     /// Moves the calling process into a lab. Must be called before there is a second thread.
     pub fn enter(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
         let witness = Witness::open().doing("look at the host's tables in /proc")?;
-        let rootless = !has_capability(CAP_SYS_ADMIN);
+        let missing: Vec<_> = NEEDED.iter().filter(|(number, _)| !has_capability(*number)).collect();
+        let rootless = !missing.is_empty();
         let dir = folders.cache.join("lab");
         fs::create_dir_all(&dir).doing(format!("make {}", dir.display()))?;
-        move_in(rootless)?;
-        make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno))?;
+        // Root asks for other help than an ordinary user. Inside we may be nobody.
+        let is_root = geteuid().is_root();
+        let of_root = |fault| if is_root { powerless_root(fault, &missing) } else { fault };
+        move_in(rootless).map_err(of_root)?;
+        make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno)).map_err(of_root)?;
         loopback_up()?;
         let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
         Ok(Lab { dir, rootless, folders, signals, witness, numbers })
@@ -66,6 +72,22 @@ impl Lab {
     }
 }
 
+/// What a lab takes (capabilities(7)): namespaces and mounts, links and rules, and setns(2) into what has another
+/// root. Root in a container may have lost some, and gets them in a user namespace like everybody else.
+const NEEDED: [(u8, &str); 3] = [(21, "SYS_ADMIN"), (12, "NET_ADMIN"), (18, "SYS_CHROOT")];
+
+/// What to say where root has lost a capability and gets no user namespace that would give it back.
+fn powerless_root(fault: Fault, missing: &[&(u8, &str)]) -> Fault {
+    let Fault::Unable { key, with, .. } = &fault else { return fault };
+    let Some((_, errno)) = with.iter().find(|(name, _)| key.starts_with("userns-") && name == "errno") else {
+        return fault;
+    };
+    let names: Vec<String> = missing.iter().map(|(_, name)| format!("CAP_{name}")).collect();
+    let options: Vec<String> = missing.iter().map(|(_, name)| format!("--cap-add {name}")).collect();
+    let (names, options) = (names.join(", "), options.join(" "));
+    Fault::unable("root-powerless", &[("missing", &names), ("options", &options), ("errno", errno)])
+}
+
 // ANCHOR: lab-namespaces
 /// Into namespaces of our own: mount and network always; user too without CAP_SYS_ADMIN, where we
 /// are root of the other two, and only of those.
@@ -73,9 +95,10 @@ fn move_in(rootless: bool) -> Result<(), Fault> {
     let (uid, gid) = (geteuid(), getegid());
     let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
     if !rootless {
-        return unshare(namespaces).doing("unshare(CLONE_NEWNS|CLONE_NEWNET) for the lab");
+        return unshare(namespaces).map_err(|errno| no_namespaces(namespaces, errno));
     }
-    unshare(CloneFlags::CLONE_NEWUSER | namespaces).map_err(no_user_namespace)?;
+    unshare(CloneFlags::CLONE_NEWUSER | namespaces)
+        .map_err(|errno| no_namespaces_for_user(namespaces, errno))?;
     // user_namespaces(7): an unprivileged process may map one ID, its own, and only once
     // setgroups(2) is given up.
     let write = |file: &str, text: String| {
@@ -107,6 +130,19 @@ pub fn loopback_up() -> Result<(), Fault> {
     up().doing("bring the lab's loopback interface up").map(drop)
 }
 
+/// Why namespaces could not be made.
+fn no_namespaces(kinds: CloneFlags, errno: Errno) -> Fault {
+    let doing = || format!("unshare({}) for the lab", strace::clone_flags(kinds.bits() as u64));
+    lacks::namespaces(kinds, CloneFlags::empty()).unwrap_or_else(|| Fault::broken(doing(), errno))
+}
+
+/// The same where a user namespace comes with them: it, or one of those that it was to give us.
+fn no_namespaces_for_user(kinds: CloneFlags, errno: Errno) -> Fault {
+    let user = CloneFlags::CLONE_NEWUSER;
+    let given = lacks::tried(|| unshare(user)).is_none();
+    given.then(|| lacks::namespaces(kinds, user)).flatten().unwrap_or_else(|| no_user_namespace(errno))
+}
+
 /// Why a user namespace could not be made: the settings that distributions turn, in the order in
 /// which the kernel asks for them.
 pub fn no_user_namespace(errno: Errno) -> Fault {
@@ -134,10 +170,11 @@ pub fn no_user_namespace(errno: Errno) -> Fault {
 /// A refusal after the user namespace was made means that it came without its privileges, which is
 /// how Ubuntu's AppArmor restriction shows.
 fn refused_in_lab(rootless: bool, errno: Errno) -> Fault {
-    if rootless && matches!(errno, Errno::EPERM | Errno::EACCES) {
+    let filtered = lacks::filtered("mount", errno);
+    if rootless && filtered.is_none() && matches!(errno, Errno::EPERM | Errno::EACCES) {
         return no_user_namespace(errno);
     }
-    Fault::broken("set up the lab's mounts", errno)
+    filtered.unwrap_or_else(|| Fault::broken("set up the lab's mounts", errno))
 }
 
 /// Sees the real host from within the lab, through files that were opened before moving in.

@@ -150,7 +150,7 @@ fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
 
 /// Takes memory until it is killed.
 fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let pieces = 4 * recipe.ingredients.limits.memory as usize / PIECE + 1;
+    let pieces = 4 * recipe.ingredients.limits.memory.unwrap_or(0) as usize / PIECE + 1;
     let taken: Experiment<()> = recipe.experiment(false, || {
         let mut held = Vec::new();
         for _ in 0..pieces {
@@ -167,7 +167,7 @@ fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
 
 /// Forks until it may not.
 fn pids(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let limit = recipe.ingredients.limits.pids;
+    let limit = recipe.ingredients.limits.pids.unwrap_or(0);
     let forks = recipe.experiment(false, || {
         let mut made = 0;
         while made < limit + 8 {
@@ -203,7 +203,7 @@ fn cpu(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
     let spin = || loop {
         std::hint::spin_loop();
     };
-    let limits = Limits { cpus: SCARCE, ..recipe.ingredients.limits };
+    let limits = Limits { cpus: Some(SCARCE), ..recipe.ingredients.limits };
     let ingredients = Ingredients { limits, seat: EXPERIMENT_SEAT, ..recipe.ingredients.clone() };
     let mut plan = recipe.plan_from(Program::Call(Box::new(spin)), &ingredients);
     plan.stdio = Stdio::quiet()?.0;

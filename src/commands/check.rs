@@ -8,13 +8,15 @@ use crate::cli::CheckOptions;
 use crate::container::find_program;
 use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
+use crate::course::{STEPS, Step};
 use crate::fault::{Doing, Fault};
 use crate::judge::{self, Defendant, Judged};
-use crate::kernel::cgroup;
+use crate::kernel::process::need_own_proc;
 use crate::lab::Lab;
 use crate::learner::Project;
 use crate::learner::build::{self, Before, Made};
 
+use super::attempt::attempt;
 use super::{Output, enter_lab};
 
 /// Steps from here on are given limits, where groups can be made. Where none can, this one can't be judged.
@@ -22,6 +24,8 @@ pub const LIMITED: u32 = 4;
 
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
+    // Our own program is found by it, among others.
+    need_own_proc()?;
     let project = match (options.adapter, &options.program[..]) {
         (None, []) => Some(Project::here()?),
         _ => None,
@@ -41,19 +45,19 @@ pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
         (None, None) => defendant(&options.program)?,
     };
     let lab = enter_lab(true)?;
-    let places = cgroup::places();
-    if let (Some(LIMITED), Err(fault)) = (step, &places) {
-        return Err(fault.clone().again(&again(options, step)));
-    }
+    let grouped =
+        limits_can_be_asked_for(out, &lab, step).map_err(|fault| fault.again(&again(options, step)))?;
     let takes_bytes = options.adapter.is_none_or(Adapter::takes_bytes);
-    let defendant = Defendant { argv, kept, grouped: places.is_ok(), takes_bytes };
+    let defendant = Defendant { argv, kept, grouped, takes_bytes };
     let held = judge_all(out, &lab, &defendant, options.adapter, step)?;
     // Whoever has built it takes note of what came of it, too.
     let mut recorded = held.into_iter().filter(|_| options.built.is_none());
     let recorded =
         project.map_or(Ok(()), |mut project| recorded.try_for_each(|step| project.note_done(step)));
     let status = out.done()?;
-    recorded.map(|()| status)
+    // What this host can't do was told.
+    let judged = out.tally.passed + out.tally.failed;
+    recorded.map(|()| if judged == 0 { 3 } else { status })
 }
 
 /// What is to be typed to have the same program judged as the same step.
@@ -62,6 +66,36 @@ fn again(options: &CheckOptions, step: Option<u32>) -> String {
         (Some(_), Some(step)) => format!("workshop check {step}"),
         _ => command_line::own(),
     }
+}
+
+/// Whether groups can be made. Where they can't, the step that is about them is not judged, and others are without.
+fn limits_can_be_asked_for(out: &mut Output, lab: &Lab, step: Option<u32>) -> Result<bool, Fault> {
+    let limits = STEPS.iter().find(|step| step.number == LIMITED);
+    match limits.map_or(Ok(()), |limits| limits.permitted(lab)) {
+        Ok(()) => Ok(true),
+        Err(fault) if step == Some(LIMITED) => Err(fault),
+        Err(fault) => {
+            let reason = out.words.failure(&fault).map(|failure| failure.message).unwrap_or_default();
+            if step.is_none_or(|step| step > LIMITED) {
+                let with = [("step", &*LIMITED.to_string()), ("reason", &reason)];
+                out.note(&out.words.fill("not-judged", &with))?;
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// Whether this host may give what a program is to be asked for.
+fn can_be_asked_for(lab: &Lab, step: u32) -> Result<(), Fault> {
+    let layers = STEPS.iter().filter(|of| of.layer().is_some());
+    layers.filter(|of| of.number <= step && of.number != LIMITED).try_for_each(|of| of.permitted(lab))
+}
+
+/// Whether this host gives what a program was asked for. Nobody is failed for what our own container of the same
+/// steps doesn't get here either.
+fn host_gives_it(lab: &Lab, step: u32, grouped: bool) -> Result<(), Fault> {
+    let asked = |of: &&Step| of.number <= step && (grouped || of.number != LIMITED);
+    attempt(lab, STEPS.iter().filter(|of| of.layer().is_some()).filter(asked))
 }
 
 /// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.
@@ -84,7 +118,11 @@ fn judge_all(
     for step in 0..=exercise::LAST {
         match refusal(step) {
             Some(fault) => leave_out(out, step, &fault)?,
-            None => held.extend(judge_as(out, lab, defendant, step, step)?),
+            None => match judge_as(out, lab, defendant, step, step) {
+                Ok(steps) => held.extend(steps),
+                Err(fault @ Fault::Unable { .. }) => leave_out(out, step, &fault)?,
+                Err(fault) => return Err(fault),
+            },
         }
     }
     Ok(held)
@@ -175,8 +213,12 @@ fn judge_as(
     first: u32,
     step: u32,
 ) -> Result<Vec<u32>, Fault> {
+    can_be_asked_for(lab, step)?;
     let failed = out.tally.failed;
     let judged = judge::judge(lab, defendant, first, step)?;
+    if judged.iter().any(|judged| judged.finding.as_ref().is_some_and(|finding| !finding.held)) {
+        host_gives_it(lab, step, defendant.grouped)?;
+    }
     for number in first..=step {
         let exercise = Exercise::load(number, out.lang);
         out.show.exercise(&exercise).map_err(Fault::output)?;

@@ -12,7 +12,7 @@ use crate::course::{STEPS, layers};
 use crate::fault::{Doing, Fault};
 use crate::folders::reachable;
 use crate::image::{Image, ImageError, Store, host_search_path};
-use crate::kernel::cgroup::{self, Limits};
+use crate::kernel::cgroup::{self, Controller, Limits};
 use crate::lab::Lab;
 use crate::render::measured;
 use crate::vm::Kernel;
@@ -30,7 +30,7 @@ pub fn run(out: &mut Output, options: &CompareOptions) -> Result<i32, Fault> {
     }
     let mut host = Host::here();
     let lab = enter_lab(true)?;
-    host.limits = cgroup::places().is_ok();
+    host.limits = cgroup::places(&Controller::ALL).is_ok();
     let mut contestants = contestants(&lab, &host, options)?;
     let plan = options.runs.map_or(Runs::Usually(RUNS), |runs| Runs::Exactly(runs.into()));
     measure(out, &lab, &plan, &mut contestants)?;
@@ -82,7 +82,7 @@ fn contestants<'l>(
 
 /// The container of all steps. Its limits are to be there, not to be felt: the file that the probe reads must fit.
 fn recipe<'l>(lab: &'l Lab, image: &Image, host: &Host) -> Result<Recipe<'l>, Fault> {
-    let limits = Limits { memory: MEMORY << 20, pids: 64, cpus: host.cores as f64 };
+    let limits = Limits { memory: Some(MEMORY << 20), pids: Some(64), cpus: Some(host.cores as f64) };
     let layers = layers(STEPS.iter().filter(|step| host.limits || step.slug != "cgroup-limit"));
     Recipe::new(lab, layers, limits, || Ok(Files::Image(image.clone())))
 }

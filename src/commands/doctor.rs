@@ -3,18 +3,16 @@
 
 use std::io;
 
-use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Program, create};
 use crate::course::words::{Failure, Words};
-use crate::course::{STEPS, Step, layers};
+use crate::course::{STEPS, Step};
 use crate::fault::Fault;
 use crate::image::{host_search_path, survey};
 use crate::kernel::cgroup::{Controller, hierarchy};
-use crate::kernel::told::Silence;
 use crate::lab::Lab;
 use crate::vm;
 
-use super::{LIMITS, Output, enter_lab, files};
+use super::attempt::attempt as make;
+use super::{Output, enter_lab};
 
 /// The oldest kernel that has all that is used: close_range(2) with `CLOSE_RANGE_CLOEXEC` and overlayfs
 /// in user namespaces, both of Linux 5.11.
@@ -88,13 +86,10 @@ fn without_doctor(words: &Words, hint: &str) -> String {
 /// A machine takes seconds to boot: whether there is all that it takes has to do.
 fn attempt(lab: &Lab, step: &'static Step) -> Result<(), Fault> {
     if step.layer().is_none() {
-        return step.permitted();
+        return step.permitted(lab);
     }
     let below = step.builds_on().into_iter().filter(|below| !below.can_be_missed());
-    let recipe = Recipe::new(lab, layers(below.chain([step])), LIMITS, || files(&lab.folders, None))?;
-    let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), FIRST_SEAT), lab, &mut Silence)?;
-    container.start(&mut Silence)?;
-    container.end()
+    make(lab, below.chain([step]))
 }
 
 /// Tells and counts whether the step can be run.

@@ -1,6 +1,7 @@
 //! One file a subcommand: gather what it needs, call down, print.
 
 mod adapt;
+mod attempt;
 mod by_hand;
 mod check;
 mod clean;
@@ -39,7 +40,7 @@ use crate::course::words::{Failure, Words};
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
-use crate::kernel::cgroup::{self, Limits, Place};
+use crate::kernel::cgroup::{self, Controller, Limits, Place};
 use crate::kernel::ledger;
 use crate::kernel::process::need_own_proc;
 use crate::kernel::root::refuse_chroot;
@@ -62,7 +63,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 }
 
 /// The limits of the lessons' containers: small enough to run into within a second.
-pub const LIMITS: Limits = Limits { memory: 64 << 20, pids: 64, cpus: 0.5 };
+pub const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5) };
 
 /// Where a command's words go.
 pub struct Output {
@@ -206,6 +207,11 @@ fn find_exercise(name: Option<&str>, current: u32) -> Result<u32, Fault> {
 /// What every command that builds something does first: clean up after the dead, get a place for limits
 /// if they are `limited`, and move into a lab.
 pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
+    enter_lab_for(if limited { &Controller::ALL } else { &[] })
+}
+
+/// The same, for limits on some of what can be limited.
+pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
     refuse_chroot()?;
     need_own_proc()?;
     let folders = Folders::find()?;
@@ -213,7 +219,7 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
         // What can't be undone now is tried again next time, and named by `clean`.
         let _ = leftover.undo();
     }
-    if limited && wants_scope(&cgroup::places()) {
+    if !limits.is_empty() && wants_scope(&cgroup::places(limits)) {
         // If there is none for us, root goes on with what it has, and the step that needs it tells others.
         systemd::scope_of_our_own();
     }

@@ -7,23 +7,27 @@ use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::container::{Tty, create};
 use crate::course::{STEPS, command_line, layers};
 use crate::fault::Fault;
-use crate::kernel::cgroup::Limits;
+use crate::kernel::cgroup::{Controller, Limits};
 use crate::kernel::told::Silence;
 
-use super::{LIMITS, Output, bytes, enter_lab, files};
+use super::{LIMITS, Output, bytes, enter_lab_for, files};
 
 /// Runs the program in a container with all layers, and passes on its status. Limits are set when they
-/// are asked for; the limits not named are then as good as none.
+/// are asked for, and only those.
 pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     out.passes_status = true;
     let limits = limits(&options)?;
     nothing_of_later_steps(&options, limits.is_some())?;
+    contain(out, options, limits).map_err(|fault| with_a_way_on(fault, limits))
+}
+
+fn contain(out: &mut Output, options: RunOptions, limits: Option<Limits>) -> Result<i32, Fault> {
     let leave_out = |slug: &str| {
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
     let last = options.step.unwrap_or(u32::MAX);
     let layers = layers(STEPS.iter().filter(|step| step.number <= last && !leave_out(step.slug)));
-    let lab = enter_lab(limits.is_some())?;
+    let lab = enter_lab_for(&limits.map(|limits| limits.controllers()).unwrap_or_default())?;
     let rootfs = options.rootfs.as_deref();
     let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab.folders, rootfs))?;
     recipe.ingredients.hostname = options.hostname;
@@ -42,6 +46,36 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     container.end()?;
     lab.leave();
     Ok(exit.status())
+}
+
+/// What is isolated by default is so or nothing runs. Where the host can't do it, the option is named that asks for
+/// a container without.
+fn with_a_way_on(fault: Fault, limits: Option<Limits>) -> Fault {
+    let Fault::Unable { step: Some(step), with, .. } = &fault else { return fault };
+    let key = match step.as_str() {
+        "veth-bridge" => "run-without-net",
+        "overlay" => "run-without-overlay",
+        "cgroup-limit" => "run-without-limits",
+        "pivot-root" => "run-without-root",
+        "mount-proc" => "run-without-mounts",
+        _ => return fault,
+    };
+    let lacking = with.iter().filter(|(name, _)| name.starts_with("controller")).map(|(_, names)| names);
+    let lacking: Vec<&str> = lacking.flat_map(|names| names.split(", ")).collect();
+    let asked = limits.map(|limits| limits.controllers()).unwrap_or_default();
+    let of = |controller: &Controller| lacking.is_empty() || lacking.contains(&controller.name());
+    let options: Vec<&str> = asked.iter().filter(|controller| of(controller)).map(option).collect();
+    let (way, options) = (("way-on", key), ("options", &*options.join(", ")));
+    fault.clone().and(&[way, options])
+}
+
+/// The option that asks for a limit.
+fn option(controller: &Controller) -> &'static str {
+    match controller {
+        Controller::Memory => "--memory",
+        Controller::Pids => "--pids",
+        Controller::Cpu => "--cpus",
+    }
 }
 
 /// Options that ask for what only a later step adds than the one that the container ends with.
@@ -78,13 +112,12 @@ fn limits(options: &RunOptions) -> Result<Option<Limits>, Fault> {
         return Ok(None);
     }
     let bad = |key: &'static str, value: &str| Fault::usage(key, &[("value", value)]);
-    let all = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
     let memory_of = |v| bytes(v).filter(|n| MEMORY.contains(n)).ok_or_else(|| bad("bad-size", v));
     let pids_of = |v: &str| v.parse().ok().filter(|n| PIDS.contains(n)).ok_or_else(|| bad("bad-pids", v));
     let cpus_of = |v: &str| v.parse().ok().filter(|n| CPUS.contains(n)).ok_or_else(|| bad("bad-cpus", v));
     Ok(Some(Limits {
-        memory: memory.as_deref().map_or(Ok(*MEMORY.end()), memory_of)?,
-        pids: pids.as_deref().map_or(Ok(*PIDS.end()), pids_of)?,
-        cpus: cpus.as_deref().map_or(Ok(all), cpus_of)?,
+        memory: memory.as_deref().map(memory_of).transpose()?,
+        pids: pids.as_deref().map(pids_of).transpose()?,
+        cpus: cpus.as_deref().map(cpus_of).transpose()?,
     }))
 }

@@ -28,7 +28,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     let limited = step.builds_on().into_iter().chain([step]).any(Step::can_be_missed);
     let lab = enter_lab(limited)?;
     let lesson = Lesson::load(step, out.lang);
-    let ground = ground(step)?;
+    let ground = ground(&lab, step)?;
     if let Some(dir) = &options.rootfs {
         super::directory(&lab.folders, dir)?;
     }
@@ -136,11 +136,11 @@ pub struct Ground {
 
 /// All steps before this one, but for those that this host refuses. Where it refuses the step itself, that is
 /// its fault.
-pub fn ground(step: &Step) -> Result<Ground, Fault> {
-    step.permitted()?;
+pub fn ground(lab: &Lab, step: &Step) -> Result<Ground, Fault> {
+    step.permitted(lab)?;
     let mut ground = Ground { steps: Vec::new(), without: Vec::new() };
     for below in step.builds_on() {
-        match below.permitted() {
+        match below.permitted(lab) {
             Ok(()) => ground.steps.push(below),
             Err(fault) => ground.without.push((below, fault)),
         }

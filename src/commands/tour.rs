@@ -16,7 +16,7 @@ pub fn run(out: &mut Output, options: &TourOptions) -> Result<i32, Fault> {
         StepOptions { rootfs: options.rootfs.clone(), verbose: options.verbose, ..StepOptions::default() };
     for current in &STEPS {
         let lesson = Lesson::load(current, out.lang);
-        let ground = match step::ground(current) {
+        let ground = match step::ground(&lab, current) {
             Ok(ground) => ground,
             Err(fault) => {
                 out.show.step(current, &lesson, &current.builds_on()).map_err(Fault::output)?;

@@ -15,6 +15,7 @@ use crate::course::command_line::shell_word;
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, Unresolved, explain_exec};
 use crate::kernel::caller::{Caller, Execve};
+use crate::kernel::lacks;
 use crate::kernel::signals;
 use crate::kernel::told::Actor;
 
@@ -46,9 +47,10 @@ impl Stdio {
 
 /// /dev/null, which a host may lack.
 pub fn null_device() -> Result<File, Fault> {
-    File::options().read(true).write(true).open("/dev/null").map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Fault::unable("no-device", &[("path", "/dev/null")]),
-        _ => Fault::broken("open /dev/null", error),
+    const NULL: &str = "/dev/null";
+    File::options().read(true).write(true).open(NULL).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => lacks::no_device(NULL),
+        _ => Fault::broken(format!("open {NULL}"), error),
     })
 }
 

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -207,6 +208,9 @@ fn lend(lab: &Lab, lower: &Path, dir: &Path) -> Result<(), Fault> {
         format!("lowerdir={},upperdir={},workdir={}{xattr}", escaped(lower), escaped(&upper), escaped(&work));
     mount(Some("overlay"), dir, Some("overlay"), MsFlags::empty(), Some(options.as_str())).map_err(|errno| {
         let path = lower.display().to_string();
+        if errno == Errno::ENODEV {
+            return Fault::unable("no-overlay", &[]).of_step("overlay");
+        }
         Fault::unable("rootfs-not-lent", &[("path", &path), ("errno", &format!("{errno:?}"))])
     })
 }

@@ -28,6 +28,7 @@ use super::{Container, Milestone, Plan, Program, init, program};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::Caller;
 use crate::kernel::clone3;
+use crate::kernel::lacks;
 use crate::kernel::ledger::{Ledger, Undo};
 use crate::kernel::pidfd;
 use crate::kernel::process::Owner;
@@ -122,7 +123,7 @@ fn prepare_and_clone(
 ) -> Result<Option<Pid>, Fault> {
     for layer in &mut plan.layers {
         host.calls.speak_for(layer.slug());
-        layer.prepare(&mut host)?;
+        layer.prepare(&mut host).map_err(|fault| fault.of_step(layer.slug()))?;
     }
     timeline.push((Milestone::Prepared, Instant::now()));
     let flags = namespaces(plan).bits() as u64;
@@ -130,11 +131,22 @@ fn prepare_and_clone(
     // The call belongs to the last step that added something to it.
     let adds = |l: &dyn Layer| !l.namespaces().is_empty() || l.birthplace().is_some();
     host.calls.speak_for(plan.layers.iter().rev().find(|l| adds(l.as_ref())).map_or("", |l| l.slug()));
-    let pid = host.calls.clone3("clone", &clone3::arguments(flags, birthplace))?;
+    let cloned = host.calls.clone3("clone", &clone3::arguments(flags, birthplace));
+    let pid = cloned.map_err(|fault| culprit(&plan.layers, fault))?;
     timeline.push((Milestone::Cloned, Instant::now()));
     Ok(pid)
 }
 // ANCHOR_END: unshare-pid-clone
+
+/// One call makes the namespaces of all layers. If one of them can't be made, that layer's step is what the host
+/// lacks.
+fn culprit(layers: &[Box<dyn Layer>], fault: Fault) -> Fault {
+    let alone = |layer: &dyn Layer| {
+        let lack = lacks::namespaces(layer.namespaces(), CloneFlags::empty())?;
+        Some(lack.of_step(layer.slug()))
+    };
+    layers.iter().find_map(|layer| alone(layer.as_ref())).unwrap_or(fault)
+}
 
 /// The host's part while the process waits.
 fn attach(
@@ -148,7 +160,7 @@ fn attach(
     let mut host = Host { calls: Caller::new(Actor::Host, listener), undo, lab, number, made };
     for layer in &mut plan.layers {
         host.calls.speak_for(layer.slug());
-        layer.attach(&mut host, child)?;
+        layer.attach(&mut host, child).map_err(|fault| fault.of_step(layer.slug()))?;
     }
     Ok(())
 }
@@ -220,7 +232,7 @@ fn enter(plan: &Plan, wire: &Channel, wanted: Vec<&'static str>) -> Result<(), F
     for stage in Stage::ALL {
         for layer in &plan.layers {
             inside.calls.speak_for(layer.slug());
-            layer.enter(stage, &mut inside)?;
+            layer.enter(stage, &mut inside).map_err(|fault| fault.of_step(layer.slug()))?;
         }
     }
     Ok(())

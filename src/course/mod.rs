@@ -13,8 +13,10 @@ use nix::unistd::Pid;
 use crate::checks::boot_vm::Boot;
 use crate::checks::{self, Fact, LabState, Memory, Report, Scene};
 use crate::fault::Fault;
-use crate::kernel::cgroup;
-use crate::layers::{CgroupLimit, Maker, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge};
+use crate::lab::Lab;
+use crate::layers::{
+    self, CgroupLimit, Maker, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge,
+};
 use crate::vm;
 
 #[cfg(test)]
@@ -28,7 +30,7 @@ pub struct Step {
     pub builds: Build,
     /// Asks, before anything is built, whether the host gives what it may refuse. Other steps can stand without
     /// such a step. `None` where only the step's own calls can tell.
-    permit: Option<fn() -> Result<(), Fault>>,
+    permit: Option<fn(&Lab) -> Result<(), Fault>>,
 }
 
 /// What a step builds, and what is claimed of it.
@@ -105,7 +107,7 @@ pub const STEPS: [Step; 7] = [
             checks: checks::cgroup_limit::checks,
             after: checks::cgroup_limit::after,
         }),
-        permit: Some(|| cgroup::places().map(drop)),
+        permit: Some(layers::cgroup_limit::permitted),
     },
     Step {
         number: 5,
@@ -116,7 +118,7 @@ pub const STEPS: [Step; 7] = [
             checks: checks::overlay::checks,
             after: checks::nothing_after,
         }),
-        permit: None,
+        permit: Some(layers::overlay::permitted),
     },
     Step {
         number: 6,
@@ -127,7 +129,7 @@ pub const STEPS: [Step; 7] = [
             checks: checks::veth_bridge::checks,
             after: checks::veth_bridge::after,
         }),
-        permit: None,
+        permit: Some(layers::veth_bridge::permitted),
     },
     Step {
         number: 7,
@@ -137,7 +139,7 @@ pub const STEPS: [Step; 7] = [
             checks: checks::boot_vm::checks,
             after: checks::boot_vm::after,
         }),
-        permit: Some(vm::permitted),
+        permit: Some(|_| vm::permitted()),
     },
 ];
 
@@ -182,8 +184,8 @@ impl Step {
     }
 
     /// Whether this host gives what the step takes, and if not, what is missing.
-    pub fn permitted(&self) -> Result<(), Fault> {
-        self.permit.map_or(Ok(()), |ask| ask())
+    pub fn permitted(&self, lab: &Lab) -> Result<(), Fault> {
+        self.permit.map_or(Ok(()), |ask| ask(lab))
     }
 
     /// Whether a host may refuse it, so that other steps must be able to stand without it.

@@ -67,9 +67,9 @@ impl Words {
         let (message, cause, hint) = match fault {
             Fault::ClosedPipe => return None,
             Fault::Refused(refused) => self.refused(refused),
-            Fault::Unable { key, with } | Fault::Usage { key, with } | Fault::Program { key, with, .. } => {
-                self.known(key, with)
-            }
+            Fault::Unable { key, with, .. }
+            | Fault::Usage { key, with }
+            | Fault::Program { key, with, .. } => self.known(key, with),
             Fault::Interrupted(signal) => {
                 self.known("interrupted", &vec![("signal".into(), signal.to_string())])
             }
@@ -89,7 +89,13 @@ impl Words {
             let again = [("again", "workshop step 4")];
             fill(text, with.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(again))
         };
-        (part("message"), part("cause"), part("hint"))
+        let mut hint = part("hint");
+        if let Some((_, key)) = with.iter().find(|(name, _)| name == "way-on") {
+            let text = self.get("say", key, None).unwrap_or(key);
+            hint += " ";
+            hint += &fill(text, with.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        }
+        (part("message"), part("cause"), hint)
     }
 
     /// The call itself is the message; cause and hint by the most particular entry there is.

@@ -41,7 +41,7 @@ use crate::lab::Lab;
 use crate::layers::{CgroupLimit, Host, Inside, Layer, Stage, UnsharePid};
 
 /// What all processes of a cell may use together, where groups can be made.
-const BOUNDS: Limits = Limits { memory: 1 << 30, pids: 1024, cpus: 8192.0 };
+const BOUNDS: Limits = Limits { memory: Some(1 << 30), pids: Some(1024), cpus: Some(8192.0) };
 
 /// The group that PROGRAM itself starts in (v2): one that holds processes may not hand controllers on.
 pub const LEAF: &str = "judged";

@@ -11,6 +11,7 @@ use nix::mount::{MsFlags, mount};
 
 use crate::fault::{Doing, Fault};
 use crate::kernel::cgroup::Group;
+use crate::kernel::lacks;
 
 /// Places that are empty and may be written to: what every system has for that (hier(7)).
 pub const OPEN: [&str; 4] = ["/tmp", "/run", "/var/tmp", "/dev/shm"];
@@ -174,7 +175,10 @@ fn keep_whole(place: &Path) {
 /// /proc of the cell's processes. A real root may not write to all of it.
 fn own_proc(ground: &Ground) -> Result<(), Fault> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).doing("mount the cell's /proc")?;
+    mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>).map_err(|errno| {
+        let hidden = lacks::hidden("proc").filter(|_| errno == Errno::EPERM);
+        hidden.unwrap_or_else(|| Fault::broken("mount the cell's /proc", errno))
+    })?;
     if ground.rootless {
         return Ok(());
     }

@@ -1,5 +1,5 @@
 //! System calls that are told. Each method makes one call, tells it with its real arguments and
-//! result, and turns a refusal into a [`Refused`] that names it.
+//! result, and turns a refusal into a [`Refused`] that names it, or into what the host lacks.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -13,8 +13,8 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, sendto, sock
 use nix::sys::stat::Mode;
 
 use super::netlink::{Family, NetlinkSocket, Request, kernel_address};
-use super::strace;
 use super::told::{Actor, Call, Listener};
+use super::{lacks, strace};
 use crate::fault::{Doing, Fault, Refused};
 
 /// Makes calls for one side, in the name of one step at a time.
@@ -79,7 +79,7 @@ impl<'a> Caller<'a> {
     }
 
     fn refused(&self, why: &str, shown: Shown, errno: Errno, said: Option<String>) -> Fault {
-        Fault::Refused(Box::new(Refused {
+        lacks::explain(Refused {
             step: self.step.into(),
             name: shown.name.into(),
             why: why.into(),
@@ -88,7 +88,7 @@ impl<'a> Caller<'a> {
             args: shown.args,
             errno: errno as i32,
             said,
-        }))
+        })
     }
 
     /// clone3(2): the new process, or `None` in it. See [`super::clone3`].
@@ -193,7 +193,10 @@ impl<'a> Caller<'a> {
     pub fn unshare(&mut self, why: &str, flags: CloneFlags) -> Result<(), Fault> {
         let shown =
             || Shown { name: "unshare", args: vec![strace::clone_flags(flags.bits() as u64)], brief: None };
-        self.make(why, shown, || nix::sched::unshare(flags), zero)
+        self.make(why, shown, || nix::sched::unshare(flags), zero).map_err(|fault| {
+            let lack = lacks::namespaces(flags, CloneFlags::empty());
+            lack.map_or(fault, |lack| lack.of_step(self.step))
+        })
     }
 
     /// prctl(2) with `PR_SET_PDEATHSIG`: the signal that we get when our parent dies.

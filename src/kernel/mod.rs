@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod clone3;
 pub mod freezer;
 pub mod icmp;
+pub mod lacks;
 pub mod ledger;
 pub mod mounts;
 pub mod netlink;

@@ -171,9 +171,6 @@ pub fn has_capability(number: u8) -> bool {
         .is_some_and(|caps| caps & (1 << number) != 0)
 }
 
-/// `CAP_SYS_ADMIN` of capabilities(7): namespaces and mounts.
-pub const CAP_SYS_ADMIN: u8 = 21;
-
 /// The inode that a namespace is known by: `pid:[4026531836]` of `/proc/PID/ns/pid` (namespaces(7)).
 pub fn namespace(pid: &str, kind: &str) -> String {
     fs::read_link(format!("/proc/{pid}/ns/{kind}"))

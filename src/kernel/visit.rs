@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pipe2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::lacks;
 use super::root::{enter_root, open_root};
 use crate::fault::{Doing, Fault};
 
@@ -102,9 +103,16 @@ where
             }
             serde_json::from_slice::<Result<T, String>>(&report)
                 .doing("understand a visitor's report")?
-                .map_err(|problem| Fault::broken("visit the container", problem))
+                .map_err(blocked)
         }
     }
+}
+
+/// A visitor that was not let in.
+fn blocked(problem: String) -> Fault {
+    let errno = [Errno::EPERM, Errno::ENOSYS].into_iter().find(|e| problem == format!("setns: {e}"));
+    let filtered = errno.and_then(|errno| lacks::filtered("setns", errno));
+    filtered.unwrap_or_else(|| Fault::broken("visit the container", problem))
 }
 
 /// In the visitor: step in, fork into the PID namespace, look, report.

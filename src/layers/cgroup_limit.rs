@@ -14,10 +14,12 @@ use nix::sched::CloneFlags;
 use super::{Host, Inside, Layer, Stage};
 use crate::fault::{Doing, Fault};
 use crate::kernel::caller::open_for_writing;
-use crate::kernel::cgroup::{self, Group, Hierarchy, Limits, Place, Version};
+use crate::kernel::cgroup::{self, Controller, Group, Hierarchy, Limits, Place, Version};
+use crate::kernel::lacks;
 use crate::kernel::ledger::{self, GROUP_PREFIX, Undo};
 use crate::kernel::process::Owner;
 use crate::kernel::undo::Reversal;
+use crate::lab::Lab;
 
 /// What it may use.
 pub struct CgroupLimit {
@@ -93,7 +95,7 @@ impl Layer for CgroupLimit {
     }
 
     fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
-        cgroup::places()?.iter().try_for_each(|place| self.make_group(host, place))
+        cgroup::places(&self.limits.controllers())?.iter().try_for_each(|place| self.make_group(host, place))
     }
 
     fn birthplace(&self) -> Option<BorrowedFd<'_>> {
@@ -158,6 +160,12 @@ impl CgroupLimit {
         inside.calls.mount("view-dir", None, &top, None, seal, None)
     }
     // ANCHOR_END: cgroup-limit-view-dir
+}
+
+/// Whether a group with all three limits may be made, and a view of it.
+pub fn permitted(_: &Lab) -> Result<(), Fault> {
+    cgroup::places(&Controller::ALL)?;
+    lacks::namespaces(CloneFlags::CLONE_NEWCGROUP, CloneFlags::empty()).map_or(Ok(()), Err)
 }
 
 // ANCHOR: cgroup-limit-subtree

@@ -1,11 +1,11 @@
 //! What a container is made of: one layer a step, one file a layer.
 
-mod cgroup_limit;
+pub mod cgroup_limit;
 mod mount_proc;
-mod overlay;
+pub mod overlay;
 mod pivot_root;
 mod unshare_pid;
-mod veth_bridge;
+pub mod veth_bridge;
 
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;

@@ -10,14 +10,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 
 use super::{Host, Inside, Layer, Stage};
 use crate::container::Root;
 use crate::fault::{Doing, Fault};
+use crate::kernel::caller::Caller;
+use crate::kernel::lacks;
 use crate::kernel::ledger::{BOXES, Undo};
 use crate::kernel::process::Owner;
+use crate::kernel::told::{Actor, Silence};
 use crate::kernel::undo::Reversal;
+use crate::lab::Lab;
 
 /// A root that is read-only layers below and one writable layer above.
 pub struct Overlay {
@@ -41,6 +46,11 @@ impl Overlay {
         Overlay { lowers, made: None, userxattr: rootless, volatile: false }
     }
 
+    fn mount(&self, made: &Directories, calls: &mut Caller) -> Result<(), Fault> {
+        let (source, flags) = (Some(Path::new("overlay")), MsFlags::empty());
+        calls.mount("overlay", source, &made.merged, Some("overlay"), flags, Some(&self.options(made)))
+    }
+
     /// The mount's options. The first directory of `lowerdir` is the topmost.
     fn options(&self, made: &Directories) -> String {
         let lowers: Vec<_> = self.lowers.iter().rev().map(|dir| escaped(dir)).collect();
@@ -49,6 +59,33 @@ impl Overlay {
         let volatile = if self.volatile { ",volatile" } else { "" };
         format!("lowerdir={},upperdir={upper},workdir={work}{userxattr}{volatile}", lowers.join(":"))
     }
+}
+
+/// Whether overlayfs takes what a container's root is made of. Asked by mounting one, over the cache and in the lab, in
+/// a child whose mount table goes with it.
+pub fn permitted(lab: &Lab) -> Result<(), Fault> {
+    let base = lab.fresh_dir("trial")?;
+    let made =
+        Directories { upper: base.join("upper"), work: base.join("work"), merged: base.join("merged") };
+    for dir in [&made.upper, &made.work, &made.merged] {
+        fs::create_dir(dir).doing(format!("make {}", dir.display()))?;
+    }
+    let overlay = Overlay::new(vec![lab.folders.cache.clone()], lab.rootless);
+    let mounted = lacks::aside(|| {
+        let mut silence = Silence;
+        let mut calls = Caller::new(Actor::Host, &mut silence);
+        calls.speak_for(overlay.slug());
+        calls.unshare("clone", CloneFlags::CLONE_NEWNS)?;
+        overlay.mount(&made, &mut calls)
+    })?;
+    let _ = fs::remove_dir_all(&base);
+    mounted.map_err(|fault| match fault {
+        // No privilege is missing to who may mount the lab's own filesystem.
+        Fault::Refused(refused) if refused.errno == libc::EPERM => {
+            Fault::unable("overlay-for-root-only", &[]).of_step(&refused.step)
+        }
+        fault => fault,
+    })
 }
 
 /// A path as overlayfs reads it: colons separate layers and commas options, unless escaped.
@@ -114,16 +151,7 @@ impl Layer for Overlay {
     // ANCHOR: overlay-overlay
     fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
         if let (Stage::Image, Some(made)) = (stage, &self.made) {
-            let options = self.options(made);
-            let source = Some(Path::new("overlay"));
-            inside.calls.mount(
-                "overlay",
-                source,
-                &made.merged,
-                Some("overlay"),
-                MsFlags::empty(),
-                Some(&options),
-            )?;
+            self.mount(made, &mut inside.calls)?;
             inside.root = made.merged.clone();
             inside.root_is_mount = true;
         }

@@ -13,8 +13,8 @@ use nix::sched::CloneFlags;
 use super::{Host, Inside, Layer, Stage};
 use crate::container::Root;
 use crate::fault::{Doing, Fault};
-use crate::kernel::mounts;
 use crate::kernel::root::Spot;
+use crate::kernel::{lacks, mounts};
 
 /// Device nodes that every program may count on.
 pub const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -134,9 +134,7 @@ fn mount_dev(inside: &mut Inside) -> Result<(), Fault> {
 fn device(name: &str) -> Result<PathBuf, Fault> {
     let path = Path::new("/dev").join(name);
     let there = path.symlink_metadata().is_ok();
-    there
-        .then(|| path.clone())
-        .ok_or_else(|| Fault::unable("no-device", &[("path", &path.display().to_string())]))
+    if there { Ok(path) } else { Err(lacks::no_device(&path.display().to_string())) }
 }
 
 // ANCHOR: pivot-root-sys

@@ -6,19 +6,23 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 
 use super::{Host, Inside, Layer, Link, Stage};
 use crate::fault::{Doing, Fault};
-use crate::kernel::caller::open_for_writing;
+use crate::kernel::caller::{Caller, open_for_writing};
+use crate::kernel::lacks;
 use crate::kernel::netlink::nft::nft_masquerade;
 use crate::kernel::netlink::route::{self, LinkChange, Peer, has_ipv6, link_set};
 use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
+use crate::kernel::told::{Actor, Silence};
 use crate::kernel::undo::Reversal;
+use crate::lab::Lab;
 
 /// The switch that packets between namespaces need; each network namespace has one of its own.
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
@@ -109,15 +113,9 @@ impl VethBridge {
     /// get the host's address, since nobody outside knows the way back to ours.
     fn open_the_way_out(&self, host: &mut Host, bridge: &Name) -> Result<(), Fault> {
         let file = Path::new(FORWARD);
-        let before = match fs::read_to_string(file) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Fault::unable("sysctl-missing", &[("path", FORWARD)]));
-            }
-            text => text.doing(format!("read {FORWARD}"))?,
-        };
+        let fd = forward()?;
+        let before = fs::read_to_string(file).doing(format!("read {FORWARD}"))?;
         host.undo.before(Reversal::Setting { file: file.into(), before })?;
-        let fd =
-            open_for_writing(file).map_err(|_| Fault::unable("sysctl-read-only", &[("path", FORWARD)]))?;
         host.calls.write("forward", fd.as_fd(), file, "1")?;
 
         let mut firewall = host.calls.netlink("netlink", Family::Netfilter)?;
@@ -213,6 +211,40 @@ impl Layer for VethBridge {
         inside.calls.send("route", &socket, &request)
     }
     // ANCHOR_END: veth-bridge-netlink-inside
+}
+
+/// The switch for forwarding, open for writing.
+fn forward() -> Result<OwnedFd, Fault> {
+    open_for_writing(Path::new(FORWARD)).map_err(|errno| {
+        let key = if errno == Errno::ENOENT { "sysctl-missing" } else { "sysctl-read-only" };
+        Fault::unable(key, &[("path", FORWARD)])
+    })
+}
+
+/// Whether the kernel makes what a network of this kind takes. Asked by making it, in a network namespace that is
+/// gone afterwards with all that is in it.
+pub fn permitted(_: &Lab) -> Result<(), Fault> {
+    let slug = VethBridge::new(Network::default(), 1).slug();
+    lacks::aside(|| try_out(slug))?
+}
+
+fn try_out(slug: &'static str) -> Result<(), Fault> {
+    let mut silence = Silence;
+    let mut calls = Caller::new(Actor::Host, &mut silence);
+    calls.speak_for(slug);
+    calls.unshare("clone", CloneFlags::CLONE_NEWNET)?;
+    let network = Network::default();
+    let (bridge, near, far, table) =
+        (name(network.bridge)?, name("near")?, name("far")?, name(network.table)?);
+    let mut socket = calls.netlink("netlink", Family::Route)?;
+    let request = route::bridge(&mut socket.sequence, &bridge);
+    calls.send("bridge", &socket, &request)?;
+    let request = route::veth(&mut socket.sequence, &near, &Peer { name: &far, netns: None });
+    calls.send("pair", &socket, &request)?;
+    forward()?;
+    let mut firewall = calls.netlink("netlink", Family::Netfilter)?;
+    let request = nft_masquerade(&mut firewall.sequence, &table, network.cidr(0)?, &bridge);
+    calls.send("nat", &firewall, &request)
 }
 
 fn name(text: &str) -> Result<Name, Fault> {

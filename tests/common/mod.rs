@@ -4,6 +4,7 @@
 
 #[path = "../../src/testing.rs"]
 pub mod child;
+pub mod elsewhere;
 pub mod filters;
 pub mod guest;
 pub mod held;

@@ -310,9 +310,10 @@ impl Watch<'_> {
             Outcome::NotYet => self.screen.say(self.out.words.say("watch-not-yet")),
             Outcome::Unjudged => {
                 let left_out = self.project.leave_out(step);
-                if self.unless_refused(left_out)?.is_some() {
-                    return self.go_on(step + 1);
+                if self.unless_refused(left_out)?.is_none() || step == LAST {
+                    return self.screen.draw();
                 }
+                return self.go_on(step + 1);
             }
             Outcome::Held => return self.go_on(step + 1),
         }

@@ -136,7 +136,7 @@ impl Screen {
             Stage::Building { .. } | Stage::Checking { .. } => Outcome::Running,
             Stage::Judged { verdict, code: 0, .. } if verdict.all_held() => Outcome::Held,
             Stage::Judged { verdict, code: UNABLE, .. }
-                if self.step == LIMITED && verdict.judged_nothing() =>
+                if self.step >= LIMITED && verdict.judged_nothing() =>
             {
                 Outcome::Unjudged
             }

@@ -4,6 +4,9 @@
 //! In v1 each controller has a tree of its own, in v2 all share one; on a hybrid host some are here
 //! and some there. So everything is asked for each controller, never for "the host".
 
+mod absent;
+mod limits;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +14,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
+
+pub use limits::{CPU_PERIOD, Limits};
 
 use super::process::caller;
 use super::{mounts, systemd};
@@ -160,12 +165,12 @@ pub struct Place {
 /// How the name of the group ends that we step aside into.
 pub const LEAF: &str = "-self";
 
-/// A place for each hierarchy that the three controllers are on: one in v2, up to three in v1.
-pub fn places() -> Result<Vec<Place>, Fault> {
+/// A place for each hierarchy that the wanted controllers are on: one in v2, up to three in v1.
+pub fn places(wanted: &[Controller]) -> Result<Vec<Place>, Fault> {
     let mut found: Vec<Place> = Vec::new();
-    for controller in Controller::ALL {
+    for &controller in wanted {
         let Some(hierarchy) = hierarchy(controller) else {
-            return Err(Fault::unable("no-controller", &[("controller", controller.name())]));
+            return Err(absent::why(controller));
         };
         match found.iter_mut().find(|p| p.hierarchy == hierarchy) {
             Some(place) => place.wanted.push(controller),
@@ -223,6 +228,7 @@ impl Place {
     /// cgroup-v2.rst), unless it is the root, or the process is us alone and can step aside.
     fn try_parent(&mut self, dir: &Path) -> Result<(), Fault> {
         let path = dir.to_string_lossy();
+        self.takes_children(dir)?;
         let lacks: Vec<_> = self.wanted.iter().filter(|c| !offers(dir, **c)).map(|c| c.name()).collect();
         if !lacks.is_empty() {
             let with = [("path", &*path), ("controllers", &lacks.join(", "))];
@@ -231,13 +237,36 @@ impl Place {
         let handed_on = self.not_handed_on(dir).is_empty();
         let members = words(&dir.join("cgroup.procs"));
         // Only the real root has no cgroup.type; it alone may have both processes and children.
-        let root = !dir.join("cgroup.type").exists();
+        let kind = words(&dir.join("cgroup.type"));
+        let root = kind.is_empty();
         let alone = members.len() == 1 && members[0] == std::process::id().to_string();
         if !handed_on && !members.is_empty() && !root && !alone {
             return Err(Fault::unable("cgroup-v2-crowded", &[("path", &path)]));
         }
         self.step_aside = alone && !root && !handed_on;
         self.parent = dir.into();
+        Ok(())
+    }
+
+    /// v2: whether a group may have one more below it that holds processes: in a threaded subtree a group holds
+    /// threads, and some controllers don't work on these; and a group above may bound how many there are, or how deep.
+    fn takes_children(&self, dir: &Path) -> Result<(), Fault> {
+        let path = dir.to_string_lossy();
+        let kind = words(&dir.join("cgroup.type")).join(" ");
+        if !matches!(kind.as_str(), "" | "domain") {
+            return Err(Fault::unable("cgroup-v2-threaded", &[("path", &path), ("kind", &kind)]));
+        }
+        for (depth, above) in
+            dir.ancestors().take_while(|dir| dir.starts_with(&self.hierarchy.mount)).enumerate()
+        {
+            let most = |file: &str| words(&above.join(file)).first()?.parse::<u64>().ok();
+            let now = counter(&above.join("cgroup.stat"), "nr_descendants").unwrap_or(0);
+            // Where we step aside there is a leaf beside the new one.
+            let full = most("cgroup.max.descendants").is_some_and(|most| most < now + 2);
+            if full || most("cgroup.max.depth").is_some_and(|most| most <= depth as u64) {
+                return Err(Fault::unable("cgroup-v2-full", &[("path", &above.to_string_lossy())]));
+            }
+        }
         Ok(())
     }
 
@@ -274,59 +303,6 @@ fn writable(path: &Path) -> bool {
 
 fn read_only(path: &Path) -> bool {
     access(path, AccessFlags::W_OK) == Err(Errno::EROFS)
-}
-
-/// What a group may use.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Bytes of memory; swap is not given on top.
-    pub memory: u64,
-    /// Processes and threads.
-    pub pids: u64,
-    /// CPUs' worth of time: 0.5 is half of one.
-    pub cpus: f64,
-}
-
-/// The period that CPU time is dealt out in, in microseconds: the kernel's default.
-pub const CPU_PERIOD: u64 = 100_000;
-
-/// One limit: the lesson's key for it, the file, and what is written.
-pub struct Setting {
-    pub why: &'static str,
-    pub file: &'static str,
-    pub value: String,
-    /// Whether a kernel may lack the file (swap accounting is optional).
-    pub optional: bool,
-}
-
-impl Limits {
-    // ANCHOR: cgroup-limit-limit-memory
-    /// The files of one controller and what to write to each, in order.
-    pub fn settings(&self, controller: Controller, version: Version) -> Vec<Setting> {
-        let quota = (self.cpus * CPU_PERIOD as f64).round().max(1000.0) as u64;
-        let memory = self.memory.to_string();
-        let set = |why, file, value: &str| Setting { why, file, value: value.into(), optional: false };
-        let may = |why, file, value: &str| Setting { why, file, value: value.into(), optional: true };
-        match (controller, version) {
-            (Controller::Memory, Version::V1) => vec![
-                set("limit-memory", "memory.limit_in_bytes", &memory),
-                // Memory and swap together: the same figure leaves no swap.
-                may("limit-swap", "memory.memsw.limit_in_bytes", &memory),
-            ],
-            (Controller::Memory, Version::V2) => {
-                vec![set("limit-memory", "memory.max", &memory), may("limit-swap", "memory.swap.max", "0")]
-            }
-            (Controller::Pids, _) => vec![set("limit-pids", "pids.max", &self.pids.to_string())],
-            (Controller::Cpu, Version::V1) => vec![
-                set("limit-period", "cpu.cfs_period_us", &CPU_PERIOD.to_string()),
-                set("limit-cpu", "cpu.cfs_quota_us", &quota.to_string()),
-            ],
-            (Controller::Cpu, Version::V2) => {
-                vec![set("limit-cpu", "cpu.max", &format!("{quota} {CPU_PERIOD}"))]
-            }
-        }
-    }
-    // ANCHOR_END: cgroup-limit-limit-memory
 }
 
 /// A group that exists, in one hierarchy.
@@ -393,12 +369,5 @@ mod tests {
         };
         assert!(!place("/sys/fs/cgroup/user.slice/mine").is_above_us(), "we have stepped aside in it");
         assert!(place("/sys/fs/cgroup/user.slice").is_above_us());
-    }
-
-    #[test]
-    fn half_a_cpu_is_half_a_period() {
-        let limits = Limits { memory: 1, pids: 1, cpus: 0.5 };
-        assert_eq!(limits.settings(Controller::Cpu, Version::V2)[0].value, "50000 100000");
-        assert_eq!(limits.settings(Controller::Cpu, Version::V1)[1].value, "50000");
     }
 }
