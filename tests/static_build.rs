@@ -124,11 +124,14 @@ fn it_needs_no_home_whatever_the_host_looks_users_up_with() {
         skip("this host's nsswitch.conf can be replaced by root only", "Run the tests as root");
         return;
     }
-    let list = run(Command::new("unshare").args(["--mount", "sh", "-c"]).arg(
-        "mkdir /tmp/none && mount -t tmpfs none /tmp && echo 'passwd: files systemd compat' >/tmp/nsswitch.conf &&
+    let list = run(Command::new("unshare")
+        .args(["--mount", "sh", "-c"])
+        .arg(
+            "mount -t tmpfs none /tmp && echo 'passwd: files systemd compat' >/tmp/nsswitch.conf &&
          mount --bind /tmp/nsswitch.conf /etc/nsswitch.conf && cp \"$0\" /tmp/workshop &&
          exec env -u HOME setpriv --reuid 54321 --regid 54321 --clear-groups /tmp/workshop list",
-    ).arg(&program));
+        )
+        .arg(&program));
     assert_eq!(list.status, 0, "{}", list.stderr);
 }
 
