@@ -135,7 +135,7 @@ fn it_needs_no_home_whatever_the_host_looks_users_up_with() {
     assert_eq!(list.status, 0, "{}", list.stderr);
 }
 
-/// One machine for all: the whole course in a guest, built from its own files by the copied program.
+/// What needs no image: the profile that compiles soonest takes minutes to hash one on an emulated processor.
 #[test]
 fn it_runs_in_a_machine() {
     let (Some(program), true) = (program(), Guest::possible()) else { return };
@@ -145,15 +145,12 @@ fn it_runs_in_a_machine() {
     let said = guest.script(&[
         piece("version", "/opt/workshop --version"),
         piece("list", "/opt/workshop list"),
-        piece("doctor", "/opt/workshop doctor"),
         piece("step", "/opt/workshop step 1"),
-        piece("run", "/opt/workshop run --memory 64M -- hostname"),
     ]);
     for (name, said, status) in &said {
-        // There is no QEMU in a guest.
-        assert_eq!(*status, if name == "doctor" { 3 } else { 0 }, "{name}: {said}");
+        assert_eq!(*status, 0, "{name}: {said}");
     }
-    assert!(said[4].1.contains("box"), "{}", said[4].1);
+    assert!(said[0].1.contains(env!("CARGO_PKG_VERSION")), "{}", said[0].1);
 }
 
 #[test]
