@@ -124,15 +124,18 @@ fn it_needs_no_home_whatever_the_host_looks_users_up_with() {
         skip("this host's nsswitch.conf can be replaced by root only", "Run the tests as root");
         return;
     }
-    let list = run(Command::new("unshare").args(["--mount", "sh", "-c"]).arg(
-        "mkdir /tmp/none && mount -t tmpfs none /tmp && echo 'passwd: files systemd compat' >/tmp/nsswitch.conf &&
+    let list = run(Command::new("unshare")
+        .args(["--mount", "sh", "-c"])
+        .arg(
+            "mount -t tmpfs none /tmp && echo 'passwd: files systemd compat' >/tmp/nsswitch.conf &&
          mount --bind /tmp/nsswitch.conf /etc/nsswitch.conf && cp \"$0\" /tmp/workshop &&
          exec env -u HOME setpriv --reuid 54321 --regid 54321 --clear-groups /tmp/workshop list",
-    ).arg(&program));
+        )
+        .arg(&program));
     assert_eq!(list.status, 0, "{}", list.stderr);
 }
 
-/// One machine for all: the whole course in a guest, built from its own files by the copied program.
+/// What needs no image: the profile that compiles soonest takes minutes to hash one on an emulated processor.
 #[test]
 fn it_runs_in_a_machine() {
     let (Some(program), true) = (program(), Guest::possible()) else { return };
@@ -142,15 +145,12 @@ fn it_runs_in_a_machine() {
     let said = guest.script(&[
         piece("version", "/opt/workshop --version"),
         piece("list", "/opt/workshop list"),
-        piece("doctor", "/opt/workshop doctor"),
         piece("step", "/opt/workshop step 1"),
-        piece("run", "/opt/workshop run --memory 64M -- hostname"),
     ]);
     for (name, said, status) in &said {
-        // There is no QEMU in a guest.
-        assert_eq!(*status, if name == "doctor" { 3 } else { 0 }, "{name}: {said}");
+        assert_eq!(*status, 0, "{name}: {said}");
     }
-    assert!(said[4].1.contains("box"), "{}", said[4].1);
+    assert!(said[0].1.contains(env!("CARGO_PKG_VERSION")), "{}", said[0].1);
 }
 
 #[test]

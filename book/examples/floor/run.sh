@@ -14,12 +14,14 @@ for name in sh true sleep; do ln -s busybox "$root/bin/$name"; done
 
 if [[ $# -eq 0 ]]; then
   # From a bare process to the whole container, one part after the other.
+  # shellcheck disable=SC2054 # commas are part of a spec
   parts=(ns= ns=m,priv ns=pmui,priv ns=pmui,priv,ovlv,piv ns=pmui,priv,ovlv,piv,proc,dev,sys)
   parts+=("${parts[-1]/pmui/pmuin}" "${parts[-1]/pmui/pmuin},veth6")
   # The groups of cgroup v1, where the host has those.
   if [[ -d /sys/fs/cgroup/pids ]]; then parts+=("${parts[-1]},cg=pids+memory+cpu,cglim"); fi
   set -- "${parts[@]}"
 fi
+# shellcheck disable=SC2016 # the inner shell expands them
 unshare --mount --net --propagation private sh -c '
   base=$1; shift
   mount -t tmpfs -o mode=755 none "$base/tm" && mkdir "$base/tm/m" "$base/tm/dev"
