@@ -133,10 +133,10 @@ impl Container {
         if self.executes && process::never_executed(self.pid) {
             return Err(Fault::unable("died-before-exec", &[]));
         }
-        match self.becoming.take() {
-            Some(call) => listener.told(Call { result: "0".into(), ..call }).map_err(Fault::output),
-            None => Ok(()),
+        if let Some(call) = self.becoming.take() {
+            listener.told(Call { result: "0".into(), ..call });
         }
+        listener.heard().map_err(Fault::output)
     }
 
     fn reached(&mut self, milestone: Milestone) {

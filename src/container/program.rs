@@ -119,7 +119,7 @@ fn exec(
         let _ = wire.say(&FromInside::Suspect(fault));
     }
     // ANCHOR: unshare-pid-exec
-    let mut upward = Upward { channel: wire, wanted };
+    let mut upward = Upward::new(wire, wanted);
     let mut calls = Caller::new(Actor::Container, &mut upward);
     calls.speak_for(step);
     let fault = calls.execve("exec", &Execve::new(name, args, envp));
