@@ -46,6 +46,8 @@ pub struct Plan<'p> {
     pub init: bool,
     pub stdio: Stdio,
     pub tty: Tty,
+    /// The program is somebody's, and inherits which signals we were told to ignore and block.
+    pub passes_signals_on: bool,
 }
 
 /// How a container ended.

@@ -89,7 +89,11 @@ fn settle(plan: &mut Plan) -> Result<(), Fault> {
     if let Some(fd) = &plan.stdio.stderr {
         nix::unistd::dup2_stderr(fd.as_fd()).doing("dup2")?;
     }
-    signals::reset();
+    if plan.passes_signals_on {
+        signals::pass_on();
+    } else {
+        signals::reset();
+    }
     Ok(())
 }
 
