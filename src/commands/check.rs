@@ -11,7 +11,6 @@ use crate::course::exercise::{self, Exercise};
 use crate::fault::{Doing, Fault};
 use crate::judge::{self, Defendant, Judged};
 use crate::kernel::cgroup;
-use crate::kernel::signals::reset_in;
 use crate::lab::Lab;
 use crate::learner::Project;
 use crate::learner::build::{self, Before, Made};
@@ -132,7 +131,7 @@ fn build(out: &mut Output, project: &Project) -> Result<bool, Fault> {
     if let Some(errors) = out.program_stdout()? {
         command.stdout(errors);
     }
-    let status = reset_in(&mut command).status().map_err(|e| build::not_started(project, &e))?;
+    let status = command.status().map_err(|e| build::not_started(project, &e))?;
     if !status.success() {
         out.fault(&Fault::usage("build-failed", &[("command", &build::typed(project))]));
     }

@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod page_cache;
 pub mod pidfd;
 pub mod process;
+mod removal;
 pub mod root;
 pub mod signals;
 pub mod strace;
