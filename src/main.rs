@@ -24,6 +24,8 @@ mod vm;
 
 use std::process::ExitCode;
 
+use kernel::breakable::Stream;
+
 fn main() -> ExitCode {
     // First of all: what `compare` measures is the time until here.
     if compare::probe::is_asked(std::env::args_os()) {
@@ -33,12 +35,20 @@ fn main() -> ExitCode {
     if judge::part::is_asked(std::env::args_os()) {
         return ExitCode::from(judge::part::run() as u8);
     }
+    kernel::signals::begin();
     let cli = match cli::Cli::parse_arguments() {
         Ok(cli) => cli,
         Err(words) => return usage(&words),
     };
     let mut output = commands::Output::new(&cli.global);
-    let status = commands::dispatch(cli, &mut output).unwrap_or_else(|fault| output.fault(&fault));
+    let status = commands::dispatch(cli, &mut output).unwrap_or_else(|fault| {
+        // All is undone, and whoever reads this may stand still.
+        kernel::signals::close();
+        if let fault::Fault::Interrupted(_) = fault {
+            kernel::breakable::hurry();
+        }
+        output.fault(&fault)
+    });
     ExitCode::from(status as u8)
 }
 
@@ -52,7 +62,7 @@ fn usage(words: &clap::Error) -> ExitCode {
         let hint = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let failure = render::Failure { code: 2, message, quote: Vec::new(), cause: String::new(), hint };
         // A closed pipe is no fault of the user's.
-        let _ = render::Renderer::failure(&mut render::Json::new(std::io::stdout()), &failure);
+        let _ = render::Renderer::failure(&mut render::Json::new(Stream::output()), &failure);
     } else {
         let _ = words.print();
     }

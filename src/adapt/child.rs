@@ -17,10 +17,10 @@ use crate::kernel::signals::{self, STOPPING, Signals};
 pub fn run(mut command: Command) -> Result<i32, Fault> {
     let signals = Signals::take().doing("open an inbox for signals")?;
     let name = command.get_program().to_string_lossy().into_owned();
-    // SAFETY: what is called in the child is async-signal-safe. (A child would inherit our mask.)
+    // SAFETY: what is called in the child is async-signal-safe.
     unsafe {
         command.pre_exec(|| {
-            signals::reset();
+            signals::pass_on();
             // What we were given is no business of the runtime's, and not all of them close what they get. A kernel that
             // can't do this leaves it open.
             let _ = close_on_exec();

@@ -15,6 +15,7 @@ use crate::container::recipe::{EXPERIMENT_SEAT, Recipe};
 use crate::container::{Exit, Program, Stdio, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
+use crate::kernel::signals;
 use crate::kernel::told::Silence;
 use crate::kernel::visit::guarded;
 
@@ -137,21 +138,23 @@ fn wait_until(happened: impl Fn() -> bool) {
     }
 }
 
-/// Sends ourselves a SIGTERM while a container runs whose program takes it, and tells how that ended.
+/// Sends ourselves a SIGTERM while a container runs whose program takes it, and tells how that ended. (Where we were
+/// told to ignore SIGTERM, another signal.)
 fn passed_on(recipe: &Recipe) -> Result<String, Fault> {
+    let signal = if signals::ignored(libc::SIGTERM) { Signal::SIGUSR1 } else { Signal::SIGTERM };
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let program = move || {
-        let set = SigSet::from(Signal::SIGTERM);
+        let set = SigSet::from(signal);
         let _ = set.thread_block();
         let _ = File::from(writer).write_all(b"r");
-        if set.wait() == Ok(Signal::SIGTERM) { 42 } else { 1 }
+        if set.wait() == Ok(signal) { 42 } else { 1 }
     };
     let mut plan = recipe.plan(Program::Call(Box::new(program)), EXPERIMENT_SEAT);
     plan.stdio = Stdio::quiet()?.0;
     let mut container = create(plan, recipe.lab, &mut Silence)?;
     container.start(&mut Silence)?;
     File::from(reader).read_exact(&mut [0; 1]).doing("wait for the program")?;
-    raise(Signal::SIGTERM).doing("send SIGTERM")?;
+    raise(signal).doing("send a signal")?;
     Ok(match container.wait(&recipe.lab.signals)? {
         Exit::Code(code) => format!("exit {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),

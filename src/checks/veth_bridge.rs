@@ -181,8 +181,14 @@ impl World {
             drop(io::stdin().read(&mut nothing));
             0
         };
-        let plan =
-            Plan { layers, program: Program::Call(Box::new(wait)), init: false, stdio, tty: Tty::Unused };
+        let plan = Plan {
+            layers,
+            program: Program::Call(Box::new(wait)),
+            init: false,
+            stdio,
+            tty: Tty::Unused,
+            passes_signals_on: false,
+        };
         let mut container = create(plan, scene.lab, &mut Silence)?;
         container.start(&mut Silence)?;
         // By an open file: whatever becomes of the PID, this is the namespace that is meant.

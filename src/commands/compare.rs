@@ -1,6 +1,6 @@
 //! `workshop compare`: the same program as process, container and virtual machine, measured here.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,6 +12,7 @@ use crate::course::{STEPS, layers};
 use crate::fault::{Doing, Fault};
 use crate::folders::reachable;
 use crate::image::{Image, ImageError, Store, host_search_path};
+use crate::kernel::breakable::Stream;
 use crate::kernel::cgroup::{self, Controller, Limits};
 use crate::lab::Lab;
 use crate::render::measured;
@@ -114,7 +115,7 @@ fn show(out: &mut Output, options: &CompareOptions, comparison: &Comparison) -> 
         return out.show.measured(comparison).map_err(Fault::output);
     }
     let text = measured::markdown(out.words, comparison);
-    let mut stdout = io::stdout().lock();
+    let mut stdout = Stream::output();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Fault::output)
 }
 

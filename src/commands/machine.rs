@@ -10,6 +10,7 @@ use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::course::lesson::Lesson;
 use crate::course::{Machine as Claims, Step, layers};
 use crate::fault::Fault;
+use crate::kernel::breakable::Stream;
 use crate::lab::Lab;
 use crate::vm::wire::Job;
 use crate::vm::{Machine, Session, Streams};
@@ -98,7 +99,7 @@ fn program(
     let mut streams = Streams::ours()?;
     if out.json {
         // JSON has standard output to itself.
-        streams.out = Box::new(std::io::stderr());
+        streams.out = Box::new(Stream::errors());
     }
     let job = job(&VmOptions { program, ..VmOptions::default() }, out.json);
     Session::new(machine, &lab.signals, streams).run(job)

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 use crate::fault::Fault;
 use crate::folders::reachable;
+use crate::kernel::breakable::Stream;
 
 use super::Output;
 
@@ -16,7 +17,7 @@ use super::Output;
 pub fn completions(shell: Shell) -> Result<i32, Fault> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::definition(), "workshop", &mut script);
-    io::Write::write_all(&mut io::stdout(), &script).map_err(Fault::output)?;
+    io::Write::write_all(&mut Stream::output(), &script).map_err(Fault::output)?;
     Ok(0)
 }
 

@@ -12,7 +12,7 @@ use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
 use crate::fault::Fault;
 use crate::folders::Folders;
-use crate::kernel::signals::breakable;
+use crate::kernel::breakable::breakable;
 
 use super::Output;
 

@@ -23,7 +23,7 @@ mod tour;
 mod vm;
 mod watch;
 
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -40,6 +40,7 @@ use crate::course::words::{Failure, Words};
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
+use crate::kernel::breakable::Stream;
 use crate::kernel::cgroup::{self, Controller, Limits, Place};
 use crate::kernel::ledger;
 use crate::kernel::process::need_own_proc;
@@ -92,10 +93,10 @@ impl Output {
         console::set_colors_enabled(out.colour);
         console::set_colors_enabled_stderr(out.colour);
         let show: Box<dyn Renderer> = if json {
-            Box::new(Json::<Stdout>::new(io::stdout()))
+            Box::new(Json::new(Stream::output()))
         } else {
             let errors = style(&console::Term::stderr());
-            Box::new(Text::<Stdout>::new(io::stdout(), out).with_errors(errors))
+            Box::new(Text::new(Stream::output(), out).with_errors(errors))
         };
         Output {
             show,
@@ -122,7 +123,7 @@ impl Output {
             if self.show.failure(&Failure { code: status, ..failure }).is_err() {
                 // Standard output is full, and JSON goes nowhere else. If this can't be written either, the
                 // exit status is all that is left.
-                let _ = writeln!(io::stderr(), "{message}");
+                let _ = writeln!(Stream::errors(), "{message}");
             }
         }
         status

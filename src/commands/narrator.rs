@@ -8,7 +8,7 @@ use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
 use crate::course::{STEPS, Step};
 use crate::fault::Fault;
-use crate::kernel::told::{Actor, Call, Listener};
+use crate::kernel::told::{Actor, Call, Listener, Unheard};
 use crate::lab::Lab;
 
 use super::Output;
@@ -50,6 +50,7 @@ pub struct Narrator<'n> {
     pub seq: u32,
     /// execve(2) was told before it was made, since the program may speak before we can.
     executed: bool,
+    unheard: Unheard,
 }
 
 impl<'n> Narrator<'n> {
@@ -59,7 +60,7 @@ impl<'n> Narrator<'n> {
         lesson: &'n Lesson,
         options: &'n StepOptions,
     ) -> Narrator<'n> {
-        Narrator { out, step, lesson, options, seq: 0, executed: false }
+        Narrator { out, step, lesson, options, seq: 0, executed: false, unheard: Unheard::default() }
     }
 
     /// Goes on counting after so many calls.
@@ -91,6 +92,7 @@ impl Listener for Narrator<'_> {
     }
 
     fn about(&mut self, call: &Call) -> io::Result<()> {
+        self.heard()?;
         if self.options.pause {
             self.out.show.about(call, self.lesson)?;
             super::menu::wait_for_enter()?;
@@ -102,7 +104,14 @@ impl Listener for Narrator<'_> {
         Ok(())
     }
 
-    fn told(&mut self, call: Call) -> io::Result<()> {
-        if std::mem::take(&mut self.executed) { Ok(()) } else { self.say(&call) }
+    fn told(&mut self, call: Call) {
+        if !std::mem::take(&mut self.executed) {
+            let told = self.say(&call);
+            self.unheard.note(told);
+        }
+    }
+
+    fn heard(&mut self) -> io::Result<()> {
+        self.unheard.heard()
     }
 }

@@ -34,6 +34,7 @@ fn contain(out: &mut Output, options: RunOptions, limits: Option<Limits>) -> Res
     let tty = Tty::of(&options.program);
     let mut plan = recipe.plan(recipe.exec(options.program), FIRST_SEAT);
     plan.init = options.init;
+    plan.passes_signals_on = true;
     plan.stdio.stdout = out.program_stdout()?;
     plan.tty = tty;
     let mut container =

@@ -175,6 +175,7 @@ fn build(
     let tty = if options.shell { Tty::OwnJob } else { Tty::of(&program) };
     let mut plan = recipe.plan(recipe.exec(program), FIRST_SEAT);
     plan.init = options.init;
+    plan.passes_signals_on = true;
     plan.tty = tty;
     plan.stdio.stdout = narrator.out.program_stdout()?;
     Ok((create(plan, recipe.lab, narrator)?, None))

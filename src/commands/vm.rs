@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cli::VmOptions;
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
+use crate::kernel::breakable::Stream;
 use crate::kernel::caller::Caller;
 use crate::kernel::process::need_own_proc;
 use crate::kernel::signals::Signals;
@@ -37,7 +38,7 @@ pub fn run(out: &mut Output, options: VmOptions) -> Result<i32, Fault> {
     let mut streams = Streams::ours()?;
     if out.json {
         // JSON has standard output to itself.
-        streams.out = Box::new(std::io::stderr());
+        streams.out = Box::new(Stream::errors());
     }
     let exit = Session::new(&mut machine, &signals, streams).run(job)?;
     machine.end();
@@ -111,7 +112,7 @@ impl Parts {
             initramfs: &self.initramfs,
             memory: self.memory,
             timeout: options.timeout.map(Duration::from_secs),
-            console: options.console.then(|| Box::new(std::io::stderr()) as Box<dyn std::io::Write>),
+            console: options.console.then(|| Box::new(Stream::errors()) as Box<dyn std::io::Write>),
             step: self.step,
         })
     }

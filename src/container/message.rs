@@ -1,5 +1,6 @@
 //! The wire between the workshop and a container's first process, until that becomes its program.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Doing, Fault};
 use crate::kernel::signals::Signals;
-use crate::kernel::told::{Call, Listener};
+use crate::kernel::told::{Call, Listener, Unheard};
 
 /// What the first process says.
 #[derive(Serialize, Deserialize)]
@@ -117,9 +118,16 @@ impl Channel {
 
 /// The listener inside: passes on to the one outside, which may make us wait before each call.
 pub struct Upward<'c> {
-    pub channel: &'c Channel,
+    channel: &'c Channel,
     /// The steps whose calls are wanted.
-    pub wanted: Vec<&'static str>,
+    wanted: Vec<&'static str>,
+    unheard: Unheard,
+}
+
+impl<'c> Upward<'c> {
+    pub fn new(channel: &'c Channel, wanted: Vec<&'static str>) -> Upward<'c> {
+        Upward { channel, wanted, unheard: Unheard::default() }
+    }
 }
 
 impl Listener for Upward<'_> {
@@ -127,12 +135,17 @@ impl Listener for Upward<'_> {
         self.wanted.contains(&step)
     }
 
-    fn about(&mut self, call: &Call) -> std::io::Result<()> {
+    fn about(&mut self, call: &Call) -> io::Result<()> {
+        self.heard()?;
         let told = self.channel.say(&FromInside::About(call.clone()));
-        told.and_then(|()| self.channel.wait()).map_err(std::io::Error::other)
+        told.and_then(|()| self.channel.wait()).map_err(io::Error::other)
     }
 
-    fn told(&mut self, call: Call) -> std::io::Result<()> {
-        self.channel.say(&FromInside::Told(call)).map_err(std::io::Error::other)
+    fn told(&mut self, call: Call) {
+        self.unheard.note(self.channel.say(&FromInside::Told(call)).map_err(io::Error::other));
+    }
+
+    fn heard(&mut self) -> io::Result<()> {
+        self.unheard.heard()
     }
 }

@@ -46,6 +46,8 @@ pub struct Plan<'p> {
     pub init: bool,
     pub stdio: Stdio,
     pub tty: Tty,
+    /// The program is somebody's, and inherits which signals we were told to ignore and block.
+    pub passes_signals_on: bool,
 }
 
 /// How a container ended.
@@ -133,10 +135,10 @@ impl Container {
         if self.executes && process::never_executed(self.pid) {
             return Err(Fault::unable("died-before-exec", &[]));
         }
-        match self.becoming.take() {
-            Some(call) => listener.told(Call { result: "0".into(), ..call }).map_err(Fault::output),
-            None => Ok(()),
+        if let Some(call) = self.becoming.take() {
+            listener.told(Call { result: "0".into(), ..call });
         }
+        listener.heard().map_err(Fault::output)
     }
 
     fn reached(&mut self, milestone: Milestone) {

@@ -91,7 +91,11 @@ fn settle(plan: &mut Plan) -> Result<(), Fault> {
     if let Some(fd) = &plan.stdio.stderr {
         nix::unistd::dup2_stderr(fd.as_fd()).doing("dup2")?;
     }
-    signals::reset();
+    if plan.passes_signals_on {
+        signals::pass_on();
+    } else {
+        signals::reset();
+    }
     Ok(())
 }
 
@@ -121,7 +125,7 @@ fn exec(
         let _ = wire.say(&FromInside::Suspect(fault));
     }
     // ANCHOR: unshare-pid-exec
-    let mut upward = Upward { channel: wire, wanted };
+    let mut upward = Upward::new(wire, wanted);
     let mut calls = Caller::new(Actor::Container, &mut upward);
     calls.speak_for(step);
     let fault = calls.execve("exec", &Execve::new(name, args, envp));

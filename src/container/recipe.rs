@@ -100,7 +100,14 @@ impl<'l> Recipe<'l> {
     /// A plan for a container with the same layers, made of other ingredients.
     pub fn plan_from<'p>(&self, program: Program<'p>, ingredients: &Ingredients) -> Plan<'p> {
         let layers = self.layers.iter().map(|(_, make)| make(ingredients)).collect();
-        Plan { layers, program, init: false, stdio: Stdio::default(), tty: Tty::Unused }
+        Plan {
+            layers,
+            program,
+            init: false,
+            stdio: Stdio::default(),
+            tty: Tty::Unused,
+            passes_signals_on: false,
+        }
     }
 
     /// A program to run: the container's own environment comes with its own files.

@@ -88,6 +88,7 @@ pub fn create(mut plan: Plan, lab: &Lab, listener: &mut dyn Listener) -> Result<
             };
             // From here on, dropping the container ends the process and undoes the rest.
             attach(&mut plan, lab, number, &mut container, listener)?;
+            listener.heard().map_err(Fault::output)?;
             container.reached(Milestone::Attached);
             ours.go()?;
             tie_to_us(&mut container)?;
@@ -187,7 +188,10 @@ fn hear_until_ready(
                 listener.about(&call).map_err(Fault::output)?;
                 wire.go()?;
             }
-            Some(FromInside::Told(call)) => listener.told(call).map_err(Fault::output)?,
+            Some(FromInside::Told(call)) => {
+                listener.told(call);
+                listener.heard().map_err(Fault::output)?;
+            }
             Some(FromInside::Ready) => return Ok(()),
             Some(FromInside::Failed(fault)) => return Err(fault),
             Some(FromInside::Suspect(_)) => {}
@@ -226,7 +230,7 @@ fn first_process(mut plan: Plan, wire: Channel, wanted: Vec<&'static str>) -> i3
 
 /// Every layer's part inside, stage by stage.
 fn enter(plan: &Plan, wire: &Channel, wanted: Vec<&'static str>) -> Result<(), Fault> {
-    let mut upward = Upward { channel: wire, wanted };
+    let mut upward = Upward::new(wire, wanted);
     let calls = Caller::new(Actor::Container, &mut upward);
     let mut inside = Inside { calls, root: PathBuf::from("/"), root_is_mount: false };
     for stage in Stage::ALL {

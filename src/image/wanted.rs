@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::kernel::signals::reset_in;
+
 /// The programs that the steps run themselves.
 pub const REQUIRED: &[&str] = &[
     "sh", "ls", "cat", "ps", "id", "hostname", "mount", "ip", "stat", "echo", "sleep", "mkdir", "rm",
@@ -158,7 +160,7 @@ pub(super) fn applets(names: &[&'static str], search: &[PathBuf]) -> Vec<(&'stat
         return Vec::new();
     }
     let mut list = Command::new(&busybox);
-    list.arg("--list").stdin(Stdio::null()).stderr(Stdio::null());
+    reset_in(&mut list).arg("--list").stdin(Stdio::null()).stderr(Stdio::null());
     // Whatever goes wrong here only means that busybox stands in for nothing.
     let Ok(output) = list.output() else {
         return Vec::new();

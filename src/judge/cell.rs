@@ -87,7 +87,8 @@ impl Cell {
         let bounds = grouped.then(|| CgroupLimit::new(BOUNDS));
         let layer = CellLayer { ground: ground.clone(), bounds, groups: Vec::new() };
         let layers: Vec<Box<dyn Layer>> = vec![Box::new(UnsharePid), Box::new(layer)];
-        let plan = Plan { layers, program, init: false, stdio: Stdio::quiet()?.0, tty: Tty::Unused };
+        let (stdio, tty) = (Stdio::quiet()?.0, Tty::Unused);
+        let plan = Plan { layers, program, init: false, stdio, tty, passes_signals_on: false };
         let mut container = create(plan, lab, &mut Silence)?;
         container.start(&mut Silence)?;
         let (start, seized) = (start.into(), seized.into());

@@ -42,7 +42,8 @@ impl<'a> Caller<'a> {
         self.step = step;
     }
 
-    /// Makes one call. `shown` is only worked out when somebody listens or the call fails.
+    /// Makes one call. `shown` is only worked out when somebody listens or the call fails. An error means that nothing
+    /// was done: the kernel refused the call, or it was not made. That it could not be told is an error of the next one.
     fn make<T>(
         &mut self,
         why: &str,
@@ -61,7 +62,7 @@ impl<'a> Caller<'a> {
             Ok(value) => result(value),
             Err(errno) => strace::errno(*errno),
         };
-        self.listener.told(told).map_err(Fault::output)?;
+        self.listener.told(told);
         outcome.map_err(|errno| self.refused(why, shown(), errno, None))
     }
 
@@ -114,7 +115,7 @@ impl<'a> Caller<'a> {
             Err(errno) => strace::errno(*errno),
         };
         if wants {
-            self.listener.told(told).map_err(Fault::output)?;
+            self.listener.told(told);
         }
         outcome.map_err(|errno| self.refused(why, shown(), errno, None))
     }

@@ -7,18 +7,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
-use nix::unistd::{Pid, geteuid};
 use serde::{Deserialize, Serialize};
 
-use super::process::Owner;
-use super::{cgroup, pidfd, tree};
+use super::process::{Owner, boot, need_own_proc};
+use super::removal::{disable, end, is_box_of_ours, is_group_of_ours, is_out_of_sight, remove_group};
+use super::tree;
 use crate::fault::{Doing, Fault};
 
 /// One thing to take back.
@@ -58,7 +54,7 @@ impl Ledger {
         let me = Owner::me().doing("read /proc/self/stat")?;
         Ok(Ledger {
             file: None,
-            path: dir.join(format!("{}-{}-{}-{number}.jsonl", me.pid, me.started, me.namespace)),
+            path: dir.join(format!("{}-{}-{}-{number}-{}.jsonl", me.pid, me.started, me.namespace, boot())),
         })
     }
 
@@ -72,10 +68,12 @@ impl Ledger {
             self.file = Some(File::options().create(true).append(true).open(&self.path).doing(doing())?);
         }
         let line = serde_json::to_string(undo).doing(doing())? + "\n";
-        match &mut self.file {
-            Some(file) => file.write_all(line.as_bytes()).doing(doing()),
-            None => Ok(()),
-        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let whole = file.metadata().doing(doing())?.len();
+        file.write_all(line.as_bytes())
+            // Half a line would spoil the next one, which may fit.
+            .inspect_err(|_| drop(file.set_len(whole)))
+            .doing(doing())
     }
 
     /// All is taken back: the page goes.
@@ -105,7 +103,8 @@ pub fn leftovers(dir: &Path) -> Vec<Leftover> {
 /// live can't be told from here, so what they left is left to a workshop over there.
 pub fn elsewhere(dir: &Path) -> Vec<Owner> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| owner(&entry.path())).filter(|owner| !owner.within_sight()).collect()
+    let pages = entries.flatten().map(|entry| entry.path()).filter(|page| !is_of_another_boot(page));
+    pages.filter_map(|page| owner(&page)).filter(|owner| !owner.within_sight()).collect()
 }
 
 /// Whose page it is, by its name.
@@ -115,12 +114,21 @@ fn owner(page: &Path) -> Option<Owner> {
     Some(Owner { pid, started: number()?, namespace: number()? })
 }
 
+/// Whether the machine was started anew since the page was begun: then its owner is gone, whoever has the number
+/// now, and so is all that lived in the kernel's memory, cgroups and processes.
+fn is_of_another_boot(page: &Path) -> bool {
+    let name = page.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let (then, now) = (name.split('-').nth(4).unwrap_or_default(), boot());
+    !then.is_empty() && !now.is_empty() && then != now && need_own_proc().is_ok()
+}
+
 fn leftover(page: PathBuf) -> Option<Leftover> {
-    let owner = owner(&page)?;
-    if !owner.is_gone() {
+    let (owner, outlived) = (owner(&page)?, is_of_another_boot(&page));
+    if !outlived && !owner.is_gone() {
         return None;
     }
-    let undo = lines(&fs::read_to_string(&page).ok()?);
+    let mut undo = lines(&fs::read_to_string(&page).ok()?);
+    undo.retain(|undo| !outlived || matches!(undo, Undo::RemoveBox { .. }));
     Some(Leftover { owner, undo, page })
 }
 
@@ -146,11 +154,10 @@ fn lines(text: &str) -> Vec<Undo> {
 }
 
 impl Leftover {
-    /// Undoes it, last thing first, and forgets the page when all of it is gone.
+    /// Undoes it, last thing first, and forgets the page when all of it is gone. Goes on after a failure, and returns
+    /// the first.
     pub fn undo(self) -> Result<(), Fault> {
-        for undo in self.undo.iter().rev() {
-            undo.carry_out()?;
-        }
+        self.undo.iter().rev().map(Undo::carry_out).fold(Ok(()), Result::and)?;
         match fs::remove_file(&self.page) {
             // Another workshop was here at the same time.
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -160,11 +167,15 @@ impl Leftover {
 }
 
 impl Undo {
-    /// Takes the thing back. What is already gone is fine.
+    /// Takes the thing back. What is already gone is fine. Says that it is done only when it is: the page goes then,
+    /// and with it all that anybody knows of the thing.
     pub fn carry_out(&self) -> Result<(), Fault> {
         match self {
             Undo::RemoveGroup { path } if is_group_of_ours(path) => {
                 remove_group(path).doing(format!("remove the cgroup {}", path.display()))
+            }
+            Undo::RemoveGroup { path } if is_out_of_sight(path) => {
+                Err(Fault::unable("group-out-of-sight", &[("path", &path.display().to_string())]))
             }
             Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
                 disable(path, controllers).doing(format!("write {}", path.display()))
@@ -187,9 +198,8 @@ impl Undo {
     /// us a scope, it has removed all groups in it when the last process ended.
     fn is_still_there(&self) -> bool {
         match self {
-            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
-                path.exists()
-            }
+            Undo::RemoveGroup { path } => path.exists() || is_out_of_sight(path),
+            Undo::Disable { path, .. } | Undo::RemoveBox { path } => path.exists(),
             Undo::EndProcess { process } => process.is_alive(),
             Undo::Retract => false,
         }
@@ -204,88 +214,6 @@ impl Undo {
             Undo::EndProcess { process } => format!("PID {}", process.pid),
             Undo::Retract => String::new(),
         }
-    }
-}
-
-/// Hands controllers on no longer, unless another group of ours still has limits by them: then that one's page
-/// says the same, and its end is the time.
-fn disable(control: &Path, controllers: &[String]) -> io::Result<()> {
-    let Some(group) = control.parent().filter(|group| group.is_dir()) else { return Ok(()) };
-    let _held = cgroup::hold(group);
-    let limited = |name: &str| name.starts_with(GROUP_PREFIX) && !name.ends_with(cgroup::LEAF);
-    if fs::read_dir(group)?.flatten().any(|entry| entry.file_name().to_str().is_some_and(limited)) {
-        return Ok(());
-    }
-    let text = controllers.iter().map(|c| format!("-{c}")).collect::<Vec<_>>().join(" ");
-    match fs::write(control, text) {
-        // Somebody else has come to need the controllers since.
-        Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
-        other => other,
-    }
-}
-
-/// Whether a path is one that only the workshop makes, in a cgroup filesystem.
-fn is_group_of_ours(path: &Path) -> bool {
-    let named = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(GROUP_PREFIX));
-    let plain = !path.components().any(|c| c == std::path::Component::ParentDir);
-    let mounted = statfs(path).map(|found| found.filesystem_type());
-    named && plain && matches!(mounted, Ok(CGROUP_SUPER_MAGIC | CGROUP2_SUPER_MAGIC))
-}
-
-/// Whether a path is one that only the workshop makes, in a cache of the caller's own: a directory that is named for a
-/// process and the number of its container.
-fn is_box_of_ours(path: &Path) -> bool {
-    let named = path.file_name().and_then(|name| name.to_str());
-    let numbers = named.is_some_and(|name| name.split('-').all(|n| n.parse::<u64>().is_ok()));
-    let plain = !path.components().any(|c| c == std::path::Component::ParentDir);
-    let ours = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir() && m.uid() == geteuid().as_raw());
-    numbers && plain && ours && path.parent().is_some_and(|dir| dir.ends_with(BOXES))
-}
-
-/// SIGKILL to a process that still is the one that is meant. Held by its descriptor, it can't become another meanwhile.
-fn end(process: &Owner) -> nix::Result<()> {
-    let pidfd = match pidfd::open(Pid::from_raw(process.pid)) {
-        Err(Errno::ESRCH) => return Ok(()),
-        pidfd => pidfd?,
-    };
-    if process.is_alive() { pidfd::send_signal(&pidfd, libc::SIGKILL) } else { Ok(()) }
-}
-
-/// rmdir(2) of a group and of groups that a program made below it. A process that was killed leaves
-/// its group only once it is gone altogether, so EBUSY is waited out, for 5 seconds at most.
-fn remove_group(path: &Path) -> io::Result<()> {
-    let until = Instant::now() + Duration::from_secs(5);
-    let entries = match fs::read_dir(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries.flatten() {
-        if entry.file_type()?.is_dir() {
-            remove_group(&entry.path())?;
-        }
-    }
-    loop {
-        match fs::remove_dir(path) {
-            Err(e) if e.raw_os_error() == Some(Errno::EBUSY as i32) && Instant::now() < until => {
-                end_members(path);
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => return other,
-        }
-    }
-}
-
-/// Kills what is left in a group of ours: it was put there by us, or is a child of what was. v2 has a file for
-/// that, which no process that forks on and on escapes (cgroup-v2.rst, "cgroup.kill", Linux 5.14).
-fn end_members(path: &Path) {
-    if fs::write(path.join("cgroup.kill"), "1").is_ok() {
-        return;
-    }
-    let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-    // 0 is a process that our PID namespace has no number for.
-    for pid in members.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
@@ -356,10 +284,68 @@ mod tests {
         assert_eq!(leftovers(dir.path())[0].undo, []);
     }
 
+    /// A directory of a cgroup filesystem, if there is one.
+    fn groups() -> Option<PathBuf> {
+        let mounts = crate::kernel::mounts::mine().unwrap();
+        mounts.into_iter().find(|mount| mount.fstype.starts_with("cgroup")).map(|mount| mount.target.into())
+    }
+
+    fn write_page(dir: &Path, name: &str, lines: &[&Undo]) {
+        let lines: Vec<_> = lines.iter().map(|undo| serde_json::to_string(undo).unwrap()).collect();
+        fs::write(dir.join(name), lines.join("\n")).unwrap();
+    }
+
+    fn full_box(dir: &Path) -> Undo {
+        let path = dir.join(BOXES).join("1-1");
+        fs::create_dir_all(path.join("upper")).unwrap();
+        Undo::RemoveBox { path }
+    }
+
+    #[test]
+    fn a_group_that_may_be_elsewhere_keeps_its_page_and_nothing_else_from_being_undone() {
+        let (dir, hidden) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let group = Undo::RemoveGroup { path: hidden.path().join("pids/workshop-1-1-1") };
+        let boxed = full_box(hidden.path());
+        write_page(dir.path(), &page_of_the_dead(), &[&boxed, &group, &boxed]);
+        let refusal = leftovers(dir.path()).remove(0).undo().unwrap_err();
+        assert!(matches!(refusal, Fault::Unable { key, .. } if key == "group-out-of-sight"));
+        assert_eq!(leftovers(dir.path())[0].undo, [group], "the box is gone, the group is still to be found");
+    }
+
+    #[test]
+    fn of_another_boot_only_what_is_on_a_disk_can_be_left() {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let me = Owner::me().unwrap();
+        let group = Undo::RemoveGroup { path: disk.path().join("pids/workshop-1-1-1") };
+        let lines = [&full_box(disk.path()), &group, &Undo::EndProcess { process: me }];
+        write_page(
+            dir.path(),
+            &format!("{}-{}-{}-1-00000000.jsonl", me.pid, me.started, me.namespace),
+            &lines,
+        );
+        write_page(dir.path(), "7-7-7-1-00000000.jsonl", &lines[1..]);
+        assert!(elsewhere(dir.path()).is_empty());
+        leftovers(dir.path()).into_iter().for_each(|leftover| leftover.undo().unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "and we live");
+        assert_eq!(fs::read_dir(disk.path().join(BOXES)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_process_is_ended_when_that_is_said() {
+        let mut child = crate::testing::command("sleep").arg("1000").spawn().unwrap();
+        let process = Owner::of(child.id() as i32).unwrap();
+        Undo::EndProcess { process }.carry_out().unwrap();
+        assert!(!process.is_alive());
+        child.wait().unwrap();
+    }
+
     #[test]
     fn what_has_gone_by_itself_is_not_left_over() {
         let dir = tempfile::tempdir().unwrap();
-        let gone = Undo::RemoveGroup { path: "/sys/fs/cgroup/workshop-gone".into() };
+        let Some(groups) = groups() else {
+            return crate::testing::skip("no cgroup filesystem is mounted", "Mount one");
+        };
+        let gone = Undo::RemoveGroup { path: groups.join("gone.slice/workshop-gone") };
         fs::write(dir.path().join(page_of_the_dead()), serde_json::to_string(&gone).unwrap()).unwrap();
         let found = leftovers(dir.path());
         assert_eq!(found[0].undo, []);

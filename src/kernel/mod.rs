@@ -1,6 +1,7 @@
 //! The kernel as the workshop meets it: calls that are told, facts read from /proc and /sys, and
 //! what must be undone.
 
+pub mod breakable;
 pub mod caller;
 pub mod cgroup;
 pub mod clone3;
@@ -13,6 +14,7 @@ pub mod netlink;
 pub mod page_cache;
 pub mod pidfd;
 pub mod process;
+mod removal;
 pub mod root;
 pub mod signals;
 pub mod strace;

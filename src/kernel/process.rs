@@ -66,6 +66,13 @@ impl Owner {
     }
 }
 
+/// The machine's present run, from its start to its end: the first part of a random number (random(4), `boot_id`). Empty
+/// where /proc doesn't tell it.
+pub fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.chars().take_while(char::is_ascii_hexdigit).collect()
+}
+
 fn my_pid_namespace() -> io::Result<u64> {
     fs::metadata("/proc/self/ns/pid").map(|ns| ns.ino())
 }

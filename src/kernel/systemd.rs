@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Uid;
 
 use super::process::caller;
+use super::signals::reset_in;
 
 /// How long the manager may take to answer, and then to move us.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ pub fn scope_of_our_own() -> bool {
         return false;
     }
     let unit = format!("workshop-{pid}.scope");
-    let asked = Command::new("busctl")
+    let asked = reset_in(&mut Command::new("busctl"))
         .arg(bus(user))
         .args(arguments(&unit, pid))
         .stdin(Stdio::null())

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use crate::course::command_line::shell_line;
 use crate::fault::Fault;
+use crate::kernel::signals::reset_in;
 
 use super::{Project, cargo, places, snapshot};
 
@@ -29,6 +30,7 @@ pub(super) fn command_of(project: &Project, words: &[String]) -> Command {
         owner.run(&mut command);
     }
     places::provide(project, &mut command);
+    reset_in(&mut command);
     command
 }
 

@@ -16,6 +16,7 @@ use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
 use crate::judge::Finding;
+use crate::kernel::breakable::Stream;
 use crate::kernel::told::{Actor, Call};
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
@@ -337,7 +338,7 @@ impl<W: Write> Renderer for Text<W> {
     fn booted(&mut self, _: &Booted, words: &str) -> io::Result<()> {
         self.out.flush()?;
         // Standard output is the program's in the machine.
-        let mut errors = io::stderr().lock();
+        let mut errors = Stream::errors();
         for line in prose::lines(&self.errors, Role::Dim, words, self.errors.width.saturating_sub(2)) {
             writeln!(errors, " {line}")?;
         }
@@ -367,7 +368,7 @@ impl<W: Write> Renderer for Text<W> {
     fn failure(&mut self, failure: &Failure) -> io::Result<()> {
         // That this fails may be the very failure that is to be told.
         let _ = self.out.flush();
-        failure::write(&mut io::stderr().lock(), &self.errors, failure)
+        failure::write(&mut Stream::errors(), &self.errors, failure)
     }
 }
 

@@ -147,6 +147,7 @@ impl Machine {
             until: Some(Instant::now() + plan.timeout.unwrap_or(BOOT)),
             over: false,
         };
+        listener.heard().map_err(Fault::output)?;
         fcntl(&machine.wire, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("fcntl")?;
         Ok(machine)
     }

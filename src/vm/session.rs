@@ -12,7 +12,8 @@ use super::machine::{Event, Machine};
 use super::wire::{FromGuest, Job, Size, Stream, ToGuest, WINDOW};
 use crate::container::{Exit, null_device};
 use crate::fault::{Doing, Fault};
-use crate::kernel::signals::{ENDING, STOPPING, Signals, breakable, stop};
+use crate::kernel::breakable::{self, breakable};
+use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};
 
 /// Where the program's input comes from and what it says goes to.
 pub struct Streams {
@@ -25,7 +26,11 @@ impl Streams {
     /// Our own.
     pub fn ours() -> Result<Streams, Fault> {
         let input = std::io::stdin().as_fd().try_clone_to_owned().doing("duplicate standard input")?;
-        Ok(Streams { input, out: Box::new(std::io::stdout()), error: Box::new(std::io::stderr()) })
+        Ok(Streams {
+            input,
+            out: Box::new(breakable::Stream::output()),
+            error: Box::new(breakable::Stream::errors()),
+        })
     }
 
     /// No input, and what it says is kept nowhere.

@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::kernel::pidfd;
+use crate::kernel::signals::reset_in;
 
 /// The most of its output that is kept, in bytes.
 const MOST: usize = 1 << 20;
@@ -56,7 +57,7 @@ impl Job {
 
     fn start(mut command: Command, output: OwnedFd, errors: Option<File>) -> io::Result<Job> {
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+        let child = reset_in(&mut command).stdin(Stdio::null()).process_group(0).spawn()?;
         let ended = pidfd::open(Pid::from_raw(child.id() as i32))?;
         Ok(Job { child, ended, output, said: Vec::new(), is_open: true, errors })
     }

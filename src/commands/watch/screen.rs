@@ -1,7 +1,7 @@
 //! What is on the screen while we watch. It is drawn anew whenever something changes, so that it fits the terminal as
 //! it is at that moment.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use console::Term;
 
@@ -11,6 +11,7 @@ use crate::course::language::Lang;
 use crate::course::markdown::Block;
 use crate::course::words::Words;
 use crate::fault::Fault;
+use crate::kernel::breakable::Stream;
 use crate::learner::Project;
 use crate::render::learner::{self, Mark, Told};
 use crate::render::prose;
@@ -286,6 +287,6 @@ fn paint(text: &str) -> Result<(), Fault> {
 }
 
 fn print(bytes: &[u8]) -> Result<(), Fault> {
-    let mut out = io::stdout().lock();
+    let mut out = Stream::output();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Fault::output)
 }
