@@ -145,7 +145,7 @@ pub fn rows() -> Option<Vec<Row>> {
         return None;
     }
     let pieces: Vec<(String, String)> = HOSTS.iter().flat_map(pieces).collect();
-    let said = Guest::new(Who::User).with(&["--copy", "/bin/busybox", "--timeout", "500"]).script(&pieces);
+    let said = Guest::new(Who::User).with(&["--copy", "/bin/busybox", "--timeout", "1200"]).script(&pieces);
     let mut said = said.into_iter();
     HOSTS.iter().map(|host| row(host, &mut said)).collect()
 }
