@@ -78,7 +78,9 @@ mod tests {
         // Of a container that shares our home: whether its process lives can't be told from here.
         let elsewhere = store.path().join(format!("tmp-{}-1-1-0", me.pid));
         let other = store.path().join("tmp-notes");
-        [&elsewhere, &other].map(|dir| fs::create_dir(dir).unwrap());
+        for dir in [&elsewhere, &other] {
+            fs::create_dir(dir).unwrap();
+        }
 
         sweep(store.path());
         assert!(scratch.path().exists() && elsewhere.exists() && other.exists() && !dead.exists());
