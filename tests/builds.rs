@@ -57,7 +57,7 @@ fn main() {
 const WRONG: &str = "fn main() {}\n";
 
 fn host_triple() -> String {
-    let said = run(Command::new("rustc").arg("-vV")).stdout;
+    let said = run(crate::common::child::command("rustc").arg("-vV")).stdout;
     said.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc says its host").to_owned()
 }
 
@@ -97,7 +97,7 @@ fn what_cargo_has_built_is_judged_wherever_it_put_it() {
     let old = place().dir.join("right");
     let source = place().dir.join("right.rs");
     fs::write(&source, RIGHT).expect("write");
-    let mut rustc = Command::new("rustc");
+    let mut rustc = crate::common::child::command("rustc");
     let made = run(rustc.args(["--edition=2024", "-o"]).arg(&old).arg(&source));
     assert_eq!(made.status, 0, "{}", made.stderr);
     for (name, target, change) in changes {
@@ -204,10 +204,10 @@ impl Place {
                 write("Makefile", "box:\n\tfalse\n");
             }
             Place::Checkout if have("git", "git") => {
-                let ran = run(Command::new("git").args(["init", "--quiet"]).arg(&above));
+                let ran = run(crate::common::child::command("git").args(["init", "--quiet"]).arg(&above));
                 assert_eq!(ran.status, 0, "{}", ran.stderr);
                 if am_root() {
-                    run(Command::new("chown").args(["-R", &NOBODY.to_string()]).arg(&above));
+                    run(crate::common::child::command("chown").args(["-R", &NOBODY.to_string()]).arg(&above));
                 }
             }
             _ => {}

@@ -243,7 +243,7 @@ fn the_command_that_new_ends_with_can_be_pasted() {
         assert_eq!(ran.status, 0, "{name}: {}", ran.stderr);
         let said = unwrapped(&ran.stdout);
         let cd = said.split('`').find(|code| code.starts_with("cd ")).expect("a command");
-        let pasted = run(std::process::Command::new("sh")
+        let pasted = run(crate::common::child::command("sh")
             .args(["-c", &format!("{cd} && cat box.sh")])
             .current_dir(&parent));
         assert!(pasted.stdout.starts_with("#!/bin/sh"), "{cd}: {}", pasted.stderr);

@@ -3,7 +3,6 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
 use common::project::{ask, at, folder, me, project, set, state, unwrapped};
 use common::screen::{CTRL_C, CTRL_Z, ENTER, ESCAPE, Screen, UP, word};
@@ -115,7 +114,7 @@ fn a_build_ends_when_the_next_save_comes_or_the_watch_is_over() {
 #[test]
 fn without_events_watching_names_the_limit_and_looks_for_saves() {
     // Limits of a user namespace's own: the machine keeps those that it has (user_namespaces(7)).
-    let may = run(Command::new("unshare").args(["-Ur", "true"]));
+    let may = run(crate::common::child::command("unshare").args(["-Ur", "true"]));
     if may.status != 0 {
         return skip("no user namespace can be made here", "Run as root, or allow them");
     }

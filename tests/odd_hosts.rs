@@ -76,7 +76,8 @@ fn tests_start_programs_through_one_helper() {
     let other_way = ["Command", "::new("].concat();
     for file in tracked().iter().filter(|path| in_tests(path)) {
         let text = fs::read_to_string(file).expect("source");
-        let line = text.lines().find(|line| line.contains(&other_way));
+        // A line with an escaped quote is text of a program that a test writes.
+        let line = text.lines().find(|line| line.contains(&other_way) && !line.contains("\\\""));
         assert_eq!(line, None, "{}: use common::child::command", file.display());
     }
 }

@@ -30,7 +30,7 @@ fn put(path: &Path, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
 
 /// What a compiler must do without a word.
 fn build(program: &str, args: &[&str], dir: &Path) {
-    let mut command = Command::new(program);
+    let mut command = crate::common::child::command(program);
     command.args(args).current_dir(dir).env("GOCACHE", dir.join(".cache")).env("GO111MODULE", "off");
     let built = run(&mut command);
     assert_eq!(built.status, 0, "{program}: {}", built.stderr);

@@ -3,7 +3,6 @@
 mod common;
 
 use std::fs;
-use std::process::Command;
 
 use regex::Regex;
 use toml::Table;
@@ -45,10 +44,16 @@ fn the_dev_container_installs_what_ci_installs() {
 fn every_paper_has_the_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(read("CITATION.cff").contains(&format!("\nversion: {version}\n")));
-    let said = Command::new("bash").args([".ci/release", "version"]).output().expect("run it");
+    let said =
+        crate::common::child::command("bash").args([".ci/release", "version"]).output().expect("run it");
     assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), version);
-    let tag =
-        |tag: &str| Command::new("bash").args([".ci/release", "tag", tag]).output().expect("run it").status;
+    let tag = |tag: &str| {
+        crate::common::child::command("bash")
+            .args([".ci/release", "tag", tag])
+            .output()
+            .expect("run it")
+            .status
+    };
     assert!(tag(&format!("v{version}")).success() && !tag("v9.9.9").success());
 }
 
@@ -67,7 +72,8 @@ fn cargo_binstall_looks_for_what_a_release_has() {
         pairs.iter().fold(text, |text, (name, value)| text.replace(&format!("{{ {name} }}"), value))
     };
     let said = |what: &str| {
-        let said = Command::new("bash").args([".ci/release", what]).output().expect("run it");
+        let said =
+            crate::common::child::command("bash").args([".ci/release", what]).output().expect("run it");
         String::from_utf8_lossy(&said.stdout).trim().to_owned()
     };
     let (name, host) = (said("name"), said("target"));
@@ -121,7 +127,11 @@ fn the_least_that_a_container_costs_can_be_measured() {
     let base = tempfile::tempdir().expect("a directory");
     let (source, floor) = ("book/examples/floor/floor.c", base.path().join("floor"));
     let folder = format!("-DBASE=\"{}\"", base.path().display());
-    let built = Command::new("cc").args(["-O1", "-w", &folder, "-o"]).arg(&floor).arg(source).output();
+    let built = crate::common::child::command("cc")
+        .args(["-O1", "-w", &folder, "-o"])
+        .arg(&floor)
+        .arg(source)
+        .output();
     let built = match built {
         Ok(built) => built,
         Err(_) => return common::skip("cc is missing", "Install gcc"),
@@ -131,7 +141,7 @@ fn the_least_that_a_container_costs_can_be_measured() {
     fs::create_dir_all(&bin).expect("a root filesystem");
     fs::copy("/bin/true", bin.join("busybox")).expect("a program");
     // Its namespaces take a user namespace where the tests have no root.
-    let mut measure = Command::new("unshare");
+    let mut measure = crate::common::child::command("unshare");
     measure.args(if common::am_root() {
         &["--mount"][..]
     } else {

@@ -8,7 +8,6 @@ use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use common::guest::Guest;
 use common::{Who, am_root, home, run, skip, workshop};
@@ -53,7 +52,7 @@ impl Empty {
             (from, CString::new(self.root.path().join(to).to_str().expect("UTF-8")).expect("no NUL"))
         });
         let user = if am_root() { CloneFlags::empty() } else { CloneFlags::CLONE_NEWUSER };
-        let mut command = Command::new("/workshop");
+        let mut command = crate::common::child::command("/workshop");
         command.args(args).env_clear().envs(env.iter().copied());
         // SAFETY: system calls only, and nothing is allocated between fork(2) and execve(2).
         unsafe {
@@ -124,7 +123,7 @@ fn it_needs_no_home_whatever_the_host_looks_users_up_with() {
         skip("this host's nsswitch.conf can be replaced by root only", "Run the tests as root");
         return;
     }
-    let list = run(Command::new("unshare")
+    let list = run(crate::common::child::command("unshare")
         .args(["--mount", "sh", "-c"])
         .arg(
             "mount -t tmpfs none /tmp && echo 'passwd: files systemd compat' >/tmp/nsswitch.conf &&
@@ -156,16 +155,21 @@ fn it_runs_in_a_machine() {
 #[test]
 fn it_says_where_it_is_to_be_had() {
     let Some(program) = program() else { return };
-    let help = run(Command::new(&program).arg("--help"));
+    let help = run(crate::common::child::command(&program).arg("--help"));
     assert!(help.stdout.contains(REPOSITORY), "{}", help.stdout);
     let scratch = tempfile::tempdir().expect("a directory");
-    let man = run(Command::new(&program).arg("man").arg(scratch.path()).env("HOME", home(Who::User)));
+    let man = run(crate::common::child::command(&program)
+        .arg("man")
+        .arg(scratch.path())
+        .env("HOME", home(Who::User)));
     assert_eq!(man.status, 0, "{}", man.stderr);
     let page = fs::read_to_string(scratch.path().join("workshop.1")).expect("the manual");
     assert!(page.replace("\\-", "-").contains(REPOSITORY), "{page}");
     for lang in ["en", "ko"] {
         let dir = scratch.path().join(lang);
-        let new = run(Command::new(&program).args(["new", "--lang", "sh", "--lang", lang]).arg(&dir));
+        let new = run(crate::common::child::command(&program)
+            .args(["new", "--lang", "sh", "--lang", lang])
+            .arg(&dir));
         assert_eq!(new.status, 0, "{}", new.stderr);
         let readme = fs::read_to_string(dir.join("README.md")).expect("a README");
         assert!(readme.contains(REPOSITORY), "{readme}");

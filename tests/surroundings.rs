@@ -39,7 +39,7 @@ fn in_world(who: Who, change: &str, args: &str) -> Option<Command> {
          find /mnt/cwd /mnt/foreign -mindepth 1 ! -name rel 2>/dev/null | sed 's/^/LEFT /' >&2
          exit $status"
     );
-    let mut command = Command::new("unshare");
+    let mut command = crate::common::child::command("unshare");
     command.args(["--mount", "--propagation", "private"]);
     if users {
         command.args(["--user", "--map-root-user"]);

@@ -42,7 +42,8 @@ pub fn prose(text: &str, to: usize) -> Vec<String> {
     let text = bind_code(text);
     let lines = break_lines(&text, to);
     let ragged = |lines: &[String]| lines.last().is_some_and(|last| width(last) < to / 4);
-    let better = (to * 3 / 4..to)
+    // A narrower line must not break what this one keeps whole.
+    let better = ((to * 3 / 4).max(widest(&text, to))..to)
         .rev()
         .map(|narrower| break_lines(&text, narrower))
         .take_while(|candidate| candidate.len() == lines.len())
@@ -52,6 +53,16 @@ pub fn prose(text: &str, to: usize) -> Vec<String> {
         _ => lines,
     };
     lines.into_iter().map(|line| line.replace(KEEP, " ")).collect()
+}
+
+/// The width of the widest piece that lines of `to` columns keep whole.
+fn widest(text: &str, to: usize) -> usize {
+    let pieces = |word| str::split_inclusive(word, LIST);
+    let words = text.split(' ').flat_map(|word| match width(word) > to {
+        true => pieces(word).collect::<Vec<_>>(),
+        false => vec![word],
+    });
+    words.map(width).filter(|width| *width <= to).max().unwrap_or(0)
 }
 
 /// A word that is longer than a line is broken, but for a path: it stays whole for whoever copies it, and the

@@ -52,7 +52,7 @@ impl World {
         let (groups, trees) = own_groups();
         // The group must be joined before there is a namespace whose root it is.
         let join = "for group in $GROUPS_OF_OURS; do echo 0 > $group/cgroup.procs; done\nexec unshare \"$@\"";
-        let mut command = Command::new("sh");
+        let mut command = crate::common::child::command("sh");
         command.args(["-c", join, "sh"]).args(NAMESPACES).args(["--fork", "--kill-child", "--mount-proc"]);
         command.args(["sh", "-c", include_str!("furnish.sh")]);
         let paths: Vec<_> = groups.iter().map(|group| group.to_string_lossy()).collect();
@@ -94,7 +94,7 @@ impl World {
 
     /// A program in this world.
     pub fn enter(&self, program: &[&str]) -> Command {
-        let mut command = Command::new("sh");
+        let mut command = crate::common::child::command("sh");
         command.args(["-c", JOIN, "sh"]).args(&self.groups).args(["--", "nsenter"]);
         command
             .args(["--target", &self.first().to_string()])
