@@ -75,7 +75,8 @@ fn without_mended(name: &str, cells: Vec<String>) -> Vec<String> {
 fn rows(who: Who) -> Vec<(&'static str, Vec<String>)> {
     let judged = |(name, _): &(&'static str, &str)| {
         let ran = run(workshop(who).args(["check", "all", "--format", "json", "--adapter", name]));
-        assert!(ran.status < 2, "{name}: {}{}", ran.stdout, ran.stderr);
+        // 3: this host can judge none of it.
+        assert!([0, 1, 3].contains(&ran.status), "{name}: {}{}", ran.stdout, ran.stderr);
         (*name, without_mended(name, cells(&ran.stdout)))
     };
     RUNTIMES.iter().map(judged).collect()

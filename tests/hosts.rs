@@ -171,7 +171,7 @@ fn without_devices_it_names_the_one_that_is_missing() {
         refused(who, empty, "3", 3, &["This host has no /dev/", "mount -t devtmpfs"]);
         works(who, empty, &["list"]);
     }
-    let one = "mkdir /run/d; for n in null zero random urandom tty; do touch /run/d/$n; mount --bind /dev/$n /run/d/$n; done;
+    let one = "mount -t tmpfs none /run; mkdir /run/d; for n in null zero random urandom tty; do touch /run/d/$n; mount --bind /dev/$n /run/d/$n; done;
                mount --rbind /run/d /dev";
     refused(Who::Root, one, "3", 3, &["This host has no /dev/full"]);
 }

@@ -153,8 +153,8 @@ impl Trial<'_> {
         foreign.extend(with_root(old_root, pid, run.cell));
         Ok(Looked {
             foreign,
-            covers_old_root: old_root
-                .is_some_and(|old| subject.roots_below().is_ok_and(|below| below.contains(&old))),
+            covers_old_root: times_below(old_root, &subject)
+                > times_below(old_root, &Subject::of(run.cell.container.pid)?),
             rooted_above: groups::rooted_above(pid, run.cell, &view.groups),
             swap: None,
             view,
@@ -239,6 +239,13 @@ impl Trial<'_> {
         evidence.again = Some(fresh);
         Ok(())
     }
+}
+
+/// How many times a root lies below that of a mount namespace. A host that was booted from its initramfs, and stayed in
+/// it, has its own root once below already (ramfs-rootfs-initramfs.rst).
+fn times_below(root: Option<Identity>, subject: &Subject) -> usize {
+    let below = subject.roots_below().unwrap_or_default();
+    below.into_iter().filter(|below| Some(*below) == root).count()
 }
 
 /// Who stands for the outside of CMD's network: its nearest ancestor in another one. That is the cell's, unless

@@ -16,6 +16,7 @@ use nix::unistd::{Pid, pipe2};
 use super::cell::{Cell, Launch, nonblocking};
 use super::reason;
 use super::tracer::Tracer;
+use super::wait::Wait;
 use crate::container::Exit;
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
@@ -34,8 +35,8 @@ const GOT_AWAY: &str = "PROGRAM started CMD with CLONE_UNTRACED, so that nobody 
 /// How many characters of PROGRAM's words are repeated.
 const SAID: usize = 200;
 
-/// How long a whole run may take, and each thing that is waited for in it. CI machines may be slow and busy.
-pub const LIFE: Duration = Duration::from_secs(60);
+/// How long a whole run may take, and each thing that is waited for in it (see [`Wait`]).
+pub const LIFE: Duration = Duration::from_secs(120);
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long CMD may take to be there when PROGRAM is not any more.
@@ -62,7 +63,7 @@ impl Excess {
             Excess::Processes => "ended by the judge, since it had more than 512 processes",
             Excess::Output => "ended by the judge, since it wrote more than 64 MiB",
             Excess::Memory => "ended by the judge, since it took more than 1 GiB of memory",
-            Excess::Time => "ended by the judge, since it ran for more than 60 s",
+            Excess::Time => "ended by the judge, since it ran for more than 120 s",
             Excess::Host => "ended the first process of the host that it was given",
         }
     }
@@ -180,7 +181,7 @@ impl<'r> Run<'r> {
         patience: Duration,
         mut enough: impl FnMut(&mut Run) -> bool,
     ) -> Result<bool, Fault> {
-        let until = Instant::now() + patience;
+        let wait = Wait::begin(patience);
         loop {
             self.tracer.turn();
             self.streams.exchange();
@@ -192,7 +193,7 @@ impl<'r> Run<'r> {
             if enough(self) {
                 return Ok(true);
             }
-            if Instant::now() > until {
+            if wait.is_over() {
                 return Ok(false);
             }
             if let Some(signal) = self.lab.signals.end_asked() {

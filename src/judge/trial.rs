@@ -22,7 +22,7 @@ use crate::lab::Lab;
 const CMD: &str = "/usr/bin/workshop";
 
 /// What a container may use: enough for our executable to start in, small enough to run into at once.
-const LIMITS: Limited = Limited { memory: Some(64 << 20), pids: Some(24), cpus: Some(20) };
+const LIMITS: Limited = Limited { memory: Some(128 << 20), pids: Some(24), cpus: Some(20) };
 
 /// A program on trial.
 pub struct Trial<'l> {

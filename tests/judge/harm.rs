@@ -66,14 +66,14 @@ const ODD: [(&str, &str); 4] = [
         "import os, signal, sys
 signal.signal(34, lambda *_: None)
 os.kill(os.getpid(), 34)
-os.execv(sys.argv[2], sys.argv[2:])",
+os.execvp(sys.argv[2], sys.argv[2:])",
     ),
     (
         "changes the group of all its threads, which the C library does by real-time signals",
         "import os, sys, threading, time
 for _ in range(3): threading.Thread(target=time.sleep, args=[20], daemon=True).start()
 os.setresgid(os.getgid(), os.getgid(), os.getgid())
-os.execv(sys.argv[2], sys.argv[2:])",
+os.execvp(sys.argv[2], sys.argv[2:])",
     ),
     (
         "has much memory and many threads",
@@ -89,7 +89,7 @@ os._exit(status if status >= 0 else 128 - status)",
     (
         "executes CMD in another thread than its first",
         "import os, sys, threading, time
-threading.Thread(target=os.execv, args=[sys.argv[2], sys.argv[2:]]).start()
+threading.Thread(target=os.execvp, args=[sys.argv[2], sys.argv[2:]]).start()
 time.sleep(20)",
     ),
 ];
@@ -116,7 +116,7 @@ if sys.argv[5] == 'talk' and os.fork() == 0:
     time.sleep(0.1)
     ptrace(7, 1, None, 9)
     os._exit(0)
-os.execv(sys.argv[2], sys.argv[2:])",
+os.execvp(sys.argv[2], sys.argv[2:])",
         "nothing-running",
     ),
     (
@@ -127,7 +127,7 @@ ptrace = ctypes.CDLL(None).ptrace
 ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 ptrace(16, 1, None, None)
 if os.fork() == 0:
-    os.execv(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[2], sys.argv[2:])
 status = os.waitstatus_to_exitcode(os.wait()[1])
 os._exit(status % 256)",
         "death-status",
