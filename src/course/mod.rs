@@ -30,8 +30,11 @@ pub struct Step {
     pub builds: Build,
     /// Asks, before anything is built, whether the host gives what it may refuse. Other steps can stand without
     /// such a step. `None` where only the step's own calls can tell.
-    permit: Option<fn(&Lab) -> Result<(), Fault>>,
+    permit: Option<Permit>,
 }
+
+/// Asks a host for something without keeping it.
+type Permit = fn(&Lab) -> Result<(), Fault>;
 
 /// What a step builds, and what is claimed of it.
 pub enum Build {
