@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 use serde::Deserialize;
 
+use crate::common::child::command;
 use crate::common::{Who, am_root, have, place, run, skip};
 use crate::{check, each};
 
@@ -47,7 +47,7 @@ fn programs(names: &[&str]) -> PathBuf {
     fs::create_dir_all(&dir).expect("a folder for programs");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("open it to others");
     let base = dir.join("base");
-    let mut compiler = Command::new("cc");
+    let mut compiler = command("cc");
     compiler.args(["-w", "-O1", "-o"]).arg(&base).arg(sources().join("base.c")).arg("-lpthread");
     let built = run(&mut compiler);
     assert_eq!(built.status, 0, "{}", built.stderr);

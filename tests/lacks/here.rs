@@ -1,9 +1,9 @@
 //! Hosts that namespaces of the test's own are enough for.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::common::child::command;
 use crate::common::elsewhere::{NOTHING, ROOT, USER, changed_for, install_filter};
 use crate::common::{Ran, Who, am_root, home, place, run};
 use crate::told::{Row, Told, arguments};
@@ -275,5 +275,5 @@ fn behind_a_filter() {
     let (call, errno) = filter.split_once(' ').expect("two numbers");
     install_filter(call.parse().expect("a number"), errno.parse().expect("a number")).expect("a filter");
     let program = std::env::var_os(PROGRAM).expect("the workshop");
-    panic!("{}", Command::new(program).args(words.split('\n')).exec());
+    panic!("{}", command(program).args(words.split('\n')).exec());
 }

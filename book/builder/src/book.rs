@@ -136,7 +136,7 @@ mod tests {
                 symlink(here.book().join(language).join(name), book.join(name)).unwrap();
             }
         }
-        for name in ["book.toml", "theme", "try"] {
+        for name in ["book.toml", "theme", "blocks", "blocks.toml", "examples"] {
             symlink(here.book().join(name), copy.join("book").join(name)).unwrap();
         }
         let manifest = fs::read_to_string(here.path("Cargo.toml")).unwrap();

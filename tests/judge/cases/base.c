@@ -244,6 +244,6 @@ over:
     if (V("x_leftuntraced")) { if (!syscall(SYS_clone, CLONE_UNTRACED | SIGCHLD, 0, 0, 0, 0)) { setsid(); if (!syscall(SYS_clone, CLONE_UNTRACED | SIGCHLD, 0, 0, 0, 0)) { for (int i = 0; i < 3; i++) close(i); sleep(40); _exit(0); } _exit(0); } usleep(50000); }
     if (V("x_term0") && killed) return 0;
     if (V("x_farewell")) { printf("container has ended\n"); fflush(stdout); }
-    if (V("x_leftsleep")) { if (!fork()) { for (int i = 0; i < 3; i++) close(i); sleep(2); _exit(0); } }
+    if (V("x_leftsleep")) { if (!fork()) { for (int i = 0; i < 3; i++) close(i); sleep(20); _exit(0); } }
     return wstat(st);
 }
