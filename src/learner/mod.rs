@@ -9,6 +9,7 @@ pub mod project;
 pub mod snapshot;
 pub mod solution;
 pub mod starter;
+mod users;
 
 pub use language::Language;
 pub use project::Project;

@@ -1,7 +1,7 @@
 //! Whose a learner's folder is. What root does in somebody's folder is done as that user: files that root makes there
 //! are in their way ever after, and a link that they have planted must lead nowhere that they can't go themselves.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -9,10 +9,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::{
-    Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups, setegid, seteuid, setgroups, setresgid,
-    setresuid,
-};
+use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups, setresgid, setresuid};
+
+use super::users::User;
 
 /// Where programs are that sudo(8) leaves out of PATH: below the owner's home, and Go's own place.
 const AT_HOME: [&str; 3] = [".cargo/bin", ".local/bin", "bin"];
@@ -38,10 +37,9 @@ impl Owner {
         let above = std::path::absolute(dir).ok()?;
         let found = above.ancestors().find_map(|dir| fs::metadata(dir).ok())?;
         let uid = Some(Uid::from_raw(found.uid())).filter(|uid| !uid.is_root())?;
-        let user = User::from_uid(uid).ok().flatten();
+        let user = User::of(uid);
         let gid = user.as_ref().map_or(Gid::from_raw(found.gid()), |user| user.gid);
-        let name = user.as_ref().and_then(|user| CString::new(user.name.as_str()).ok());
-        let groups = name.and_then(|name| getgrouplist(&name, gid).ok()).unwrap_or_else(|| vec![gid]);
+        let groups = user.as_ref().map_or_else(|| vec![gid], User::groups);
         Some(Owner { uid, gid, groups, user })
     }
 
@@ -105,12 +103,12 @@ pub fn acting<T>(owner: Option<&Owner>, what: impl FnOnce() -> T) -> T {
 
 /// A user's name by passwd(5), or their number.
 pub fn name_of(uid: Uid) -> String {
-    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+    User::of(uid).map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// A user's home by passwd(5). `/` would be everybody's.
 fn home_of(uid: Uid) -> Option<PathBuf> {
-    let user = User::from_uid(uid).ok().flatten()?;
+    let user = User::of(uid)?;
     Some(user.dir).filter(|dir| dir.parent().is_some())
 }
 

@@ -7,16 +7,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::{AccessFlags, User, eaccess, geteuid};
+use nix::unistd::{AccessFlags, eaccess, geteuid};
 
 use super::owner::acting;
+use super::users::User;
 use super::{Language, Project, snapshot};
 
 /// Gives a build the home that its user has, and a cache where it has none that it may write to.
 pub fn provide(project: &Project, command: &mut Command) {
     let home = variable(command, "HOME").map(PathBuf::from).or_else(|| {
         // By passwd(5), as Cargo finds it for itself and Go doesn't.
-        let dir = User::from_uid(geteuid()).ok().flatten().map(|user| user.dir)?;
+        let dir = User::of(geteuid()).map(|user| user.dir)?;
         Some(dir).filter(|dir| project.owner.is_none() && dir.is_dir())
     });
     if let Some(home) = &home {
