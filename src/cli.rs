@@ -206,6 +206,38 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Print the operations of a step's container, in order, without making it
+    #[command(display_order = 3)]
+    Plan {
+        /// Number or name of the step
+        #[arg(value_name = "N|NAME", value_parser = step_name)]
+        step: String,
+        /// Use this directory as the root filesystem instead of one made from the host's programs
+        #[arg(long, value_name = "DIR")]
+        rootfs: Option<PathBuf>,
+        /// Print the calls too that only make room for others, and are not told when a step runs
+        #[arg(long)]
+        verbose: bool,
+        /// The program that would run in it, and its arguments
+        #[arg(last = true, value_name = "CMD")]
+        program: Vec<OsString>,
+    },
+    /// Make a step's container with one thing left out, added or moved, and see what that comes to
+    #[command(display_order = 24)]
+    Break {
+        /// Number or name of the step [default: every step]
+        #[arg(value_name = "N|NAME", value_parser = step_name)]
+        step: Option<String>,
+        /// The experiment [default: all of the step's]
+        #[arg(value_name = "EXPERIMENT", requires = "step")]
+        experiment: Option<String>,
+        /// Only list the experiments
+        #[arg(long)]
+        list: bool,
+        /// Make them in a virtual machine [default: those that may be made in a sealed lab are made there]
+        #[arg(long)]
+        vm: bool,
+    },
     /// Run a program in the finished container, without a word
     #[command(display_order = 21)]
     Run(RunOptions),
@@ -316,6 +348,9 @@ pub struct RunOptions {
     /// Run the program under a small init that reaps and passes signals on
     #[arg(long)]
     pub init: bool,
+    /// Print the operations that would make the container, and make none
+    #[arg(long)]
+    pub plan: bool,
     /// The program to run in the container, and its arguments; with `--` before it, it may begin with a dash
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,

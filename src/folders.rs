@@ -54,6 +54,24 @@ impl Folders {
         }
     }
 
+    /// Two folders in a directory of a test's own.
+    #[cfg(test)]
+    pub fn at(dir: &Path) -> Folders {
+        let (cache, state) = (dir.join("cache"), dir.join("state"));
+        assert!(private_dir(&cache) && private_dir(&state));
+        Folders { cache, state, stopgap: None }
+    }
+
+    /// The same, with another place for state.
+    pub fn with_state(&self, state: PathBuf) -> Folders {
+        Folders { state, ..self.clone() }
+    }
+
+    /// Where the lab's own filesystem is mounted.
+    pub fn lab(&self) -> PathBuf {
+        self.cache.join("lab")
+    }
+
     /// The undo ledger's pages.
     pub fn ledger(&self) -> PathBuf {
         self.state.join("ledger")

@@ -7,15 +7,14 @@ mod checks;
 mod cli;
 mod commands;
 mod compare;
-mod container;
 mod course;
+mod engine;
 mod fault;
 mod folders;
 mod image;
 mod judge;
 mod kernel;
 mod lab;
-mod layers;
 mod learner;
 mod render;
 #[cfg(test)]

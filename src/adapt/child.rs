@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
-use crate::container::close_on_exec;
 use crate::fault::{Doing, Fault};
+use crate::kernel::descriptors::close_on_exec_above_stderr;
 use crate::kernel::pidfd;
 use crate::kernel::signals::{self, STOPPING, Signals};
 
@@ -23,7 +23,7 @@ pub fn run(mut command: Command) -> Result<i32, Fault> {
             signals::pass_on();
             // What we were given is no business of the runtime's, and not all of them close what they get. A kernel that
             // can't do this leaves it open.
-            let _ = close_on_exec();
+            let _ = close_on_exec_above_stderr();
             Ok(())
         })
     };

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::container::find_program;
+use crate::engine::find_program;
 use crate::fault::Fault;
 use crate::kernel::cgroup::{Controller, Version, hierarchy, words};
 use crate::kernel::mounts;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::unistd::{Pid, getsid};
 
 use super::{Fact, Report};
-use crate::container::Exit;
+use crate::engine::Exit;
 use crate::fault::{Doing, Fault};
 use crate::kernel::page_cache::{cached, forget};
 use crate::kernel::process;

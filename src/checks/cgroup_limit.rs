@@ -8,20 +8,19 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 
 use super::{Fact, LabState, Memory, Report, Scene};
-use crate::container::recipe::{EXPERIMENT_SEAT, Experiment, Recipe};
-use crate::container::{Container, Exit, Program, Stdio, create};
+use crate::engine::template::{EXPERIMENT, Experiment, Template};
+use crate::engine::{Container, Exit, Process, Program, Spec, Stdio};
 use crate::fault::Fault;
-use crate::kernel::cgroup::{Controller, Group, Limits};
+use crate::kernel::cgroup::{Controller, Group, Limits, Setting};
 use crate::kernel::told::Silence;
 use crate::kernel::visit::guarded;
-use crate::layers::Ingredients;
 
 /// Size of the pieces in which the memory experiment takes what it can get, in bytes.
 const PIECE: usize = 1 << 20;
 
 /// The group of a container that a controller is limited in.
 fn group(container: &Container, controller: Controller) -> Option<&Group> {
-    container.made.groups.iter().find(|g| g.wanted.contains(&controller))
+    container.on_host.groups.iter().find(|g| g.wanted.contains(&controller))
 }
 
 /// A group's path in its hierarchy, as `/proc/PID/cgroup` names it (cgroups(7)).
@@ -39,10 +38,19 @@ fn name(group: &Group) -> String {
     group.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// What was written to a group's files for one controller.
+fn settings(template: &Template, controller: Controller, group: &Group) -> Vec<Setting> {
+    template
+        .spec
+        .limits
+        .map(|limits| limits.settings(controller, group.hierarchy.version))
+        .unwrap_or_default()
+}
+
 /// A limit as its own file gives it: file name and first line.
 fn limit(scene: &Scene, controller: Controller, dir: &Path) -> String {
     let Some(group) = group(scene.container, controller) else { return "none".into() };
-    let settings = scene.recipe.ingredients.limits.settings(controller, group.hierarchy.version);
+    let settings = settings(scene.template, controller, group);
     // The last file is the one that holds the figure; the swap limit is only there for some.
     let Some(setting) = settings.iter().rev().find(|s| !s.optional) else { return "none".into() };
     let value = fs::read_to_string(dir.join(setting.file)).unwrap_or_else(|e| format!("({})", e.kind()));
@@ -60,7 +68,7 @@ fn inside_dir(group: &Group, only: bool) -> std::path::PathBuf {
 }
 
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
-    let groups = &scene.container.made.groups;
+    let groups = &scene.container.on_host.groups;
     let only = groups.len() == 1;
     let versions = Controller::ALL.map(|c| {
         let version = group(scene.container, c).map_or("none", |g| g.hierarchy.version.name());
@@ -88,7 +96,7 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
 }
 
 pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
-    let groups = &scene.container.made.groups;
+    let groups = &scene.container.on_host.groups;
     let pid = scene.pid();
     let placed: Vec<_> = groups.iter().filter(|g| membership(&pid, g).ends_with(&name(g))).collect();
     report.equal(
@@ -97,10 +105,10 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
         format!("{} of {}", placed.len(), groups.len()),
     )?;
 
-    limits_first(scene.recipe, report)?;
-    memory(scene.recipe, report)?;
-    pids(scene.recipe, report)?;
-    cpu(scene.recipe, report)?;
+    limits_first(scene.template, report)?;
+    memory(scene.template, report)?;
+    pids(scene.template, report)?;
+    cpu(scene.template, report)?;
 
     let seen = scene.container.look(|| groups.iter().map(|g| membership("1", g)).collect::<Vec<_>>())?;
     let own = seen.iter().all(|path| path == "/");
@@ -121,18 +129,16 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
 
 /// A container that is not started yet: its first process is one execve(2) away from the program, so
 /// what holds for it now held before the program's first instruction.
-fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let container =
-        create(recipe.plan(Program::Call(Box::new(|| 0)), EXPERIMENT_SEAT), recipe.lab, &mut Silence)?;
+fn limits_first(template: &Template, report: &mut Report) -> Result<(), Fault> {
+    let process = Process::new(Program::Call(Box::new(|| 0)));
+    let container = template.create(&template.spec.at(EXPERIMENT), process, &mut Silence)?;
     let pid = container.pid.to_string();
     let mut late = Vec::new();
-    for group in &container.made.groups {
+    for group in &container.on_host.groups {
         if !membership(&pid, group).ends_with(&name(group)) {
             late.push("membership".to_owned());
         }
-        for setting in
-            group.wanted.iter().flat_map(|c| recipe.ingredients.limits.settings(*c, group.hierarchy.version))
-        {
+        for setting in group.wanted.iter().flat_map(|controller| settings(template, *controller, group)) {
             let file = group.dir.join(setting.file);
             let value = fs::read_to_string(&file).unwrap_or_default();
             if value.trim() != setting.value && (file.exists() || !setting.optional) {
@@ -149,9 +155,9 @@ fn limits_first(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
 }
 
 /// Takes memory until it is killed.
-fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let pieces = 4 * recipe.ingredients.limits.memory.unwrap_or(0) as usize / PIECE + 1;
-    let taken: Experiment<()> = recipe.experiment(false, || {
+fn memory(template: &Template, report: &mut Report) -> Result<(), Fault> {
+    let pieces = 4 * template.spec.limits.and_then(|limits| limits.memory).unwrap_or(0) as usize / PIECE + 1;
+    let taken: Experiment<()> = template.experiment(false, || {
         let mut held = Vec::new();
         for _ in 0..pieces {
             // Written to, since memory that is only asked for costs nothing.
@@ -166,9 +172,9 @@ fn memory(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
 }
 
 /// Forks until it may not.
-fn pids(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
-    let limit = recipe.ingredients.limits.pids.unwrap_or(0);
-    let forks = recipe.experiment(false, || {
+fn pids(template: &Template, report: &mut Report) -> Result<(), Fault> {
+    let limit = template.spec.limits.and_then(|limits| limits.pids).unwrap_or(0);
+    let forks = template.experiment(false, || {
         let mut made = 0;
         while made < limit + 8 {
             // SAFETY: one thread.
@@ -199,15 +205,15 @@ const SCARCE: f64 = 0.02;
 
 /// Computes without end, until the kernel has counted. CPU time is shared out among groups before it is among
 /// processes, so on a busy host the step's own limit might never be reached: this container gets less.
-fn cpu(recipe: &Recipe, report: &mut Report) -> Result<(), Fault> {
+fn cpu(template: &Template, report: &mut Report) -> Result<(), Fault> {
     let spin = || loop {
         std::hint::spin_loop();
     };
-    let limits = Limits { cpus: Some(SCARCE), ..recipe.ingredients.limits };
-    let ingredients = Ingredients { limits, seat: EXPERIMENT_SEAT, ..recipe.ingredients.clone() };
-    let mut plan = recipe.plan_from(Program::Call(Box::new(spin)), &ingredients);
-    plan.stdio = Stdio::quiet()?.0;
-    let mut container = create(plan, recipe.lab, &mut Silence)?;
+    let limits = template.spec.limits.map(|limits| Limits { cpus: Some(SCARCE), ..limits });
+    let spec = Spec { limits, ..template.spec.at(EXPERIMENT) };
+    let stdio = Stdio::quiet()?.0;
+    let process = Process { stdio, ..Process::new(Program::Call(Box::new(spin))) };
+    let mut container = template.create(&spec, process, &mut Silence)?;
     container.start(&mut Silence)?;
     let group = group(&container, Controller::Cpu);
     let throttled = || group.and_then(Group::throttled).unwrap_or(0) > 0;

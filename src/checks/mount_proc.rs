@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Fact, LabState, Memory, Report, Scene};
-use crate::container::OwnMounts;
-use crate::container::recipe::SECOND_SEAT;
+use crate::engine::OwnMounts;
+use crate::engine::template::SECOND;
 use crate::fault::{Doing, Fault};
 use crate::kernel::told::Silence;
 use crate::kernel::{mounts, process};
@@ -62,7 +62,7 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let outside = || mounts::mine().map(|table| table.len()).doing("read the lab's mount table");
     let before = outside()?;
     // In a container of its own: the learner's program would find the mount.
-    let (other, _held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
+    let (other, _held) = scene.template.resident(SECOND, &mut Silence)?;
     let made = other.change(|own: &OwnMounts| {
         let _ = own.mount_tmpfs("visit", Path::new("/tmp"));
         mounts::mine().unwrap_or_default().iter().filter(|m| m.source == "visit").count()

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::Mode;
 
 use super::{Fact, Report, Scene};
-use crate::container::recipe::{Files, SECOND_SEAT, is_foreign};
-use crate::container::{Container, OwnFiles};
+use crate::engine::template::{Files, SECOND, is_foreign};
+use crate::engine::{Container, OwnFiles};
 use crate::fault::{Doing, Fault};
 use crate::image::tree_digest;
 use crate::kernel::mounts;
@@ -109,7 +109,7 @@ fn short(digest: &str) -> String {
 }
 
 fn layers(scene: &Scene) -> Vec<PathBuf> {
-    scene.recipe.files.as_ref().map(Files::layers).unwrap_or_default()
+    scene.template.files.as_ref().map(Files::layers).unwrap_or_default()
 }
 
 fn size(bytes: u64) -> String {
@@ -119,9 +119,9 @@ fn size(bytes: u64) -> String {
 /// A container of its own that has been written to, so that the learner's program finds its own as the image
 /// has it. The last value keeps it there.
 fn written_to(scene: &Scene, victims: &Victims) -> Result<(Container, PathBuf, OwnedFd), Fault> {
-    let (container, held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
+    let (container, held) = scene.template.resident(SECOND, &mut Silence)?;
     container.change(|own| victims.write(own))?;
-    let upper = container.made.upper.clone().unwrap_or_default();
+    let upper = container.on_host.upper.clone().unwrap_or_default();
     Ok((container, upper, held))
 }
 

@@ -11,10 +11,10 @@ use nix::unistd::{AccessFlags, access, chdir, chroot, gethostname};
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Report, Scene};
-use crate::container::OwnFiles;
+use crate::engine::OwnFiles;
+use crate::engine::parts::pivot_root::DEVICES;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts;
-use crate::layers::DEVICES;
 
 /// What can be seen from one side.
 #[derive(Serialize, Deserialize)]
@@ -192,11 +192,11 @@ fn own_names(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     })?;
     let (uts_out, uts_in) = scene.namespaces("uts");
     let actual = format!("{name}, queue {}", if leaked { "seen outside" } else { "not seen outside" });
-    let passed = made && !leaked && uts_out != uts_in && name == scene.recipe.ingredients.hostname;
+    let passed = made && !leaked && uts_out != uts_in && name == scene.template.spec.hostname;
     report.tell(
         "own-names",
         passed,
-        format!("{}, queue not seen outside", scene.recipe.ingredients.hostname),
+        format!("{}, queue not seen outside", scene.template.spec.hostname),
         actual,
     )
 }

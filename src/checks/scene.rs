@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::container::Container;
-use crate::container::recipe::Recipe;
+use crate::engine::Container;
+use crate::engine::template::Template;
 use crate::fault::{Doing, Fault};
 use crate::kernel::mounts;
 use crate::kernel::netlink::facts;
@@ -14,7 +14,7 @@ use crate::lab::Lab;
 pub struct Scene<'s> {
     pub lab: &'s Lab,
     /// How to make more of it.
-    pub recipe: &'s Recipe<'s>,
+    pub template: &'s Template<'s>,
     pub container: &'s Container,
     /// The lab before the container was made.
     pub before: &'s LabState,
@@ -67,7 +67,7 @@ impl<'s> Scene<'s> {
         Ok(Memory {
             before: self.before.clone(),
             during: LabState::read()?,
-            groups: self.container.made.groups.iter().map(|g| g.dir.clone()).collect(),
+            groups: self.container.on_host.groups.iter().map(|g| g.dir.clone()).collect(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The whole container at a glance: what is its own, what it shares with the host, by which step.
 
 use super::Scene;
+use crate::engine::spec::Root;
 
 /// One line of the summary.
 pub struct Part {
@@ -25,10 +26,8 @@ const KINDS: [(&str, &str, &str); 8] = [
 
 /// Compares the two sides, kind by kind. `number` gives the number of the step with a slug.
 pub fn summary(scene: &Scene, number: impl Fn(&str) -> Option<u32>) -> Vec<Part> {
-    let layer = |key, slug: &str| {
-        let own = scene.recipe.has(slug);
-        Part { key, own, step: number(slug).filter(|_| own) }
-    };
+    let spec = &scene.template.spec;
+    let part = |key, own: bool, slug: &str| Part { key, own, step: number(slug).filter(|_| own) };
     let mut parts: Vec<Part> = KINDS
         .iter()
         .map(|(kind, key, slug)| {
@@ -37,9 +36,9 @@ pub fn summary(scene: &Scene, number: impl Fn(&str) -> Option<u32>) -> Vec<Part>
             Part { key, own, step: number(slug).filter(|_| own) }
         })
         .collect();
-    parts.insert(2, layer("part-files", "pivot-root"));
-    parts.insert(3, layer("part-writes", "overlay"));
-    parts.push(layer("part-limits", "cgroup-limit"));
+    parts.insert(2, part("part-files", spec.root.is_some(), "pivot-root"));
+    parts.insert(3, part("part-writes", matches!(spec.root, Some(Root::Layers(_))), "overlay"));
+    parts.push(part("part-limits", spec.limits.is_some(), "cgroup-limit"));
     parts.push(Part { key: "part-kernel", own: false, step: None });
     parts
 }

@@ -11,8 +11,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 
 use super::{Fact, Report, Scene};
-use crate::container::recipe::{EXPERIMENT_SEAT, Recipe};
-use crate::container::{Exit, Program, Stdio, create};
+use crate::engine::template::{EXPERIMENT, Template};
+use crate::engine::{Exit, Process, Program, Stdio};
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
 use crate::kernel::signals;
@@ -54,16 +54,16 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     let own = scene.container.look(|| process::namespace("self", "pid"))?;
     report.equal("host-sees-it", own, inside)?;
 
-    let nested = scene.recipe.experiment(false, nested_pids)?.seen.unwrap_or_default();
+    let nested = scene.template.experiment(false, nested_pids)?.seen.unwrap_or_default();
     report.tell("nested", nested.split(' ').count() == 3, "3 PIDs", &nested)?;
 
-    let fate = scene.recipe.experiment(false, || orphan(false))?.seen.unwrap_or_default();
+    let fate = scene.template.experiment(false, || orphan(false))?.seen.unwrap_or_default();
     report.equal("orphans", "parent 1, a zombie", fate)?;
-    let fate = scene.recipe.experiment(true, || orphan(true))?.seen.unwrap_or_default();
+    let fate = scene.template.experiment(true, || orphan(true))?.seen.unwrap_or_default();
     report.equal("reaped", "parent 1, gone", fate)?;
 
-    report.equal("signal", "exit 42", passed_on(scene.recipe)?)?;
-    report.equal("end-of-1", "ended", end_of_one(scene.recipe)?)
+    report.equal("signal", "exit 42", passed_on(scene.template)?)?;
+    report.equal("end-of-1", "ended", end_of_one(scene.template)?)
 }
 
 /// As PID 1: makes a namespace in the namespace, and a process in that. Returns all of its PIDs,
@@ -140,7 +140,7 @@ fn wait_until(happened: impl Fn() -> bool) {
 
 /// Sends ourselves a SIGTERM while a container runs whose program takes it, and tells how that ended. (Where we were
 /// told to ignore SIGTERM, another signal.)
-fn passed_on(recipe: &Recipe) -> Result<String, Fault> {
+fn passed_on(template: &Template) -> Result<String, Fault> {
     let signal = if signals::ignored(libc::SIGTERM) { Signal::SIGUSR1 } else { Signal::SIGTERM };
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let program = move || {
@@ -149,13 +149,13 @@ fn passed_on(recipe: &Recipe) -> Result<String, Fault> {
         let _ = File::from(writer).write_all(b"r");
         if set.wait() == Ok(signal) { 42 } else { 1 }
     };
-    let mut plan = recipe.plan(Program::Call(Box::new(program)), EXPERIMENT_SEAT);
-    plan.stdio = Stdio::quiet()?.0;
-    let mut container = create(plan, recipe.lab, &mut Silence)?;
+    let stdio = Stdio::quiet()?.0;
+    let process = Process { stdio, ..Process::new(Program::Call(Box::new(program))) };
+    let mut container = template.create(&template.spec.at(EXPERIMENT), process, &mut Silence)?;
     container.start(&mut Silence)?;
     File::from(reader).read_exact(&mut [0; 1]).doing("wait for the program")?;
     raise(signal).doing("send a signal")?;
-    Ok(match container.wait(&recipe.lab.signals)? {
+    Ok(match container.wait(&template.lab.signals)? {
         Exit::Code(code) => format!("exit {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
     })
@@ -163,10 +163,10 @@ fn passed_on(recipe: &Recipe) -> Result<String, Fault> {
 
 /// PID 1 forks a child that would live for a minute, and ends. The child holds a pipe open: when that
 /// closes, it is gone.
-fn end_of_one(recipe: &Recipe) -> Result<&'static str, Fault> {
+fn end_of_one(template: &Template) -> Result<&'static str, Fault> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let began = Instant::now();
-    recipe.experiment(false, move || {
+    template.experiment(false, move || {
         let _held = writer;
         // SAFETY: one thread.
         if let Ok(ForkResult::Child) = unsafe { fork() } {

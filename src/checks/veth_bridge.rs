@@ -9,8 +9,11 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, LabState, Memory, Report, Scene};
-use crate::container::recipe::SECOND_SEAT;
-use crate::container::{Container, Plan, Program, Stdio, Tty, create};
+use crate::engine::network::Endpoint;
+use crate::engine::op::{Call, Ops, Stage};
+use crate::engine::parts::veth_bridge::SLUG;
+use crate::engine::template::SECOND;
+use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
 use crate::fault::{Doing, Fault};
 use crate::kernel::icmp::ping;
 use crate::kernel::netlink::facts as net;
@@ -18,7 +21,6 @@ use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
 use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
 use crate::kernel::told::Silence;
 use crate::kernel::undo::Reversal;
-use crate::layers::{Layer, Link, UnsharePid};
 
 /// The port that two containers listen on at once.
 const PORT: u16 = 8080;
@@ -49,9 +51,13 @@ fn view() -> View {
     }
 }
 
-/// The container's place in the network; there is one in every container with this layer.
-fn link(container: &Container) -> Result<Link, Fault> {
-    container.made.link.clone().ok_or_else(|| Fault::broken("look at the container's link", "it has none"))
+/// The container's place in the network; there is one in every container with this part.
+fn link(container: &Container) -> Result<Endpoint, Fault> {
+    container
+        .on_host
+        .endpoint
+        .clone()
+        .ok_or_else(|| Fault::broken("look at the container's link", "it has none"))
 }
 
 fn reached(outcome: io::Result<Duration>) -> String {
@@ -61,7 +67,8 @@ fn reached(outcome: io::Result<Duration>) -> String {
 pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let (outside, inside) = scene.namespaces("net");
     let (here, there) = (view(), scene.container.look(view)?);
-    let Link { gateway, address, .. } = link(scene.container)?;
+    let endpoint = link(scene.container)?;
+    let (gateway, address) = (endpoint.gateway(), endpoint.address());
     let trip = scene.container.look(|| reached(ping(gateway, PATIENCE)))?;
     let list = |items: &[String]| if items.is_empty() { "none".into() } else { items.join(" ") };
     let listening = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).is_ok();
@@ -78,14 +85,14 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
 }
 
 pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
-    let (other, _held) = scene.recipe.resident(SECOND_SEAT, &mut Silence)?;
+    let (other, _held) = scene.template.resident(SECOND, &mut Silence)?;
     let (one, two) = (link(scene.container)?, link(&other)?);
 
-    let first = scene.container.look(|| reached(ping(one.gateway, PATIENCE)))?;
-    let second = other.look(|| reached(ping(two.gateway, PATIENCE)))?;
+    let first = scene.container.look(|| reached(ping(one.gateway(), PATIENCE)))?;
+    let second = other.look(|| reached(ping(two.gateway(), PATIENCE)))?;
     report.equal("gateway", "answers, answers", format!("{first}, {second}"))?;
-    let there = scene.container.look(|| reached(ping(two.address, PATIENCE)))?;
-    let back = other.look(|| reached(ping(one.address, PATIENCE)))?;
+    let there = scene.container.look(|| reached(ping(two.address(), PATIENCE)))?;
+    let back = other.look(|| reached(ping(one.address(), PATIENCE)))?;
     report.equal("each-other", "answers, answers", format!("{there}, {back}"))?;
 
     report.equal("same-port", "one, two", same_port(scene, &other, &one, &two)?)?;
@@ -102,7 +109,7 @@ pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
 }
 
 /// Both containers listen on one port, and each is asked at its own address.
-fn same_port(scene: &Scene, other: &Container, one: &Link, two: &Link) -> Result<String, Fault> {
+fn same_port(scene: &Scene, other: &Container, one: &Endpoint, two: &Endpoint) -> Result<String, Fault> {
     let servers = [serve(scene.container, "one")?, serve(other, "two")?];
     let ask = |address: Ipv4Addr| -> io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&SocketAddrV4::new(address, PORT).into(), PATIENCE)?;
@@ -111,7 +118,7 @@ fn same_port(scene: &Scene, other: &Container, one: &Link, two: &Link) -> Result
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    let answers = [one.address, two.address].map(|a| ask(a).unwrap_or_else(|e| e.to_string()));
+    let answers = [one.address(), two.address()].map(|a| ask(a).unwrap_or_else(|e| e.to_string()));
     drop(servers);
     Ok(answers.join(", "))
 }
@@ -175,21 +182,20 @@ impl Drop for World {
 impl World {
     fn make(scene: &Scene, lab: Ipv4Addr, world: Ipv4Addr) -> Result<World, Fault> {
         let (stdio, held) = Stdio::quiet()?;
-        let layers: Vec<Box<dyn Layer>> = vec![Box::new(UnsharePid), Box::new(NetworkOnly)];
         let wait = || {
             let mut nothing = [0; 1];
             drop(io::stdin().read(&mut nothing));
             0
         };
-        let plan = Plan {
-            layers,
-            program: Program::Call(Box::new(wait)),
-            init: false,
-            stdio,
-            tty: Tty::Unused,
-            passes_signals_on: false,
-        };
-        let mut container = create(plan, scene.lab, &mut Silence)?;
+        let spec = Spec { processes: true, ..Spec::default() };
+        let site = Site::in_lab(scene.lab, &spec)?;
+        let mut plan = Plan::new(&spec, &site)?;
+        let mut network_only = Ops::of(SLUG);
+        network_only.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWNET));
+        plan.ops.extend(network_only.list());
+        plan.sort();
+        let process = Process { stdio, ..Process::new(Program::Call(Box::new(wait))) };
+        let mut container = create(plan, process, OnHost::new(&spec, &site)?, scene.lab, &mut Silence)?;
         container.start(&mut Silence)?;
         // By an open file: whatever becomes of the PID, this is the namespace that is meant.
         let path = format!("/proc/{}/ns/net", container.pid);
@@ -234,18 +240,6 @@ impl World {
         let mut words = String::new();
         reader.read_to_string(&mut words).doing("hear from the third network")?;
         Ok(words)
-    }
-}
-
-/// A network namespace with nothing in it.
-struct NetworkOnly;
-
-impl Layer for NetworkOnly {
-    fn slug(&self) -> &'static str {
-        "veth-bridge"
-    }
-    fn namespaces(&self) -> CloneFlags {
-        CloneFlags::CLONE_NEWNET
     }
 }
 

@@ -1,8 +1,8 @@
 //! Asking by doing: a container of some steps is really made, in a lab, and taken back.
 
-use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Program, create};
-use crate::course::{Step, layers};
+use crate::course::{Step, wanted};
+use crate::engine::template::Template;
+use crate::engine::{Process, Program};
 use crate::fault::Fault;
 use crate::kernel::told::Silence;
 use crate::lab::Lab;
@@ -14,8 +14,9 @@ use super::{LIMITS, files};
 /// # Errors
 /// Whatever this host has against it: of our own making there is nothing wrong with such a container.
 pub fn attempt(lab: &Lab, steps: impl Iterator<Item = &'static Step>) -> Result<(), Fault> {
-    let recipe = Recipe::new(lab, layers(steps), LIMITS, || files(&lab.folders, None))?;
-    let mut container = create(recipe.plan(Program::Call(Box::new(|| 0)), FIRST_SEAT), lab, &mut Silence)?;
+    let template = Template::new(lab, wanted(steps, LIMITS), || files(&lab.folders, None))?;
+    let process = Process::new(Program::Call(Box::new(|| 0)));
+    let mut container = template.create(&template.spec, process, &mut Silence)?;
     container.start(&mut Silence)?;
     container.end()
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::adapt::{Adapter, Part};
 use crate::cli::CheckOptions;
-use crate::container::find_program;
 use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
 use crate::course::{STEPS, Step};
+use crate::engine::find_program;
 use crate::fault::{Doing, Fault};
 use crate::judge::{self, Defendant, Judged};
 use crate::kernel::process::need_own_proc;
@@ -87,7 +87,7 @@ fn limits_can_be_asked_for(out: &mut Output, lab: &Lab, step: Option<u32>) -> Re
 
 /// Whether this host may give what a program is to be asked for.
 fn can_be_asked_for(lab: &Lab, step: u32) -> Result<(), Fault> {
-    let layers = STEPS.iter().filter(|of| of.layer().is_some());
+    let layers = STEPS.iter().filter(|of| of.part().is_some());
     layers.filter(|of| of.number <= step && of.number != LIMITED).try_for_each(|of| of.permitted(lab))
 }
 
@@ -95,7 +95,7 @@ fn can_be_asked_for(lab: &Lab, step: u32) -> Result<(), Fault> {
 /// steps doesn't get here either.
 fn host_gives_it(lab: &Lab, step: u32, grouped: bool) -> Result<(), Fault> {
     let asked = |of: &&Step| of.number <= step && (grouped || of.number != LIMITED);
-    attempt(lab, STEPS.iter().filter(|of| of.layer().is_some()).filter(asked))
+    attempt(lab, STEPS.iter().filter(|of| of.part().is_some()).filter(asked))
 }
 
 /// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{CompareOptions, Format};
 use crate::compare::{self, Comparison, Contestant, Host, Kind, PROGRAM, Process, Runs, Vm, pss, take_turns};
-use crate::container::recipe::{Files, Recipe};
-use crate::course::{STEPS, layers};
+use crate::course::{STEPS, wanted};
+use crate::engine::template::{Files, Template};
 use crate::fault::{Doing, Fault};
 use crate::folders::reachable;
 use crate::image::{Image, ImageError, Store, host_search_path};
@@ -68,7 +68,7 @@ fn contestants<'l>(
     let plain = store.host_image(&host_search_path()).map_err(no_image)?;
     let image = store.with_own_binary(plain.clone(), program).map_err(no_image)?;
     let process = Process::new(lab, &image, program)?;
-    let container = compare::Container::new(recipe(lab, &image, host)?, program, image.bytes);
+    let container = compare::Container::new(template(lab, &image, host)?, program, image.bytes);
     let mut contestants = vec![Contestant::new(process), Contestant::new(container)];
     if !options.no_vm {
         let kernel = Kernel::find(options.kernel.as_deref());
@@ -82,10 +82,10 @@ fn contestants<'l>(
 }
 
 /// The container of all steps. Its limits are to be there, not to be felt: the file that the probe reads must fit.
-fn recipe<'l>(lab: &'l Lab, image: &Image, host: &Host) -> Result<Recipe<'l>, Fault> {
+fn template<'l>(lab: &'l Lab, image: &Image, host: &Host) -> Result<Template<'l>, Fault> {
     let limits = Limits { memory: Some(MEMORY << 20), pids: Some(64), cpus: Some(host.cores as f64) };
-    let layers = layers(STEPS.iter().filter(|step| host.limits || step.slug != "cgroup-limit"));
-    Recipe::new(lab, layers, limits, || Ok(Files::Image(image.clone())))
+    let steps = STEPS.iter().filter(|step| host.limits || step.slug != "cgroup-limit");
+    Template::new(lab, wanted(steps, limits), || Ok(Files::Image(image.clone())))
 }
 
 /// Runs them all, and says on a terminal how far that is.

@@ -85,7 +85,7 @@ fn without_doctor(words: &Words, hint: &str) -> String {
 /// Makes the step's container and lets it go again. What a host may refuse is tried by its own step only.
 /// A machine takes seconds to boot: whether there is all that it takes has to do.
 fn attempt(lab: &Lab, step: &'static Step) -> Result<(), Fault> {
-    if step.layer().is_none() {
+    if step.part().is_none() {
         return step.permitted(lab);
     }
     let below = step.builds_on().into_iter().filter(|below| !below.can_be_missed());

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use crate::checks;
 use crate::checks::boot_vm::{Boot, STATUS};
 use crate::cli::{StepOptions, VmOptions};
-use crate::container::Exit;
-use crate::container::recipe::{FIRST_SEAT, Recipe};
 use crate::course::lesson::Lesson;
-use crate::course::{Machine as Claims, Step, layers};
+use crate::course::{Machine as Claims, Step, wanted};
+use crate::engine::Exit;
+use crate::engine::template::{FIRST, Template};
 use crate::fault::Fault;
 use crate::kernel::breakable::Stream;
 use crate::lab::Lab;
@@ -66,10 +66,10 @@ fn start_container(
     ground: &Ground,
     options: &StepOptions,
 ) -> Result<Duration, Fault> {
-    let layers = layers(ground.steps.iter().copied());
-    let recipe = Recipe::new(lab, layers, LIMITS, || files(&lab.folders, options.rootfs.as_deref()))?;
+    let wanted = wanted(ground.steps.iter().copied(), LIMITS);
+    let template = Template::new(lab, wanted, || files(&lab.folders, options.rootfs.as_deref()))?;
     let start = Instant::now();
-    let (mut container, _held) = recipe.resident(FIRST_SEAT, narrator)?;
+    let (mut container, _held) = template.resident(FIRST, narrator)?;
     let took = start.elapsed();
     container.end().map(|()| took)
 }

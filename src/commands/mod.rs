@@ -7,6 +7,7 @@ mod check;
 mod clean;
 mod compare;
 mod doctor;
+mod experiment;
 mod hint;
 mod list;
 mod machine;
@@ -14,6 +15,7 @@ mod manual;
 mod menu;
 mod narrator;
 mod new;
+mod plan;
 mod progress;
 mod reset;
 mod run;
@@ -31,12 +33,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use crate::checks::Check;
 use crate::cli::{Cli, Command, Format, Global};
-use crate::container::recipe::Files;
 use crate::course::Step;
 use crate::course::exercise;
 use crate::course::language::Lang;
 use crate::course::lesson::Lesson;
 use crate::course::words::{Failure, Words};
+use crate::engine::template::Files;
 use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
@@ -151,6 +153,14 @@ impl Output {
         self.show.note(text).map_err(Fault::output)
     }
 
+    /// Says what was built without a step that this host can't do.
+    pub fn left_out(&mut self, missing: &Step, fault: &Fault) -> Result<(), Fault> {
+        let Some(reason) = self.words.failure(fault) else { return Ok(()) };
+        let number = missing.number.to_string();
+        let with = [("number", number.as_str()), ("slug", missing.slug), ("reason", &reason.message)];
+        self.note(&self.words.fill("without", &with))
+    }
+
     /// Thinking time doesn't count.
     pub fn restart_clock(&mut self) {
         self.began = std::time::Instant::now();
@@ -170,6 +180,14 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         None if menu::can_ask(out) => menu::run(out),
         None | Some(Command::List) => list::run(out),
         Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
+        Some(Command::Plan { step, rootfs, verbose, program }) => {
+            let asked = plan::Asked { rootfs: rootfs.as_deref(), verbose, program };
+            plan::run(out, find_step(&step)?, asked)
+        }
+        Some(Command::Break { step, experiment, list, vm }) => {
+            let (step, experiment) = (step.as_deref(), experiment.as_deref());
+            experiment::run(out, &experiment::Asked { step, experiment, list, vm })
+        }
         Some(Command::Tour(options)) => tour::run(out, &options),
         Some(Command::Run(options)) => run::run(out, options),
         Some(Command::Adapt(options)) => adapt::run(out, options),

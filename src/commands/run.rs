@@ -3,14 +3,15 @@
 use std::ops::RangeInclusive;
 
 use crate::cli::RunOptions;
-use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Tty, create};
-use crate::course::{STEPS, command_line, layers};
+use crate::course::{STEPS, command_line, wanted};
+use crate::engine::template::Template;
+use crate::engine::{Process, Program, Tty};
 use crate::fault::Fault;
+use crate::folders::Folders;
 use crate::kernel::cgroup::{Controller, Limits};
 use crate::kernel::told::Silence;
 
-use super::{LIMITS, Output, bytes, enter_lab_for, files};
+use super::{LIMITS, Output, bytes, enter_lab_for, files, plan};
 
 /// Runs the program in a container with all layers, and passes on its status. Limits are set when they
 /// are asked for, and only those.
@@ -26,25 +27,29 @@ fn contain(out: &mut Output, options: RunOptions, limits: Option<Limits>) -> Res
         (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
     };
     let last = options.step.unwrap_or(u32::MAX);
-    let layers = layers(STEPS.iter().filter(|step| step.number <= last && !leave_out(step.slug)));
+    let steps = STEPS.iter().filter(|step| step.number <= last && !leave_out(step.slug));
+    let mut wanted = wanted(steps, limits.unwrap_or(LIMITS));
+    wanted.spec.hostname = options.hostname;
+    if options.plan {
+        let plan = plan::draw(&Folders::find()?, wanted, options.rootfs.as_deref(), &options.program)?;
+        return plan::print(out, &plan, false);
+    }
     let lab = enter_lab_for(&limits.map(|limits| limits.controllers()).unwrap_or_default())?;
     let rootfs = options.rootfs.as_deref();
-    let mut recipe = Recipe::new(&lab, layers, limits.unwrap_or(LIMITS), || files(&lab.folders, rootfs))?;
-    recipe.ingredients.hostname = options.hostname;
+    let template = Template::new(&lab, wanted, || files(&lab.folders, rootfs))?;
     let tty = Tty::of(&options.program);
-    let mut plan = recipe.plan(recipe.exec(options.program), FIRST_SEAT);
-    plan.init = options.init;
-    plan.passes_signals_on = true;
-    plan.stdio.stdout = out.program_stdout()?;
-    plan.tty = tty;
-    let mut container =
-        create(plan, &lab, &mut Silence).map_err(|fault| fault.again(&command_line::own()))?;
+    let mut process = Process { init: options.init, tty, ..Process::new(Program::Planned) };
+    process.passes_signals_on = true;
+    process.stdio.stdout = out.program_stdout()?;
+    let mut container = template
+        .create(&template.with(options.program), process, &mut Silence)
+        .map_err(|fault| fault.again(&command_line::own()))?;
     container.start(&mut Silence)?;
     let exit = container.wait(&lab.signals)?;
     if let Some(fault) = container.explain(exit) {
         out.fault(&fault);
     }
-    container.end()?;
+    container.end_with_the_lab()?;
     lab.leave();
     Ok(exit.status())
 }

@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 
 use crate::checks::{self, LabState, Scene};
 use crate::cli::StepOptions;
-use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Container, Exit, Tty, create};
 use crate::course::lesson::Lesson;
-use crate::course::{Build, Layer, Step, layers};
+use crate::course::{Build, Part, Step, wanted};
+use crate::engine::template::{FIRST, Template};
+use crate::engine::{Container, Exit, Process, Program, Tty};
 use crate::fault::Fault;
 use crate::lab::Lab;
 
@@ -64,36 +64,36 @@ pub fn tell(
     options: &StepOptions,
 ) -> Result<Option<Exit>, Fault> {
     match &step.builds {
-        Build::Layer(layer) => tell_layer(out, lab, (step, layer), lesson, ground, options),
+        Build::Part(part) => tell_part(out, lab, (step, part), lesson, ground, options),
         Build::Machine(claims) => machine::tell(out, lab, (step, claims), lesson, ground, options),
     }
 }
 
-fn tell_layer(
+fn tell_part(
     out: &mut Output,
     lab: &Lab,
-    (step, layer): (&'static Step, &Layer),
+    (step, part): (&'static Step, &Part),
     lesson: &Lesson,
     ground: &Ground,
     options: &StepOptions,
 ) -> Result<Option<Exit>, Fault> {
     let failed = out.tally.failed;
-    let layers = layers(ground.steps.iter().copied().chain([step]));
-    let recipe = Recipe::new(lab, layers, LIMITS, || files(&lab.folders, options.rootfs.as_deref()))?;
+    let wanted = wanted(ground.steps.iter().copied().chain([step]), LIMITS);
+    let template = Template::new(lab, wanted, || files(&lab.folders, options.rootfs.as_deref()))?;
     // Only now: the learner's own root filesystem is lent to the container by a mount of the lab's.
     let before = LabState::read()?;
     let mut narrator = Narrator::new(out, step, lesson, options);
-    let (mut container, _held) = build(&recipe, options, &mut narrator)?;
+    let (mut container, _held) = build(&template, options, &mut narrator)?;
     let told = narrator.seq;
     stop_if_asked(lab)?;
 
-    let scene = Scene { lab, recipe: &recipe, container: &container, before: &before };
-    out.show.facts(&(layer.facts)(&scene)?, lesson).map_err(Fault::output)?;
+    let scene = Scene { lab, template: &template, container: &container, before: &before };
+    out.show.facts(&(part.facts)(&scene)?, lesson).map_err(Fault::output)?;
     if let Some(table) = lesson.table("files") {
         let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
         out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
     }
-    report(out, lab, step, lesson, |r| (layer.checks)(&scene, r))?;
+    report(out, lab, step, lesson, |r| (part.checks)(&scene, r))?;
     if let Some(title) = lesson.heading("whole") {
         whole(out, title, &scene)?;
     }
@@ -117,7 +117,7 @@ fn tell_layer(
     // After a program's own output only what went wrong is worth a word.
     out.only_failures = options.has_program() && !options.shell;
     report(out, lab, step, lesson, |r| {
-        (layer.after)(&memory, &LabState::read()?, r)?;
+        (part.after)(&memory, &LabState::read()?, r)?;
         checks::host_same(lab, r)
     })?;
     if out.tally.failed == failed {
@@ -128,7 +128,7 @@ fn tell_layer(
 
 /// What a step can stand on, on this host.
 pub struct Ground {
-    /// The steps before it whose layers can be built.
+    /// The steps before it whose parts can be built.
     pub steps: Vec<&'static Step>,
     /// Those that this host refuses, and why.
     without: Vec<(&'static Step, Fault)>,
@@ -152,10 +152,7 @@ pub fn ground(lab: &Lab, step: &Step) -> Result<Ground, Fault> {
 pub fn begin(out: &mut Output, step: &'static Step, lesson: &Lesson, ground: &Ground) -> Result<(), Fault> {
     out.show.step(step, lesson, &ground.steps).map_err(Fault::output)?;
     for (missing, fault) in &ground.without {
-        let Some(reason) = out.words.failure(fault) else { continue };
-        let number = missing.number.to_string();
-        let with = [("number", number.as_str()), ("slug", missing.slug), ("reason", &reason.message)];
-        out.note(&out.words.fill("without", &with))?;
+        out.left_out(missing, fault)?;
     }
     Ok(())
 }
@@ -163,22 +160,20 @@ pub fn begin(out: &mut Output, step: &'static Step, lesson: &Lesson, ground: &Gr
 /// The container: with a program that just waits, or with the learner's, held back one execve(2)
 /// before its start so that there is something to look at.
 fn build(
-    recipe: &Recipe,
+    template: &Template,
     options: &StepOptions,
     narrator: &mut Narrator,
 ) -> Result<(Container, Option<OwnedFd>), Fault> {
     let program = if options.shell { shell(narrator.step) } else { options.program.clone() };
     if program.is_empty() {
-        let (container, held) = recipe.resident(FIRST_SEAT, narrator)?;
+        let (container, held) = template.resident(FIRST, narrator)?;
         return Ok((container, Some(held)));
     }
     let tty = if options.shell { Tty::OwnJob } else { Tty::of(&program) };
-    let mut plan = recipe.plan(recipe.exec(program), FIRST_SEAT);
-    plan.init = options.init;
-    plan.passes_signals_on = true;
-    plan.tty = tty;
-    plan.stdio.stdout = narrator.out.program_stdout()?;
-    Ok((create(plan, recipe.lab, narrator)?, None))
+    let mut process = Process { init: options.init, tty, ..Process::new(Program::Planned) };
+    process.passes_signals_on = true;
+    process.stdio.stdout = narrator.out.program_stdout()?;
+    Ok((template.create(&template.with(program), process, narrator)?, None))
 }
 
 /// A shell for a person: bash where there is one, since it has line editing, without the startup files of a

@@ -12,31 +12,31 @@ use super::listen::listen;
 use super::memory::look;
 use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
-use crate::container::recipe::{FIRST_SEAT, Recipe};
-use crate::container::{Milestone, Plan, create, null_device};
+use crate::engine::template::Template;
+use crate::engine::{Milestone, Process, Program, null_device};
 use crate::fault::{Doing, Fault};
 use crate::kernel::told::Silence;
 
 /// A container, made anew for each run.
 pub struct Container<'l> {
-    recipe: Recipe<'l>,
+    template: Template<'l>,
     command: Vec<OsString>,
     disk: u64,
 }
 
 impl Container<'_> {
-    /// `program` is our own executable's path in the recipe's image, whose files are `disk` bytes.
-    pub fn new<'l>(recipe: Recipe<'l>, program: &Path, disk: u64) -> Container<'l> {
-        Container { recipe, command: vec![program.into(), PROBE.into()], disk }
+    /// `program` is our own executable's path in the template's image, whose files are `disk` bytes.
+    pub fn new<'l>(template: Template<'l>, program: &Path, disk: u64) -> Container<'l> {
+        Container { template, command: vec![program.into(), PROBE.into()], disk }
     }
 
-    /// The plan, and the end of the pipe that the probe is heard through.
-    fn plan(&self) -> Result<(Plan<'static>, OwnedFd), Fault> {
+    /// What runs in it, and the end of the pipe that the probe is heard through.
+    fn process(&self) -> Result<(Process<'static>, OwnedFd), Fault> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
-        let mut plan = self.recipe.plan(self.recipe.exec(self.command.clone()), FIRST_SEAT);
-        plan.stdio.stdin = Some(null_device()?.into());
-        plan.stdio.stdout = Some(writer);
-        Ok((plan, reader))
+        let mut process = Process::new(Program::Planned);
+        process.stdio.stdin = Some(null_device()?.into());
+        process.stdio.stdout = Some(writer);
+        Ok((process, reader))
     }
 }
 
@@ -50,10 +50,10 @@ impl Subject for Container<'_> {
     }
 
     fn run(&mut self) -> Result<Run, Fault> {
-        let (plan, reader) = self.plan()?;
-        let lab = self.recipe.lab;
+        let (process, reader) = self.process()?;
+        let (lab, spec) = (self.template.lab, self.template.with(self.command.clone()));
         let mut watch = Stopwatch::start();
-        let mut container = create(plan, lab, &mut Silence)?;
+        let mut container = self.template.create(&spec, process, &mut Silence)?;
         container.start(&mut Silence)?;
         for (milestone, time) in &container.timeline {
             watch.over_at(stage(*milestone), *time);

@@ -22,13 +22,13 @@ use super::listen::listen;
 use super::memory::look;
 use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
+use crate::engine::parts::overlay::escaped;
 use crate::fault::{Doing, Fault};
 use crate::image::Image;
 use crate::kernel::clone3::{arguments, clone3};
 use crate::kernel::signals;
 use crate::kernel::visit::guarded;
 use crate::lab::Lab;
-use crate::layers::escaped;
 
 /// A plain process in a root filesystem that was put together beforehand.
 pub struct Process<'l> {

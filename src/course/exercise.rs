@@ -206,7 +206,7 @@ sysfs is at /sys.
 
     #[test]
     fn the_exercises_are_a_start_and_the_steps_that_add_a_layer() {
-        let layers = STEPS.iter().filter(|step| step.layer().is_some());
+        let layers = STEPS.iter().filter(|step| step.part().is_some());
         let steps: Vec<_> = layers.map(|step| (step.number, step.slug)).collect();
         assert_eq!((1..=LAST).map(|number| (number, slug(number))).collect::<Vec<_>>(), steps);
         assert_eq!(slug(0), "run");

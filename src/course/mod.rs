@@ -12,11 +12,12 @@ use nix::unistd::Pid;
 
 use crate::checks::boot_vm::Boot;
 use crate::checks::{self, Fact, LabState, Memory, Report, Scene};
+use crate::engine::network::{Endpoint, Network};
+use crate::engine::parts;
+use crate::engine::template::{FIRST, Wanted};
 use crate::fault::Fault;
+use crate::kernel::cgroup::Limits;
 use crate::lab::Lab;
-use crate::layers::{
-    self, CgroupLimit, Maker, MountProc, Network, Overlay, PivotRoot, UnsharePid, VethBridge,
-};
 use crate::vm;
 
 #[cfg(test)]
@@ -38,15 +39,16 @@ type Permit = fn(&Lab) -> Result<(), Fault>;
 
 /// What a step builds, and what is claimed of it.
 pub enum Build {
-    /// One more layer of the container.
-    Layer(Layer),
+    /// One more part of the container.
+    Part(Part),
     /// A virtual machine beside it.
     Machine(Machine),
 }
 
-/// A step's layer of the container.
-pub struct Layer {
-    pub make: Maker,
+/// A step's part of the container.
+pub struct Part {
+    /// What it wants, in addition to what the steps before want; with these limits, if it limits anything.
+    pub wants: fn(&mut Wanted, Limits),
     /// What the container looks like from both sides.
     pub facts: fn(&Scene) -> Result<Vec<Fact>, Fault>,
     /// What is claimed while the container is there.
@@ -65,14 +67,17 @@ pub struct Machine {
     pub after: fn(Pid, &mut Report) -> Result<(), Fault>,
 }
 
+/// The host name of the lessons' containers.
+const HOSTNAME: &str = "box";
+
 /// Every step in order. This is where a step is registered: a later one is added at the end, and the command
 /// line, the list, the menu, the tour and `doctor` know it.
 pub const STEPS: [Step; 7] = [
     Step {
         number: 1,
         slug: "unshare-pid",
-        builds: Build::Layer(Layer {
-            make: |_| Box::new(UnsharePid),
+        builds: Build::Part(Part {
+            wants: |wanted, _| wanted.spec.processes = true,
             facts: checks::unshare_pid::facts,
             checks: checks::unshare_pid::checks,
             after: checks::nothing_after,
@@ -82,8 +87,8 @@ pub const STEPS: [Step; 7] = [
     Step {
         number: 2,
         slug: "mount-proc",
-        builds: Build::Layer(Layer {
-            make: |_| Box::new(MountProc),
+        builds: Build::Part(Part {
+            wants: |wanted, _| wanted.spec.mounts = true,
             facts: checks::mount_proc::facts,
             checks: checks::mount_proc::checks,
             after: checks::mount_proc::after,
@@ -93,8 +98,11 @@ pub const STEPS: [Step; 7] = [
     Step {
         number: 3,
         slug: "pivot-root",
-        builds: Build::Layer(Layer {
-            make: |i| Box::new(PivotRoot::new(i.root.clone(), &i.hostname)),
+        builds: Build::Part(Part {
+            wants: |wanted, _| {
+                wanted.root = true;
+                wanted.spec.hostname = HOSTNAME.into();
+            },
             facts: checks::pivot_root::facts,
             checks: checks::pivot_root::checks,
             after: checks::mount_proc::after,
@@ -104,35 +112,37 @@ pub const STEPS: [Step; 7] = [
     Step {
         number: 4,
         slug: "cgroup-limit",
-        builds: Build::Layer(Layer {
-            make: |i| Box::new(CgroupLimit::new(i.limits)),
+        builds: Build::Part(Part {
+            wants: |wanted, limits| wanted.spec.limits = Some(limits),
             facts: checks::cgroup_limit::facts,
             checks: checks::cgroup_limit::checks,
             after: checks::cgroup_limit::after,
         }),
-        permit: Some(layers::cgroup_limit::permitted),
+        permit: Some(parts::cgroup_limit::permitted),
     },
     Step {
         number: 5,
         slug: "overlay",
-        builds: Build::Layer(Layer {
-            make: |i| Box::new(Overlay::new(i.lowers.clone(), i.rootless)),
+        builds: Build::Part(Part {
+            wants: |wanted, _| wanted.layers = true,
             facts: checks::overlay::facts,
             checks: checks::overlay::checks,
             after: checks::nothing_after,
         }),
-        permit: Some(layers::overlay::permitted),
+        permit: Some(parts::overlay::permitted),
     },
     Step {
         number: 6,
         slug: "veth-bridge",
-        builds: Build::Layer(Layer {
-            make: |i| Box::new(VethBridge::new(Network::default(), i.seat)),
+        builds: Build::Part(Part {
+            wants: |wanted, _| {
+                wanted.spec.network = Some(Endpoint { network: Network::default(), number: FIRST });
+            },
             facts: checks::veth_bridge::facts,
             checks: checks::veth_bridge::checks,
             after: checks::veth_bridge::after,
         }),
-        permit: Some(layers::veth_bridge::permitted),
+        permit: Some(parts::veth_bridge::permitted),
     },
     Step {
         number: 7,
@@ -175,15 +185,24 @@ impl Step {
 
     /// The steps that this one stands on: all before it that add to the container.
     pub fn builds_on(&self) -> Vec<&'static Step> {
-        STEPS.iter().filter(|step| step.number < self.number && step.layer().is_some()).collect()
+        STEPS.iter().filter(|step| step.number < self.number && step.part().is_some()).collect()
     }
 
-    /// The layer that it adds to the container, if that is what it builds.
-    pub fn layer(&self) -> Option<&Layer> {
+    /// The part that it adds to the container, if that is what it builds.
+    pub fn part(&self) -> Option<&Part> {
         match &self.builds {
-            Build::Layer(layer) => Some(layer),
+            Build::Part(part) => Some(part),
             Build::Machine(_) => None,
         }
+    }
+
+    /// For what is about a container.
+    ///
+    /// # Errors
+    /// A [`Fault::Usage`] where the step builds something beside it.
+    pub fn must_make_a_container(&self) -> Result<(), Fault> {
+        let with = [("step", &*self.number.to_string()), ("slug", self.slug)];
+        self.part().map(|_| ()).ok_or_else(|| Fault::usage("step-makes-no-container", &with))
     }
 
     /// Whether this host gives what the step takes, and if not, what is missing.
@@ -206,18 +225,22 @@ impl Step {
         format!("{:02}-{}", self.number, self.slug)
     }
 
-    /// Source file of what the step builds: `src/layers/pivot_root.rs`.
+    /// Source file of what the step builds: `src/engine/parts/pivot_root.rs`.
     pub fn source(&self) -> String {
         match self.builds {
-            Build::Layer(_) => format!("src/layers/{}.rs", self.slug.replace('-', "_")),
+            Build::Part(_) => format!("src/engine/parts/{}.rs", self.slug.replace('-', "_")),
             Build::Machine(_) => "src/vm/machine.rs".into(),
         }
     }
 }
 
-/// What a container of these steps is made of: their layers in order, each with its step's slug.
-pub fn layers<'s>(steps: impl IntoIterator<Item = &'s Step>) -> Vec<(&'static str, Maker)> {
-    steps.into_iter().filter_map(|step| Some((step.slug, step.layer()?.make))).collect()
+/// What a container of these steps is to be, with these limits where one of them limits anything.
+pub fn wanted<'s>(steps: impl IntoIterator<Item = &'s Step>, limits: Limits) -> Wanted {
+    let mut wanted = Wanted::default();
+    for part in steps.into_iter().filter_map(Step::part) {
+        (part.wants)(&mut wanted, limits);
+    }
+    wanted
 }
 
 /// What counts when names are compared: `Pivot_Root` and `pivotroot` are meant alike.
@@ -288,14 +311,16 @@ mod tests {
         assert_eq!(step.builds_on().iter().map(|step| step.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(slug(step.next()), Some("cgroup-limit"));
         assert_eq!(slug(Step::find("7").and_then(Step::next)), None);
-        assert_eq!(step.source(), "src/layers/pivot_root.rs");
+        assert_eq!(step.source(), "src/engine/parts/pivot_root.rs");
     }
 
     #[test]
-    fn a_container_is_the_layers_of_its_steps_in_order() {
+    fn a_container_is_what_its_steps_want_together() {
         let Some(step) = Step::find("5") else { panic!("step 5 exists") };
         let without = step.builds_on().into_iter().filter(|below| !below.can_be_missed());
-        let slugs: Vec<_> = layers(without.chain([step])).into_iter().map(|(slug, _)| slug).collect();
-        assert_eq!(slugs, ["unshare-pid", "mount-proc", "pivot-root", "overlay"]);
+        let limits = Limits { memory: Some(1), pids: None, cpus: None };
+        let wanted = wanted(without.chain([step]), limits);
+        assert!(wanted.spec.processes && wanted.spec.mounts && wanted.root && wanted.layers);
+        assert!(wanted.spec.limits.is_none() && wanted.spec.network.is_none());
     }
 }

@@ -56,6 +56,11 @@ impl Words {
         self.get("value", value, None).unwrap_or(value)
     }
 
+    /// What an experiment is about, or says of one of its containers.
+    pub fn experiment<'a>(&'a self, name: &'a str, what: &str) -> &'a str {
+        self.get("experiment", name, Some(what)).unwrap_or(name)
+    }
+
     /// The words `[say] key` with its placeholders filled.
     pub fn fill(&self, key: &'static str, with: &[(&str, &str)]) -> String {
         fill(self.say(key), with.iter().copied())

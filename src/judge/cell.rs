@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,16 +29,17 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use super::exec::exec;
 use super::ground::{self, Ground};
 use super::tracer;
-use crate::container::{Container, Plan, Program, Stdio, Tty, close_on_exec, create, explain_refusal};
+use crate::engine::op::{Call, Ops, Stage};
+use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
 use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::{self, Group, Limits};
+use crate::kernel::cgroup::{Group, Limits};
+use crate::kernel::descriptors::{close_all_but, close_on_exec_above_stderr};
 use crate::kernel::freezer;
 use crate::kernel::process;
 use crate::kernel::signals;
 use crate::kernel::told::Silence;
 use crate::kernel::visit::guarded;
 use crate::lab::Lab;
-use crate::layers::{CgroupLimit, Host, Inside, Layer, Stage, UnsharePid};
 
 /// What all processes of a cell may use together, where groups can be made.
 const BOUNDS: Limits = Limits { memory: Some(1 << 30), pids: Some(1024), cpus: Some(8192.0) };
@@ -79,17 +80,23 @@ impl Cell {
     pub fn new(lab: &Lab, ground: Ground, launches: Vec<Launch>, grouped: bool) -> Result<Cell, Fault> {
         let pipe = || pipe2(OFlag::O_CLOEXEC).doing("make a pipe");
         let ((start_r, start), (ready, ready_w), (seized_r, seized)) = (pipe()?, pipe()?, pipe()?);
+        let spec = Spec { processes: true, limits: grouped.then_some(BOUNDS), ..Spec::default() };
+        let site = Site::in_lab(lab, &spec)?;
+        let (here, groups) = (ground.clone(), site.groups());
+        let prepare = move || {
+            groups.iter().try_for_each(|group| group.hand_on_below(LEAF))?;
+            crate::lab::loopback_up()?;
+            ground::lay(&here, &groups)
+        };
         let here = ground.clone();
-        let program = Program::Call(Box::new(move || {
+        let keep = move || {
             let keeper = Keeper { start: start_r, ready: ready_w.into(), seized: seized_r.into(), launches };
             keeper.run(&here)
-        }));
-        let bounds = grouped.then(|| CgroupLimit::new(BOUNDS));
-        let layer = CellLayer { ground: ground.clone(), bounds, groups: Vec::new() };
-        let layers: Vec<Box<dyn Layer>> = vec![Box::new(UnsharePid), Box::new(layer)];
-        let (stdio, tty) = (Stdio::quiet()?.0, Tty::Unused);
-        let plan = Plan { layers, program, init: false, stdio, tty, passes_signals_on: false };
-        let mut container = create(plan, lab, &mut Silence)?;
+        };
+        let program = Program::Prepared(Box::new(prepare), Box::new(keep));
+        let process = Process { stdio: Stdio::quiet()?.0, ..Process::new(program) };
+        let on_host = OnHost::new(&spec, &site)?;
+        let mut container = create(plan(&spec, &site)?, process, on_host, lab, &mut Silence)?;
         container.start(&mut Silence)?;
         let (start, seized) = (start.into(), seized.into());
         let (freezers, frozen) = (freezer::groups(), BTreeSet::new());
@@ -177,7 +184,7 @@ impl Cell {
 
     /// The cell's groups.
     pub fn groups(&self) -> &[Group] {
-        &self.container.made.groups
+        &self.container.on_host.groups
     }
 }
 
@@ -197,67 +204,23 @@ impl Drop for Cell {
     }
 }
 
-/// What makes a container a cell.
-struct CellLayer {
-    ground: Ground,
-    bounds: Option<CgroupLimit>,
-    groups: Vec<Group>,
-}
-
-impl Layer for CellLayer {
-    fn slug(&self) -> &'static str {
-        "cell"
+/// What makes a container a cell: all namespaces, and a group for what is in it. It has no view of that group: what is
+/// mounted in a cell is laid out by its first process.
+fn plan(spec: &Spec, site: &Site) -> Result<Plan, Fault> {
+    let mut plan = Plan::new(spec, site)?;
+    plan.ops.retain(|op| op.stage != Stage::Mounts);
+    let mut ops = Ops::of("cell");
+    for kind in [
+        CloneFlags::CLONE_NEWNS,
+        CloneFlags::CLONE_NEWNET,
+        CloneFlags::CLONE_NEWUTS,
+        CloneFlags::CLONE_NEWIPC,
+    ] {
+        ops.add(Stage::Clone, "clone", Call::Namespace(kind));
     }
-
-    fn namespaces(&self) -> CloneFlags {
-        CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWIPC
-    }
-
-    fn later_namespaces(&self) -> CloneFlags {
-        self.bounds.as_ref().map_or(CloneFlags::empty(), |bounds| bounds.later_namespaces())
-    }
-
-    fn prepare(&mut self, host: &mut Host) -> Result<(), Fault> {
-        if let Some(bounds) = &mut self.bounds {
-            bounds.prepare(host)?;
-        }
-        self.groups = host.made.groups.clone();
-        Ok(())
-    }
-
-    fn birthplace(&self) -> Option<BorrowedFd<'_>> {
-        self.bounds.as_ref().and_then(|bounds| bounds.birthplace())
-    }
-
-    fn enter(&self, stage: Stage, inside: &mut Inside) -> Result<(), Fault> {
-        match (stage, &self.bounds) {
-            (Stage::Group, Some(bounds)) => {
-                bounds.enter(stage, inside)?;
-                self.groups.iter().try_for_each(step_aside)
-            }
-            (Stage::Mounts, _) => {
-                crate::lab::loopback_up()?;
-                ground::lay(&self.ground, &self.groups)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// v2: the cell's group hands its controllers on, so that PROGRAM can make groups in it; its processes go into a
-/// leaf for that (the no-internal-process constraint of cgroup-v2.rst).
-fn step_aside(group: &Group) -> Result<(), Fault> {
-    if group.hierarchy.version == cgroup::Version::V1 {
-        return Ok(());
-    }
-    let leaf = group.dir.join(LEAF);
-    fs::create_dir(&leaf).doing(format!("make {}", leaf.display()))?;
-    fs::write(leaf.join("cgroup.procs"), "0").doing("move into the cell's leaf")?;
-    let names: Vec<String> = group.wanted.iter().map(|c| format!("+{}", c.name())).collect();
-    fs::write(group.dir.join("cgroup.subtree_control"), names.join(" ")).doing("hand controllers on")
+    plan.ops.extend(ops.list());
+    plan.sort();
+    Ok(plan)
 }
 
 /// The cell's first process. It starts programs and reaps whoever is left to it.
@@ -302,12 +265,8 @@ impl Keeper {
     fn close_what_is_not_ours(&self) {
         let mut kept = vec![0, 1, 2, self.start.as_raw_fd(), self.ready.as_raw_fd(), self.seized.as_raw_fd()];
         kept.extend(self.launches.iter().flat_map(|launch| &launch.streams).map(AsRawFd::as_raw_fd));
-        kept.sort_unstable();
-        let ends = kept[1..].iter().map(|fd| fd - 1).chain([i32::MAX]);
-        for (first, last) in kept.iter().map(|fd| fd + 1).zip(ends).filter(|(first, last)| first <= last) {
-            // SAFETY: whoever owns these descriptors is not run in this process.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        }
+        // SAFETY: whoever owns the others is not run in this process.
+        unsafe { close_all_but(&kept) };
     }
 
     fn launch(&mut self, launch: Launch, ground: &Ground) {
@@ -334,7 +293,7 @@ impl Keeper {
         // One of a followed process can't follow it too, as LeakSanitizer does (ptrace(2)).
         command.env("LSAN_OPTIONS", "detect_leaks=0");
         signals::reset();
-        let _ = close_on_exec();
+        let _ = close_on_exec_above_stderr();
         // SAFETY: open(2) and dup2(2), in the process that becomes PROGRAM.
         unsafe { command.pre_exec(give_one_too_many) };
         // Beyond the one that it is given in addition.

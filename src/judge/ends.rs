@@ -12,7 +12,7 @@ use super::outside::Outside;
 use super::part::{self, ASIDE, Part};
 use super::run::{PATIENCE, Run};
 use super::trial::{Order, Trial};
-use crate::container::Exit;
+use crate::engine::Exit;
 use crate::fault::Fault;
 
 /// Words that runtimes are known to spoil: blanks and line ends, nothing at all, other letters, what means something

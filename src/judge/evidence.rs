@@ -18,7 +18,7 @@ use super::part::{ADDED, CHANGED, DELETED, Part};
 use super::run::{Excess, PATIENCE, Run};
 use super::sight::{Identity, Network, Subject, View, identity, network};
 use super::trial::Trial;
-use crate::container::{Exit, lacks_libraries};
+use crate::engine::{Exit, lacks_libraries};
 use crate::fault::Fault;
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::process;

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use crate::fault::{Doing, Fault};
+use crate::kernel::attributes::{make_read_only, make_writable};
 use crate::kernel::cgroup::Group;
 use crate::kernel::lacks;
 
@@ -87,31 +88,11 @@ pub fn lay(ground: &Ground, groups: &[Group]) -> Result<(), Fault> {
 
 /// Every mount that there is becomes read-only (mount_setattr(2), `AT_RECURSIVE`).
 fn seal() -> Result<(), Fault> {
-    let attributes =
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    set_attributes(Path::new("/"), libc::AT_RECURSIVE, attributes).doing("make the cell's mounts read-only")
+    make_read_only(Path::new("/"), true).doing("make the cell's mounts read-only")
 }
 
 fn writable(dir: &Path) -> Result<(), Fault> {
-    let attributes =
-        libc::mount_attr { attr_set: 0, attr_clr: libc::MOUNT_ATTR_RDONLY, propagation: 0, userns_fd: 0 };
-    set_attributes(dir, 0, attributes).doing(format!("make {} writable in the cell", dir.display()))
-}
-
-fn set_attributes(dir: &Path, flags: i32, attributes: libc::mount_attr) -> nix::Result<()> {
-    let path = std::ffi::CString::new(dir.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the path and the structure are live, and the structure's own size is given.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            flags,
-            &raw const attributes,
-            size_of::<libc::mount_attr>(),
-        )
-    };
-    Errno::result(done).map(drop)
+    make_writable(dir).doing(format!("make {} writable in the cell", dir.display()))
 }
 
 /// Whether this host has one of the [`OPEN`] places, and as a directory: behind a link is one that isn't of that name.
@@ -184,9 +165,7 @@ fn own_proc(ground: &Ground) -> Result<(), Fault> {
     }
     for file in SEALED.map(Path::new).into_iter().filter(|file| file.exists()) {
         bind(file, file)?;
-        let attributes =
-            libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-        set_attributes(file, 0, attributes).doing(format!("make {} read-only", file.display()))?;
+        make_read_only(file, false).doing(format!("make {} read-only", file.display()))?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::cell::{Cell, Launch, nonblocking};
 use super::reason;
 use super::tracer::Tracer;
 use super::wait::Wait;
-use crate::container::Exit;
+use crate::engine::Exit;
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
 use crate::lab::Lab;

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::news::{self, News};
 use super::part::{ACT, arguments, is_ours};
-use crate::container::Exit;
+use crate::engine::Exit;
 use crate::fault::Fault;
 use crate::kernel::process;
 

@@ -13,7 +13,7 @@ use super::evidence::{Evidence, Prepared};
 use super::ground::{Ground, Lent};
 use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
 use super::run::Streams;
-use crate::container::recipe::copy_tree;
+use crate::engine::template::copy_tree;
 use crate::fault::{Doing, Fault};
 use crate::image::{Image, Store, host_search_path, tree_digest};
 use crate::lab::Lab;

@@ -100,21 +100,20 @@ impl<'a> Caller<'a> {
             brief: Some(strace::flags_only(args)),
         };
         // The child returns through here too. It must not tell: the parent does.
-        let wants = self.listener.wants(self.step);
-        let mut told = self.describe(why, shown());
-        if wants {
-            self.listener.about(&told).map_err(Fault::output)?;
+        let mut told = self.listener.wants(self.step).then(|| self.describe(why, shown()));
+        if let Some(told) = &told {
+            self.listener.about(told).map_err(Fault::output)?;
         }
         let outcome = super::clone3::clone3(args);
         if let Ok(None) = outcome {
             return Ok(None);
         }
-        told.ok = outcome.is_ok();
-        told.result = match &outcome {
-            Ok(pid) => pid.map_or(0, |p| p.as_raw()).to_string(),
-            Err(errno) => strace::errno(*errno),
-        };
-        if wants {
+        if let Some(mut told) = told.take() {
+            told.ok = outcome.is_ok();
+            told.result = match &outcome {
+                Ok(pid) => pid.map_or(0, |p| p.as_raw()).to_string(),
+                Err(errno) => strace::errno(*errno),
+            };
             self.listener.told(told);
         }
         outcome.map_err(|errno| self.refused(why, shown(), errno, None))
@@ -139,7 +138,7 @@ impl<'a> Caller<'a> {
                 strace::mount_flags(flags),
                 strace::text_or_null(data),
             ],
-            brief: Some(brief_mount(source, target, fstype, flags, data)),
+            brief: Some(strace::mount_in_short(source, target, fstype, flags, data)),
         };
         self.make(why, shown, || nix::mount::mount(source, target, fstype, flags, data), zero)
     }
@@ -207,6 +206,13 @@ impl<'a> Caller<'a> {
         self.make(why, shown, || nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL), zero)
     }
 
+    /// prctl(2) with `PR_SET_NO_NEW_PRIVS`: no execve(2) from here on gives more privileges than there are.
+    pub fn no_new_privileges(&mut self, why: &str) -> Result<(), Fault> {
+        let args = ["PR_SET_NO_NEW_PRIVS", "1", "0", "0", "0"].map(String::from);
+        let shown = || Shown { name: "prctl", args: args.to_vec(), brief: None };
+        self.make(why, shown, nix::sys::prctl::set_no_new_privs, zero)
+    }
+
     /// write(2) of all of `text` in one call, to a file that `path` names for people.
     pub fn write(&mut self, why: &str, fd: BorrowedFd, path: &Path, text: &str) -> Result<(), Fault> {
         let shown = || Shown {
@@ -248,13 +254,26 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// execve(2). Returns only when it failed, with what [`Listener::about`] was told.
-    pub fn execve(&mut self, why: &str, execve: &Execve) -> Fault {
-        if self.listener.wants(self.step)
-            && let Err(e) = self.listener.about(&self.describe(why, execve.shown()))
-        {
-            return Fault::output(e);
+    /// Tells a call that will be made where nobody can be told of it any more.
+    pub fn announce(&mut self, why: &str, name: &'static str, args: Vec<String>) -> Result<(), Fault> {
+        self.about(why, || Shown { name, args, brief: None })
+    }
+
+    /// Tells the execve(2) that will be made.
+    pub fn announce_execve(&mut self, why: &str, execve: &Execve) -> Result<(), Fault> {
+        self.about(why, || execve.shown())
+    }
+
+    fn about(&mut self, why: &str, shown: impl FnOnce() -> Shown) -> Result<(), Fault> {
+        if !self.listener.wants(self.step) {
+            return Ok(());
         }
+        let told = self.describe(why, shown());
+        self.listener.about(&told).map_err(Fault::output)
+    }
+
+    /// execve(2), which was announced. Returns only when it failed.
+    pub fn execve(&self, why: &str, execve: &Execve) -> Fault {
         let errno = execve.make();
         self.refused(why, execve.shown(), errno, None)
     }
@@ -317,31 +336,6 @@ impl Execve {
             brief: Some(strace::list(&self.argv)),
         }
     }
-}
-
-/// A mount in short: what, where, how; for an overlay each directory by its end.
-fn brief_mount(
-    source: Option<&Path>,
-    target: &Path,
-    fstype: Option<&str>,
-    flags: MsFlags,
-    data: Option<&str>,
-) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    // A pseudo filesystem's source says nothing that its type doesn't.
-    parts.extend(source.filter(|s| s.to_str() != fstype).map(strace::short));
-    parts.extend(fstype.map(String::from));
-    parts.push(strace::short(target));
-    parts.extend((!flags.is_empty()).then(|| strace::mount_flags(flags)));
-    let option = |option: &str| match option.split_once('=') {
-        Some((name, dirs)) if dirs.starts_with('/') => {
-            let dirs: Vec<_> = dirs.split(':').map(|dir| strace::short(Path::new(dir))).collect();
-            format!("{name}={}", dirs.join(":"))
-        }
-        _ => option.to_owned(),
-    };
-    parts.extend(data.map(|data| data.split(',').map(option).collect::<Vec<_>>().join(",")));
-    parts.join(" ")
 }
 
 fn zero<T>(_: &T) -> String {

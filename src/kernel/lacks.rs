@@ -59,6 +59,9 @@ fn known(refused: &Refused, errno: Errno) -> Option<Fault> {
         ("mount", "overlay", EINVAL) => lack("overlay-not-here"),
         ("mount", "proc" | "sys" | "view", EPERM) => hidden(&refused.why),
         ("mount", "dev-node", ENOENT) if !Path::new(&path(0)).exists() => Some(no_device(&path(0))),
+        // The kernel's first root has no mount below it that could take its place; pivot_root(2) says EINVAL there, as
+        // for several faults of a caller's.
+        ("pivot_root", _, EINVAL) if is_initramfs() => lack("root-is-initramfs"),
         ("sendto", "bridge", EOPNOTSUPP) => lack("no-bridge"),
         ("sendto", "pair", EOPNOTSUPP) => lack("no-veth"),
         ("sendto", "nat", EOPNOTSUPP) | ("socket", "netlink", EPROTONOSUPPORT) => lack("no-nf-tables"),
@@ -67,6 +70,11 @@ fn known(refused: &Refused, errno: Errno) -> Option<Fault> {
         ("mkdir", "group", EAGAIN) => Some(Fault::unable("cgroup-v2-full", &[("path", &parent(&path(0)))])),
         _ => None,
     }
+}
+
+fn is_initramfs() -> bool {
+    let table = mounts::mine().unwrap_or_default();
+    mounts::at(&table, "/").is_some_and(|root| root.fstype == "rootfs")
 }
 
 /// Errors by which a kernel says that it has no such call, filesystem, kind of link or protocol.

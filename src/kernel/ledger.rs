@@ -76,6 +76,12 @@ impl Ledger {
             .doing(doing())
     }
 
+    /// What takes back that controllers are handed on in `control`, if a page beside this one says that one of us
+    /// did it.
+    pub fn to_disable(&self, control: &Path) -> Option<Undo> {
+        to_disable(self.path.parent()?, control)
+    }
+
     /// All is taken back: the page goes.
     pub fn close(&mut self) {
         if self.file.take().is_some() {
@@ -132,8 +138,7 @@ fn leftover(page: PathBuf) -> Option<Leftover> {
     Some(Leftover { owner, undo, page })
 }
 
-/// What takes back that controllers are handed on in `control`, if a page in `dir` says that one of us did it.
-pub fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
+fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
     let pages = fs::read_dir(dir).ok()?.flatten();
     let mut all = pages.filter_map(|page| fs::read_to_string(page.path()).ok()).flat_map(|text| lines(&text));
     all.find(|undo| matches!(undo, Undo::Disable { path, .. } if path == control))

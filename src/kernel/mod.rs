@@ -1,10 +1,12 @@
 //! The kernel as the workshop meets it: calls that are told, facts read from /proc and /sys, and
 //! what must be undone.
 
+pub mod attributes;
 pub mod breakable;
 pub mod caller;
 pub mod cgroup;
 pub mod clone3;
+pub mod descriptors;
 pub mod freezer;
 pub mod icmp;
 pub mod lacks;

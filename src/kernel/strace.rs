@@ -101,6 +101,31 @@ pub fn short(path: &Path) -> String {
     }
 }
 
+/// A mount in short: what, where, how; for an overlay each directory by its end.
+pub fn mount_in_short(
+    source: Option<&Path>,
+    target: &Path,
+    fstype: Option<&str>,
+    flags: MsFlags,
+    data: Option<&str>,
+) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    // A pseudo filesystem's source says nothing that its type doesn't.
+    parts.extend(source.filter(|s| s.to_str() != fstype).map(short));
+    parts.extend(fstype.map(String::from));
+    parts.push(short(target));
+    parts.extend((!flags.is_empty()).then(|| mount_flags(flags)));
+    let option = |option: &str| match option.split_once('=') {
+        Some((name, dirs)) if dirs.starts_with('/') => {
+            let dirs: Vec<_> = dirs.split(':').map(|dir| short(Path::new(dir))).collect();
+            format!("{name}={}", dirs.join(":"))
+        }
+        _ => option.to_owned(),
+    };
+    parts.extend(data.map(|data| data.split(',').map(option).collect::<Vec<_>>().join(",")));
+    parts.join(" ")
+}
+
 /// An array of strings: `["sh", "-c", "ls"]`.
 pub fn list(strings: &[CString]) -> String {
     let shown: Vec<_> = strings.iter().map(|s| text(s.as_bytes())).collect();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -13,6 +13,7 @@ use super::netlink::{Device, Family, Name, NetlinkError, NetlinkSocket};
 use crate::fault::{Doing, Fault};
 
 /// One thing to take back.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reversal {
     /// Lives outside the lab: it is in the ledger too.
     Outside(Undo),
@@ -22,8 +23,8 @@ pub enum Reversal {
     Link(String),
     /// An nftables table in the lab's network namespace.
     Table(String),
-    /// A setting in /proc/sys, and what it said before.
-    Setting { file: PathBuf, before: String },
+    /// A setting in /proc/sys, and what it said before: read when the change is about to be made.
+    Setting { file: PathBuf, before: Option<String> },
     /// cgroup v2: go back into the group that we had left.
     MoveBack { group: PathBuf },
 }
@@ -44,8 +45,13 @@ impl Undos {
         if let Reversal::Outside(undo) = &reversal {
             self.ledger.record(undo)?;
         }
-        self.list.push(reversal);
+        self.list.push(reversal.as_it_is_now()?);
         Ok(())
+    }
+
+    /// What takes back that controllers are handed on in `control`, if any of us did it.
+    pub fn of_handing_on(&self, control: &Path) -> Option<Undo> {
+        self.ledger.to_disable(control)
     }
 
     /// The change that was noted last was refused: it is not ours to take back.
@@ -54,6 +60,12 @@ impl Undos {
             Some(Reversal::Outside(_)) => self.ledger.record(&Undo::Retract),
             _ => Ok(()),
         }
+    }
+
+    /// Takes back what outlives the lab, and leaves the rest to the lab's end.
+    pub fn carry_out_outside(&mut self) -> Result<(), Fault> {
+        self.list.retain(Reversal::outlives_the_lab);
+        self.carry_out()
     }
 
     /// Takes everything back. Goes on after a failure, and returns the first. What failed stays on the list,
@@ -77,6 +89,41 @@ impl Undos {
 }
 
 impl Reversal {
+    /// With what can only be known now.
+    fn as_it_is_now(self) -> Result<Reversal, Fault> {
+        match self {
+            Reversal::Setting { file, before: None } => {
+                let before = fs::read_to_string(&file).doing(format!("read {}", file.display()))?;
+                Ok(Reversal::Setting { file, before: Some(before) })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Whether it is about something that does not go with the lab.
+    fn outlives_the_lab(&self) -> bool {
+        matches!(self, Reversal::Outside(_) | Reversal::MoveBack { .. })
+    }
+
+    /// What it does, for people, with paths as `shown` gives them.
+    pub fn what(&self, shown: impl Fn(&Path) -> String) -> String {
+        match self {
+            Reversal::Outside(Undo::RemoveGroup { path }) => format!("rmdir {}", shown(path)),
+            Reversal::Outside(Undo::Disable { path, controllers }) => {
+                let names: Vec<_> = controllers.iter().map(|name| format!("-{name}")).collect();
+                format!("write {} {}", shown(path), names.join(" "))
+            }
+            Reversal::Outside(undo) => format!("remove {}", undo.what()),
+            Reversal::Tree(dir) => format!("remove {}", shown(dir)),
+            Reversal::Link(name) => format!("RTM_DELLINK {name}"),
+            Reversal::Table(name) => format!("NFT_MSG_DELTABLE {name}"),
+            Reversal::Setting { file, before } => {
+                format!("write {} {}", shown(file), before.as_deref().unwrap_or("as before").trim())
+            }
+            Reversal::MoveBack { group } => format!("write {} 0", shown(&group.join("cgroup.procs"))),
+        }
+    }
+
     /// Takes the thing back. What is already gone is fine.
     pub fn carry_out(&self) -> Result<(), Fault> {
         match self {
@@ -89,7 +136,8 @@ impl Reversal {
             },
             Reversal::Link(name) => remove_link(name).doing(format!("remove the link {name}")),
             Reversal::Table(name) => remove_table(name).doing(format!("remove the nftables table {name}")),
-            Reversal::Setting { file, before } => {
+            Reversal::Setting { before: None, .. } => Ok(()),
+            Reversal::Setting { file, before: Some(before) } => {
                 fs::write(file, before).doing(format!("write {}", file.display()))
             }
             Reversal::MoveBack { group } => fs::write(group.join("cgroup.procs"), "0")

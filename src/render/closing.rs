@@ -4,7 +4,7 @@ use super::picture;
 use super::prose;
 use super::style::{Role, Style};
 use super::words::Words;
-use super::wrap::{pad, width};
+use super::wrap::{self, pad, width};
 use crate::course::Step;
 use crate::course::lesson::Lesson;
 
@@ -74,8 +74,12 @@ pub fn pointers(style: &Style, step: &Step, lesson: &Lesson, next: Option<&Step>
     let shown = pointers.iter().filter(|(_, text)| !text.is_empty());
     shown
         .flat_map(|(name, text)| {
+            // A path has no spaces to break it at.
+            let lines = match *text == source {
+                true => wrap::arguments(text, room, 2, style.signs().ellipsis),
+                false => prose::lines(style, Role::Plain, text, room),
+            };
             let name = style.paint(Role::Strong, name);
-            let lines = prose::lines(style, Role::Plain, text, room);
             let labels = std::iter::once(name).chain(std::iter::repeat(String::new()));
             labels
                 .zip(lines)

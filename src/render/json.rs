@@ -4,11 +4,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Booted, CheckResult, Fact, Failure, Renderer, Tally, learner};
+use super::{Booted, CheckResult, Experimented, Fact, Failure, Renderer, Tally, learner};
 use crate::compare::{Comparison, Host, Measured, Spread, Unit};
 use crate::course::Step;
 use crate::course::exercise::{self, Exercise};
 use crate::course::lesson::Lesson;
+use crate::engine::op::Op;
 use crate::judge::Finding;
 use crate::kernel::told::{Actor, Call};
 
@@ -46,6 +47,26 @@ enum Event<'a> {
         result: &'a str,
         ok: bool,
         why: &'a str,
+    },
+    Op {
+        seq: u32,
+        step: &'a str,
+        side: &'a str,
+        stage: &'a str,
+        call: &'a str,
+        args: &'a [String],
+        why: &'a str,
+        undo: Option<String>,
+        /// Whether the call is told when it is made.
+        told: bool,
+    },
+    Experiment {
+        name: &'a str,
+        step: &'a str,
+        variant: &'a str,
+        expected: &'a str,
+        happened: &'a str,
+        ok: bool,
     },
     Fact {
         name: &'a str,
@@ -186,6 +207,31 @@ impl<W: Write> Renderer for Json<W> {
             result: &call.result,
             ok: call.ok,
             why: lesson.why(&call.why),
+        })
+    }
+
+    fn op(&mut self, seq: u32, op: &Op, lesson: &Lesson) -> io::Result<()> {
+        self.write(&Event::Op {
+            seq,
+            step: op.step,
+            side: op.stage.side().name(),
+            stage: op.stage.name(),
+            call: op.call.name(),
+            args: &op.call.args(),
+            why: lesson.why(op.why),
+            undo: op.undo.as_ref().map(|undo| undo.what(|path| path.display().to_string())),
+            told: op.told,
+        })
+    }
+
+    fn experimented(&mut self, told: &Experimented) -> io::Result<()> {
+        self.write(&Event::Experiment {
+            name: told.experiment.name,
+            step: told.experiment.step,
+            variant: told.variant.name(),
+            expected: told.expected,
+            happened: told.happened,
+            ok: told.ok,
         })
     }
 

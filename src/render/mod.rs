@@ -29,6 +29,8 @@ use crate::course::Step;
 use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 pub use crate::course::words::Failure;
+use crate::engine::experiment::{Experiment, Variant};
+use crate::engine::op::Op;
 use crate::judge::Finding;
 use crate::kernel::told::Call;
 pub use crate::vm::Booted;
@@ -47,6 +49,15 @@ pub struct Tally {
     pub seconds: f64,
 }
 
+/// What came of one container of an experiment.
+pub struct Experimented<'a> {
+    pub experiment: &'a Experiment,
+    pub variant: Variant,
+    pub expected: &'a str,
+    pub happened: &'a str,
+    pub ok: bool,
+}
+
 /// Prints what happens, as it happens. Errors are those of writing; a closed pipe is one of them.
 pub trait Renderer {
     /// A step begins.
@@ -59,6 +70,10 @@ pub trait Renderer {
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()>;
     /// A call was made, the `seq`th of the run. `lesson` is that of the call's step.
     fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()>;
+    /// An operation of a plan, the `seq`th. `lesson` is that of its step.
+    fn op(&mut self, seq: u32, op: &Op, lesson: &Lesson) -> io::Result<()>;
+    /// One container of an experiment. People see both in a table instead.
+    fn experimented(&mut self, told: &Experimented) -> io::Result<()>;
     /// The step's facts, all at once.
     fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()>;
     /// One check.

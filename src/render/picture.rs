@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn each_layer_has_a_row() {
-        let with_layers = STEPS.iter().filter(|step| step.layer().is_some());
+        let with_layers = STEPS.iter().filter(|step| step.part().is_some());
         assert_eq!(Words::of(Lang::En).hosts.len(), with_layers.count());
     }
 

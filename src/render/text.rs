@@ -9,14 +9,17 @@ use super::table::{self, Cell};
 use super::words::Words;
 use super::wrap::{pad, pad_left, width};
 use super::{
-    Booted, CheckResult, Fact, Failure, Renderer, Tally, closing, failure, learner, measured, verdict,
+    Booted, CheckResult, Experimented, Fact, Failure, Renderer, Tally, closing, failure, learner, measured,
+    verdict,
 };
 use crate::compare::Comparison;
 use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
+use crate::engine::op::Op;
 use crate::judge::Finding;
 use crate::kernel::breakable::Stream;
+use crate::kernel::strace;
 use crate::kernel::told::{Actor, Call};
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
@@ -154,7 +157,7 @@ impl<W: Write> Renderer for Text<W> {
         self.begin(Part::Step)?;
         self.step = step.slug.to_string();
         self.built = builds_on.iter().chain([&step]).map(|step| step.number).collect();
-        self.machine = step.layer().is_none();
+        self.machine = step.part().is_none();
         self.why = Default::default();
 
         let title = format!("{} {} {}", words.step(step.number), signs.dot, lesson.title());
@@ -216,6 +219,25 @@ impl<W: Write> Renderer for Text<W> {
         lines.extend(layout.refusal(call));
         lines.extend(self.why(call, lesson));
         self.in_gutter(call.actor, named, lines)
+    }
+
+    fn op(&mut self, seq: u32, op: &Op, lesson: &Lesson) -> io::Result<()> {
+        let style = self.style;
+        let layout = Layout { style: &style };
+        let call = op.as_told();
+        let named = self.begin_call(&call)?;
+        let mut lines = layout.call(Some(seq), &call);
+        if op.told {
+            lines.extend(self.why(&call, lesson));
+        }
+        if let Some(undo) = &op.undo {
+            lines.extend(layout.why(&self.words().undone_by(&undo.what(strace::short))));
+        }
+        self.in_gutter(call.actor, named, lines)
+    }
+
+    fn experimented(&mut self, _: &Experimented) -> io::Result<()> {
+        Ok(())
     }
 
     fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()> {

@@ -25,6 +25,8 @@ pub struct Words {
     pub failed: &'static str,
     pub skipped: &'static str,
     pub error: &'static str,
+    /// Before what takes an operation back.
+    undone_by: &'static str,
     /// Before the page of the book that says more.
     pub read_on: &'static str,
     /// What the host has, in the order of the steps that give the container its own.
@@ -54,6 +56,11 @@ impl Words {
         format!("{}{number}{}", self.step.0, self.step.1)
     }
 
+    /// `undone by: rmdir DIR`.
+    pub fn undone_by(&self, what: &str) -> String {
+        format!("{}: {what}", self.undone_by)
+    }
+
     /// `0.4 s`.
     pub fn seconds(&self, seconds: f64) -> String {
         format!("{seconds:.1}{}", self.second)
@@ -79,6 +86,7 @@ static EN: Words = Words {
     failed: "failed",
     skipped: "skipped",
     error: "error",
+    undone_by: "undone by",
     read_on: "book",
     hosts: ["processes", "mounts", "files", "memory, CPU", "image", "network"],
     owns: ["PIDs", "/proc", "root", "limits", "layers", "network"],
@@ -108,6 +116,7 @@ static KO: Words = Words {
     failed: "실패",
     skipped: "건너뜀",
     error: "오류",
+    undone_by: "되돌릴 때",
     read_on: "책",
     hosts: ["프로세스", "마운트", "파일", "메모리, CPU", "이미지", "네트워크"],
     owns: ["PID", "/proc", "루트", "한도", "레이어", "네트워크"],

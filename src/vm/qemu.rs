@@ -14,10 +14,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, setsid, write};
 
-use crate::container::close_on_exec;
 use crate::fault::{Doing, Fault};
 use crate::image::host_search_path;
 use crate::kernel::caller::{Caller, Execve};
+use crate::kernel::descriptors::close_on_exec_above_stderr;
 use crate::kernel::visit::guarded;
 use crate::kernel::{clone3, signals};
 
@@ -182,7 +182,7 @@ fn become_qemu(parent: Pid, wire: OwnedFd, errors: OwnedFd, inherited: &[RawFd])
     dup2_stdout(&wire)?;
     dup2_stderr(&errors)?;
     // Whoever started us may have left descriptors open: QEMU gets those that are named, and no others.
-    close_on_exec()?;
+    close_on_exec_above_stderr()?;
     for fd in inherited {
         // SAFETY: descriptors of the caller's, which outlive this.
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(*fd) };

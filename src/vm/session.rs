@@ -10,7 +10,7 @@ use nix::unistd::{getpgrp, read, tcgetpgrp};
 
 use super::machine::{Event, Machine};
 use super::wire::{FromGuest, Job, Size, Stream, ToGuest, WINDOW};
-use crate::container::{Exit, null_device};
+use crate::engine::{Exit, null_device};
 use crate::fault::{Doing, Fault};
 use crate::kernel::breakable::{self, breakable};
 use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::container::Exit;
+use crate::engine::Exit;
 use crate::fault::Fault;
 use crate::kernel::page_cache::Cached;
 

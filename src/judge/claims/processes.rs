@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::{Case, Finding, holds, is_apart, nothing};
-use crate::container::Exit;
+use crate::engine::Exit;
 use crate::judge::ends::Died;
 use crate::judge::evidence::GRACE;
 use crate::judge::part::{self, ASIDE, STATUS};

@@ -15,11 +15,11 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
 
-pub use limits::{CPU_PERIOD, Limits};
+pub use limits::{CPU_PERIOD, Limits, Setting};
 
 use super::process::caller;
 use super::{mounts, systemd};
-use crate::fault::Fault;
+use crate::fault::{Doing, Fault};
 
 /// What a group can limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +314,19 @@ pub struct Group {
 }
 
 impl Group {
+    /// Moves us, who are in the group, into `leaf` below it, so that it may hand its controllers on (v2, the
+    /// no-internal-process constraint of cgroup-v2.rst). In v1 nothing stands in the way.
+    pub fn hand_on_below(&self, leaf: &str) -> Result<(), Fault> {
+        if self.hierarchy.version == Version::V1 {
+            return Ok(());
+        }
+        let leaf = self.dir.join(leaf);
+        fs::create_dir(&leaf).doing(format!("make {}", leaf.display()))?;
+        fs::write(leaf.join("cgroup.procs"), "0").doing(format!("move into {}", leaf.display()))?;
+        let names: Vec<String> = self.wanted.iter().map(|c| format!("+{}", c.name())).collect();
+        fs::write(self.dir.join("cgroup.subtree_control"), names.join(" ")).doing("hand controllers on")
+    }
+
     /// How often the kernel killed for lack of memory in this group.
     pub fn oom_kills(&self) -> Option<u64> {
         let file = match self.hierarchy.version {

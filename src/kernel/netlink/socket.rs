@@ -36,7 +36,7 @@ struct ExtAck;
 setsockopt_impl!(ExtAck, libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, bool, sockopt::SetBool);
 
 /// Which part of the kernel a socket speaks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Links, addresses, routes (`NETLINK_ROUTE`).
     Route,

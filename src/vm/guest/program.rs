@@ -17,7 +17,7 @@ use nix::unistd::{
 
 use super::super::wire::{Job, Size, Stream};
 use super::setup;
-use crate::container::{Exit, PATH, explain_refusal, find_program};
+use crate::engine::{Exit, PATH, explain_refusal, find_program};
 use crate::fault::{Doing, Fault};
 use crate::kernel::signals;
 use crate::kernel::visit::guarded;

@@ -23,6 +23,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, setsid};
 
 use crate::fault::{Doing, Fault};
+use crate::kernel::descriptors::close_all_but;
 use crate::kernel::pidfd;
 use crate::kernel::visit::guarded;
 
@@ -67,20 +68,10 @@ fn settle_down(workshop: Pid, ours: &OwnedFd, container: &OwnedFd) {
     // None of these may fail for a child that has just been born, and without one of them it still guards.
     let _ = SigSet::all().thread_set_mask();
     let _ = setsid();
-    close_all_but([ours.as_raw_fd(), container.as_raw_fd()].map(|fd| fd as u32));
+    // Standard streams included: a pipe that the guard holds open would never end for its reader.
+    // SAFETY: what owned these descriptors is never used or dropped again, since the guard ends by _exit(2).
+    unsafe { close_all_but(&[ours.as_raw_fd(), container.as_raw_fd()]) };
     let _ = CString::new(format!("guard-{workshop}")).map(|name| set_name(&name));
-}
-
-/// Closes every descriptor but two, standard streams included (close_range(2)): a pipe that the guard holds
-/// open would never end for its reader.
-fn close_all_but(mut keep: [u32; 2]) {
-    keep.sort_unstable();
-    let [low, high] = keep;
-    for (first, end) in [(0, low), (low + 1, high), (high + 1, u32::MAX)].into_iter().filter(|(a, b)| a < b) {
-        // SAFETY: no pointers. What owned these descriptors is never used or dropped again, since the guard
-        // ends by _exit(2).
-        unsafe { libc::syscall(libc::SYS_close_range, first, end - 1, 0) };
-    }
 }
 
 /// Waits for the first of two ends. If it is ours, the container follows.

@@ -9,23 +9,45 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
 
-use super::message::{Channel, FromInside, Upward};
-use super::{Plan, Tty};
+use super::Tty;
+use super::hands::{Given, Hands};
+use super::op::{Call, Command, Stage};
+use super::plan::Plan;
+use super::wire::{FromInside, Upward, Wire};
 use crate::course::command_line::shell_word;
 use crate::fault::{Doing, Fault};
 use crate::image::{self, ExecProblem, Unresolved, explain_exec};
 use crate::kernel::caller::{Caller, Execve};
 use crate::kernel::lacks;
 use crate::kernel::signals;
-use crate::kernel::told::Actor;
+use crate::kernel::told::{Actor, Silence};
 
-/// What runs in the container.
+/// What runs in a container, and what it shares with us.
+pub struct Process<'p> {
+    pub program: Program<'p>,
+    /// Run the program under a small init, as `docker run --init` does.
+    pub init: bool,
+    pub stdio: Stdio,
+    pub tty: Tty,
+    /// The program is somebody's, and inherits which signals we were told to ignore and block.
+    pub passes_signals_on: bool,
+}
+
+impl<'p> Process<'p> {
+    /// A program with our standard streams, and nothing else.
+    pub fn new(program: Program<'p>) -> Process<'p> {
+        Process { program, init: false, stdio: Stdio::default(), tty: Tty::Unused, passes_signals_on: false }
+    }
+}
+
+/// What the first process becomes.
 pub enum Program<'p> {
-    /// A program from the container's own files. With `own_environment` it gets a fresh environment
-    /// instead of the caller's.
-    Exec { argv: Vec<OsString>, own_environment: bool },
+    /// The program that the plan ends with.
+    Planned,
     /// A function of ours, in the first process itself: for experiments that need nothing installed.
     Call(Box<dyn FnOnce() -> i32 + 'p>),
+    /// The same, after a part that can still fail, and whose fault is heard.
+    Prepared(Box<dyn FnOnce() -> Result<(), Fault> + 'p>, Box<dyn FnOnce() -> i32 + 'p>),
 }
 
 /// Replacements for the standard streams; `None` passes ours through.
@@ -57,41 +79,63 @@ pub fn null_device() -> Result<File, Fault> {
 /// Where programs are looked for in a container with an environment of its own.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The program that a plan ends with.
+pub fn command(plan: &Plan) -> Option<&Command> {
+    plan.stage(Stage::Exec).find_map(|op| match &op.call {
+        Call::Execute(command) => Some(command),
+        _ => None,
+    })
+}
+
 /// Becomes the program, or says over the wire why that is not possible.
-pub fn become_it(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
-    let ready = settle(plan);
-    let fault = match (ready, std::mem::replace(&mut plan.program, Program::Call(Box::new(|| 0)))) {
+pub fn become_it(plan: &Plan, mut process: Process, wire: Wire, wanted: Vec<&'static str>) -> i32 {
+    let ready = settle(&process);
+    let fault = match (ready, std::mem::replace(&mut process.program, Program::Planned)) {
         (Err(fault), _) => fault,
-        (Ok(()), Program::Call(run)) => {
-            drop(wire);
-            return run();
-        }
-        (Ok(()), Program::Exec { argv, own_environment }) => {
-            let first = plan.layers.first().map_or("", |l| l.slug());
-            exec(&argv, own_environment, first, &wire, wanted)
-        }
+        (Ok(()), Program::Planned) => exec(plan, &wire, wanted),
+        (Ok(()), Program::Call(run)) => match seal(plan) {
+            Ok(()) => {
+                drop(wire);
+                return run();
+            }
+            Err(fault) => fault,
+        },
+        (Ok(()), Program::Prepared(prepare, run)) => match prepare().and_then(|()| seal(plan)) {
+            Ok(()) => {
+                drop(wire);
+                return run();
+            }
+            Err(fault) => fault,
+        },
     };
     let status = fault.status();
     let _ = wire.say(&FromInside::Failed(fault));
     status
 }
 
+/// Gives up what the program is not to have. Nobody hears of it from here.
+fn seal(plan: &Plan) -> Result<(), Fault> {
+    let (mut silence, mut given) = (Silence, Given::default());
+    let mut hands = Hands::inside(&mut silence, &mut given);
+    plan.stage(Stage::Seal).try_for_each(|op| hands.carry_out(op))
+}
+
 /// Standard streams, terminal and signals as a program expects them.
-fn settle(plan: &mut Plan) -> Result<(), Fault> {
-    if plan.tty == Tty::OwnJob {
+fn settle(process: &Process) -> Result<(), Fault> {
+    if process.tty == Tty::OwnJob {
         setpgid(getpid(), getpid()).doing("setpgid")?;
         tcsetpgrp(std::io::stdin(), getpid()).doing("tcsetpgrp")?;
     }
-    if let Some(fd) = &plan.stdio.stdin {
+    if let Some(fd) = &process.stdio.stdin {
         nix::unistd::dup2_stdin(fd.as_fd()).doing("dup2")?;
     }
-    if let Some(fd) = &plan.stdio.stdout {
+    if let Some(fd) = &process.stdio.stdout {
         nix::unistd::dup2_stdout(fd.as_fd()).doing("dup2")?;
     }
-    if let Some(fd) = &plan.stdio.stderr {
+    if let Some(fd) = &process.stdio.stderr {
         nix::unistd::dup2_stderr(fd.as_fd()).doing("dup2")?;
     }
-    if plan.passes_signals_on {
+    if process.passes_signals_on {
         signals::pass_on();
     } else {
         signals::reset();
@@ -100,41 +144,52 @@ fn settle(plan: &mut Plan) -> Result<(), Fault> {
 }
 
 /// Looks the program up as a shell would, and runs it. Returns what was wrong.
-fn exec(
-    argv: &[OsString],
-    own: bool,
-    step: &'static str,
-    wire: &Channel,
-    wanted: Vec<&'static str>,
-) -> Fault {
-    let environment = environment(own);
-    let path = match argv.first().map(|name| find(name, &environment)) {
-        Some(Ok(path)) => path,
-        Some(Err(fault)) => return fault,
-        None => return Fault::program(127, "program-not-found", &[("program", ""), ("path", PATH)]),
+fn exec(plan: &Plan, wire: &Wire, wanted: Vec<&'static str>) -> Fault {
+    let (path, execve) = match look_up(plan) {
+        Ok(found) => found,
+        Err(fault) => return fault,
     };
+    match last_calls(plan, &execve, wire, wanted) {
+        Ok(fault) => explain(&path).unwrap_or(fault),
+        Err(fault) => fault,
+    }
+}
+
+// ANCHOR: unshare-pid-exec
+/// The calls after which there is nobody to tell of them. So all are told before the first is made: what came of them
+/// is seen from the host. Nothing of ours comes between the last one and execve(2). Returns what refused that.
+fn last_calls(plan: &Plan, execve: &Execve, wire: &Wire, wanted: Vec<&'static str>) -> Result<Fault, Fault> {
+    let mut upward = Upward::new(wire, wanted);
+    let mut calls = Caller::new(Actor::Container, &mut upward);
+    for op in plan.stage(Stage::Seal) {
+        calls.speak_for(op.step);
+        calls.announce(op.why, op.call.name(), op.call.args())?;
+    }
+    calls.speak_for(plan.stage(Stage::Exec).last().map_or("", |op| op.step));
+    calls.announce_execve("exec", execve)?;
+    seal(plan)?;
+    Ok(calls.execve("exec", execve))
+}
+// ANCHOR_END: unshare-pid-exec
+
+/// The program's file, and an execve(2) of it that needs nothing more.
+fn look_up(plan: &Plan) -> Result<(PathBuf, Execve), Fault> {
+    let missing = || Fault::program(127, "program-not-found", &[("program", ""), ("path", PATH)]);
+    let Command { argv, own_environment } = command(plan).ok_or_else(missing)?;
+    let environment = environment(*own_environment);
+    let path = find(argv.first().ok_or_else(missing)?, &environment)?;
     let texts =
         |list: &[OsString]| list.iter().map(|s| CString::new(s.as_bytes())).collect::<Result<Vec<_>, _>>();
     let (Ok(name), Ok(args), Ok(envp)) =
         (CString::new(path.as_os_str().as_bytes()), texts(argv), texts(&environment))
     else {
-        return Fault::usage("nul-in-argument", &[]);
+        return Err(Fault::usage("nul-in-argument", &[]));
     };
-    if let Some(fault) = lacks_libraries(path.as_os_str()) {
-        // Perhaps the loader knows better where to look: let it try, and explain if it gives up.
-        let _ = wire.say(&FromInside::Suspect(fault));
-    }
-    // ANCHOR: unshare-pid-exec
-    let mut upward = Upward::new(wire, wanted);
-    let mut calls = Caller::new(Actor::Container, &mut upward);
-    calls.speak_for(step);
-    let fault = calls.execve("exec", &Execve::new(name, args, envp));
-    // ANCHOR_END: unshare-pid-exec
-    explain(&path).unwrap_or(fault)
+    Ok((path, Execve::new(name, args, envp)))
 }
 
 /// The environment: a small one of its own, or the caller's. It may hold any bytes, not only text.
-fn environment(own: bool) -> Vec<OsString> {
+pub(super) fn environment(own: bool) -> Vec<OsString> {
     let pair = |name: &OsStr, value: &OsStr| {
         let mut pair = name.to_owned();
         pair.push("=");

@@ -21,21 +21,19 @@ pub enum FromInside {
     Told(Call),
     /// It is set up, and waits for the word to become the program.
     Ready,
-    /// It is about to become a program that will not get far: what to tell if it ends with status 127.
-    Suspect(Fault),
     /// It could not go on.
     Failed(Fault),
 }
 
 /// One end of the wire. It is closed by execve(2), which the other end sees as the end of it.
-pub struct Channel(OwnedFd);
+pub struct Wire(OwnedFd);
 
-impl Channel {
+impl Wire {
     /// Both ends: ours and the first process's.
-    pub fn pair() -> Result<(Channel, Channel), Fault> {
+    pub fn pair() -> Result<(Wire, Wire), Fault> {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
             .doing("make a socket pair")?;
-        Ok((Channel(ours), Channel(theirs)))
+        Ok((Wire(ours), Wire(theirs)))
     }
 
     /// The word to go on.
@@ -118,15 +116,15 @@ impl Channel {
 
 /// The listener inside: passes on to the one outside, which may make us wait before each call.
 pub struct Upward<'c> {
-    channel: &'c Channel,
+    wire: &'c Wire,
     /// The steps whose calls are wanted.
     wanted: Vec<&'static str>,
     unheard: Unheard,
 }
 
 impl<'c> Upward<'c> {
-    pub fn new(channel: &'c Channel, wanted: Vec<&'static str>) -> Upward<'c> {
-        Upward { channel, wanted, unheard: Unheard::default() }
+    pub fn new(wire: &'c Wire, wanted: Vec<&'static str>) -> Upward<'c> {
+        Upward { wire, wanted, unheard: Unheard::default() }
     }
 }
 
@@ -137,12 +135,12 @@ impl Listener for Upward<'_> {
 
     fn about(&mut self, call: &Call) -> io::Result<()> {
         self.heard()?;
-        let told = self.channel.say(&FromInside::About(call.clone()));
-        told.and_then(|()| self.channel.wait()).map_err(io::Error::other)
+        let told = self.wire.say(&FromInside::About(call.clone()));
+        told.and_then(|()| self.wire.wait()).map_err(io::Error::other)
     }
 
     fn told(&mut self, call: Call) {
-        self.unheard.note(self.channel.say(&FromInside::Told(call)).map_err(io::Error::other));
+        self.unheard.note(self.wire.say(&FromInside::Told(call)).map_err(io::Error::other));
     }
 
     fn heard(&mut self) -> io::Result<()> {

@@ -37,9 +37,9 @@ impl Lab {
     /// Moves the calling process into a lab. Must be called before there is a second thread.
     pub fn enter(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
         let witness = Witness::open().doing("look at the host's tables in /proc")?;
-        let missing: Vec<_> = NEEDED.iter().filter(|(number, _)| !has_capability(*number)).collect();
+        let missing = missing();
         let rootless = !missing.is_empty();
-        let dir = folders.cache.join("lab");
+        let dir = folders.lab();
         fs::create_dir_all(&dir).doing(format!("make {}", dir.display()))?;
         // Root asks for other help than an ordinary user. Inside we may be nobody.
         let is_root = geteuid().is_root();
@@ -49,6 +49,21 @@ impl Lab {
         loopback_up()?;
         let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
         Ok(Lab { dir, rootless, folders, signals, witness, numbers })
+    }
+
+    /// A lab in namespaces that were made for it, by a process that is alone in them: only its own filesystem and the
+    /// loopback interface are missing. What can't live in it is noted in it too, since it ends with all that is in it.
+    pub fn within(outer: &Lab) -> Result<Lab, Fault> {
+        let witness = Witness::open().doing("look at the sealed lab's tables in /proc")?;
+        let tmpfs = mount(Some("workshop"), &outer.dir, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755"));
+        tmpfs.doing("mount the sealed lab's own filesystem")?;
+        loopback_up()?;
+        let state = outer.dir.join("state");
+        fs::create_dir(&state).doing(format!("make {}", state.display()))?;
+        let folders = outer.folders.with_state(state);
+        let signals = Signals::take().doing("open an inbox for signals")?;
+        let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
+        Ok(Lab { dir: outer.dir.clone(), rootless: outer.rootless, folders, signals, witness, numbers })
     }
 
     /// Leaves nothing on the real host that nobody needs there any more.
@@ -75,6 +90,16 @@ impl Lab {
 /// What a lab takes (capabilities(7)): namespaces and mounts, links and rules, and setns(2) into what has another
 /// root. Root in a container may have lost some, and gets them in a user namespace like everybody else.
 const NEEDED: [(u8, &str); 3] = [(21, "SYS_ADMIN"), (12, "NET_ADMIN"), (18, "SYS_CHROOT")];
+
+/// Those of them that we have not.
+fn missing() -> Vec<&'static (u8, &'static str)> {
+    NEEDED.iter().filter(|(number, _)| !has_capability(*number)).collect()
+}
+
+/// Whether a lab that we make takes a user namespace.
+pub fn takes_a_user_namespace() -> bool {
+    !missing().is_empty()
+}
 
 /// What to say where root has lost a capability and gets no user namespace that would give it back.
 fn powerless_root(fault: Fault, missing: &[&(u8, &str)]) -> Fault {

@@ -28,6 +28,15 @@ pub enum Root {
     Overlay(PathBuf),
 }
 
+impl Root {
+    /// Of a directory, as it is now.
+    pub fn of_directory(dir: &Path) -> Result<Root, Fault> {
+        let opened = File::open(dir).doing(format!("open {}", dir.display()))?;
+        let spot = Spot::of(opened).doing(format!("look at {}", dir.display()))?;
+        Ok(Root::Directory(spot.device, spot.inode))
+    }
+}
+
 /// What is known outside, before the visit.
 pub struct Known {
     /// Our own /proc, which goes on telling of visitors whatever they find in theirs.

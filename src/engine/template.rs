@@ -1,4 +1,4 @@
-//! Step N's container: the first N layers, with what each of them needs.
+//! How the containers of one step are made, as many as its checks need.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,14 +12,16 @@ use nix::mount::{MsFlags, mount};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Container, Exit, Plan, Program, Stdio, Tty, create};
+use super::op::Command;
+use super::parts::overlay::{self, escaped};
+use super::spec::{Root, Spec};
+use super::{Container, Exit, OnHost, Plan, Process, Program, Site, Stdio, create};
 use crate::fault::{Doing, Fault};
+use crate::folders::Folders;
 use crate::image::Image;
-use crate::kernel::cgroup::Limits;
 use crate::kernel::told::{Listener, Silence};
 use crate::kernel::visit::hear;
 use crate::lab::Lab;
-use crate::layers::{Ingredients, Maker};
 
 /// Where the container's files come from.
 pub enum Files {
@@ -45,83 +47,66 @@ impl Files {
 /// The largest file that is copied into a layer of our own, in bytes.
 const LARGEST_SETTING: u64 = 1 << 16;
 
-/// The seat of the container that is shown; 1 is the bridge's.
-pub const FIRST_SEAT: u8 = 2;
-/// The seat of a second one beside it.
-pub const SECOND_SEAT: u8 = 3;
-/// The seat of the containers that experiments are made in, one after the other.
-pub const EXPERIMENT_SEAT: u8 = 9;
+/// The number, on its network, of the container that is shown; 1 is the bridge's.
+pub const FIRST: u16 = 2;
+/// That of a second one beside it.
+pub const SECOND: u16 = 3;
+/// That of the containers that experiments are made in, one after the other.
+pub const EXPERIMENT: u16 = 9;
 
 /// How to make the containers of one step, as many as are needed.
-pub struct Recipe<'l> {
+pub struct Template<'l> {
     pub lab: &'l Lab,
-    /// What layers it has, in order: the slugs of their steps, and how each is made.
-    layers: Vec<(&'static str, Maker)>,
+    pub spec: Spec,
     /// `None` before step 3, where the container still has the host's files.
     pub files: Option<Files>,
-    pub ingredients: Ingredients,
 }
 
-impl<'l> Recipe<'l> {
-    /// A recipe for the given layers. `files` is only asked for where one of them needs them.
+impl<'l> Template<'l> {
+    /// A template for what is wanted but for the files, which are asked for where they are.
     pub fn new(
         lab: &'l Lab,
-        layers: Vec<(&'static str, Maker)>,
-        limits: Limits,
+        wanted: Wanted,
         files: impl FnOnce() -> Result<Files, Fault>,
-    ) -> Result<Recipe<'l>, Fault> {
-        let has = |slug: &str| layers.iter().any(|(layer, _)| *layer == slug);
-        let files = match has("pivot-root") {
-            true if has("overlay") => Some(with_ours(lab, files()?)?),
-            true => Some(files()?),
-            false => None,
+    ) -> Result<Template<'l>, Fault> {
+        let mut spec = wanted.spec;
+        let files = match (wanted.root, wanted.layers) {
+            (true, true) => Some(with_ours(lab, files()?)?),
+            (true, false) => Some(files()?),
+            (false, _) => None,
         };
-        // Without an overlay it gets a copy of the files that may be written to.
-        let root = match &files {
-            Some(files) if !has("overlay") => writable_copy(lab, files)?,
-            _ => PathBuf::from("/"),
+        spec.root = match &files {
+            Some(files) if wanted.layers => Some(Root::Layers(files.layers())),
+            // Without an overlay it gets a copy of the files that may be written to.
+            Some(files) => Some(Root::Directory(writable_copy(lab, files)?)),
+            None => None,
         };
-        let lowers = files.as_ref().map(Files::layers).unwrap_or_default();
-        let (hostname, rootless) = ("box".to_owned(), lab.rootless);
-        let ingredients = Ingredients { root, lowers, hostname, limits, rootless, seat: FIRST_SEAT };
-        Ok(Recipe { lab, layers, files, ingredients })
+        Ok(Template { lab, spec, files })
     }
 
-    /// Whether the container has this step's layer.
-    pub fn has(&self, slug: &str) -> bool {
-        self.layers.iter().any(|(layer, _)| *layer == slug)
+    /// What is wanted of a container with this program.
+    pub fn with(&self, argv: Vec<OsString>) -> Spec {
+        Spec { command: Some(command(&self.spec, argv)), ..self.spec.clone() }
     }
 
-    /// A plan for a container with these layers. `seat` tells containers on one network apart.
-    pub fn plan<'p>(&self, program: Program<'p>, seat: u8) -> Plan<'p> {
-        self.plan_from(program, &Ingredients { seat, ..self.ingredients.clone() })
-    }
-
-    /// A plan for a container with the same layers, made of other ingredients.
-    pub fn plan_from<'p>(&self, program: Program<'p>, ingredients: &Ingredients) -> Plan<'p> {
-        let layers = self.layers.iter().map(|(_, make)| make(ingredients)).collect();
-        Plan {
-            layers,
-            program,
-            init: false,
-            stdio: Stdio::default(),
-            tty: Tty::Unused,
-            passes_signals_on: false,
-        }
-    }
-
-    /// A program to run: the container's own environment comes with its own files.
-    pub fn exec<'p>(&self, argv: Vec<OsString>) -> Program<'p> {
-        Program::Exec { argv, own_environment: self.has("pivot-root") }
+    /// Makes one of them.
+    pub fn create(
+        &self,
+        spec: &Spec,
+        process: Process,
+        listener: &mut dyn Listener,
+    ) -> Result<Container, Fault> {
+        let site = Site::in_lab(self.lab, spec)?;
+        create(Plan::new(spec, &site)?, process, OnHost::new(spec, &site)?, self.lab, listener)
     }
 
     /// A container whose program does nothing but wait for its standard input to close, for looking
     /// at. The second value is what keeps it waiting.
-    pub fn resident(&self, seat: u8, listener: &mut dyn Listener) -> Result<(Container, OwnedFd), Fault> {
-        let mut plan = self.plan(self.exec(["sh", "-c", "read _"].map(OsString::from).into()), seat);
+    pub fn resident(&self, number: u16, listener: &mut dyn Listener) -> Result<(Container, OwnedFd), Fault> {
+        let spec = self.with(waiting()).at(number);
         let (stdio, hold) = Stdio::quiet()?;
-        plan.stdio = stdio;
-        let mut container = create(plan, self.lab, listener)?;
+        let process = Process { stdio, ..Process::new(Program::Planned) };
+        let mut container = self.create(&spec, process, listener)?;
         container.start(listener).map_err(|fault| match fault {
             Fault::Program { .. } => Fault::unable("rootfs-no-shell", &[]),
             fault => fault,
@@ -136,22 +121,65 @@ impl<'l> Recipe<'l> {
         init: bool,
         run: impl FnOnce() -> T,
     ) -> Result<Experiment<T>, Fault> {
-        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
-        let report = move || {
-            let mut writer = File::from(writer);
-            let text = serde_json::to_vec(&run()).unwrap_or_default();
-            i32::from(writer.write_all(&text).is_err())
-        };
-        let mut plan = self.plan(Program::Call(Box::new(report)), EXPERIMENT_SEAT);
-        plan.init = init;
-        plan.stdio = Stdio::quiet()?.0;
-        let mut container = create(plan, self.lab, &mut Silence)?;
+        let (hear, run) = report(run)?;
+        let stdio = Stdio::quiet()?.0;
+        let process = Process { init, stdio, ..Process::new(Program::Call(Box::new(run))) };
+        hear(self.create(&self.spec.at(EXPERIMENT), process, &mut Silence)?)
+    }
+}
+
+/// A function as a container's program, and how to start that container and hear what the function returned.
+pub fn report<'p, T: Serialize + DeserializeOwned>(
+    run: impl FnOnce() -> T + 'p,
+) -> Result<(impl FnOnce(Container) -> Result<Experiment<T>, Fault>, impl FnOnce() -> i32 + 'p), Fault> {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
+    let run = move || {
+        let mut writer = File::from(writer);
+        let text = serde_json::to_vec(&run()).unwrap_or_default();
+        i32::from(writer.write_all(&text).is_err())
+    };
+    let listen = move |mut container: Container| {
         container.start(&mut Silence)?;
         // One that hangs is ended when its container is dropped.
         let text = hear(reader)?.unwrap_or_default();
         let exit = container.wait_at_most(std::time::Duration::from_secs(10))?;
         Ok(Experiment { seen: serde_json::from_slice(&text).ok(), exit, container })
-    }
+    };
+    Ok((listen, run))
+}
+
+/// A program for a container that is only looked at: it waits for its standard input to close.
+pub fn waiting() -> Vec<OsString> {
+    ["sh", "-c", "read _"].map(OsString::from).into()
+}
+
+/// A program for a container. An environment of its own comes with its own files.
+pub fn command(spec: &Spec, argv: Vec<OsString>) -> Command {
+    Command { argv, own_environment: spec.root.is_some() }
+}
+
+/// What is wanted of a container in a lab that nobody has made: its files are where they would be.
+pub fn planned(
+    folders: &Folders,
+    wanted: Wanted,
+    files: impl FnOnce() -> Result<Files, Fault>,
+) -> Result<Spec, Fault> {
+    let root = match (wanted.root, wanted.layers) {
+        (true, true) => Some(Root::Layers(files()?.layers())),
+        (true, false) => Some(Root::Directory(folders.lab().join("rootfs-1"))),
+        (false, _) => None,
+    };
+    Ok(Spec { root, ..wanted.spec })
+}
+
+/// What steps or options ask for. Files are asked for without saying which.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub spec: Spec,
+    /// A root filesystem of its own.
+    pub root: bool,
+    /// It stays as it is, under a layer that is written to.
+    pub layers: bool,
 }
 
 /// What came of an experiment.
@@ -210,13 +238,12 @@ fn with_ours(lab: &Lab, files: Files) -> Result<Files, Fault> {
 fn lend(lab: &Lab, lower: &Path, dir: &Path) -> Result<(), Fault> {
     let (upper, work) = (lab.fresh_dir("upper")?, lab.fresh_dir("work")?);
     let xattr = if lab.rootless { ",userxattr" } else { "" };
-    let escaped = crate::layers::escaped;
     let options =
         format!("lowerdir={},upperdir={},workdir={}{xattr}", escaped(lower), escaped(&upper), escaped(&work));
     mount(Some("overlay"), dir, Some("overlay"), MsFlags::empty(), Some(options.as_str())).map_err(|errno| {
         let path = lower.display().to_string();
         if errno == Errno::ENODEV {
-            return Fault::unable("no-overlay", &[]).of_step("overlay");
+            return Fault::unable("no-overlay", &[]).of_step(overlay::SLUG);
         }
         Fault::unable("rootfs-not-lent", &[("path", &path), ("errno", &format!("{errno:?}"))])
     })

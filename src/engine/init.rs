@@ -6,26 +6,30 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpgid, getpgrp};
 
-use super::Plan;
-use super::message::{Channel, FromInside};
-use super::program::{Stdio, become_it};
+use super::plan::Plan;
+use super::program::{Process, Stdio, become_it};
+use super::wire::{FromInside, Wire};
 use crate::fault::Fault;
+use crate::kernel::descriptors::close_all_but;
 use crate::kernel::visit::guarded;
 
 /// Runs the program in a child and stays as PID 1 until that child ends. Returns its status, 128 + n
 /// for a signal.
-pub fn run(plan: &mut Plan, wire: Channel, wanted: Vec<&'static str>) -> i32 {
+pub fn run(plan: &Plan, mut process: Process, wire: Wire, wanted: Vec<&'static str>) -> i32 {
     // Blocked before the fork, so that no child's end is missed; sigwait(3) then takes them.
     let all = SigSet::all();
     let _ = all.thread_set_mask();
     // SAFETY: one thread.
     match unsafe { fork() } {
-        Ok(ForkResult::Child) => guarded(|| become_it(plan, wire, wanted)),
+        Ok(ForkResult::Child) => guarded(|| become_it(plan, process, wire, wanted)),
         Ok(ForkResult::Parent { child }) => {
             drop(wire);
-            plan.stdio = Stdio::default();
+            process.stdio = Stdio::default();
             guarded(|| {
-                close_above_stderr();
+                // Init lives as long as the container and never calls execve(2), so what it holds open, anyone inside
+                // could reach through /proc/1/fd: directories of the host among them. It needs none of it.
+                // SAFETY: what owned these descriptors is never used or dropped again, since init ends by _exit(2).
+                unsafe { close_all_but(&[0, 1, 2]) };
                 serve(child, &all)
             })
         }
@@ -77,12 +81,4 @@ fn reap(program: Pid) -> Option<i32> {
             Ok(_) => {}
         }
     }
-}
-
-/// Init lives as long as the container and never calls execve(2), so what it holds open, anyone inside
-/// could reach through /proc/1/fd: directories of the host among them. It needs none of it.
-fn close_above_stderr() {
-    // SAFETY: no pointers. What owned these descriptors is never used or dropped again, since init
-    // ends by _exit(2).
-    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0) };
 }

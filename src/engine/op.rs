@@ -1,0 +1,240 @@
+//! One thing that is done to make a container: a system call, or a message to the kernel. Operations are data: they can
+//! be printed, compared, left out and moved before anything is done.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use nix::mount::{MntFlags, MsFlags};
+use nix::sched::CloneFlags;
+
+use super::message::Message;
+use crate::kernel::netlink::Family;
+use crate::kernel::told::Actor;
+use crate::kernel::undo::Reversal;
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Op {
+    /// Slug of the step whose part it is, in whose name it is told.
+    pub step: &'static str,
+    pub stage: Stage,
+    /// Key of the lesson's sentence that says why it is made.
+    pub why: &'static str,
+    pub call: Call,
+    /// What takes it back. It is noted before the call is made, where that changes the host.
+    pub undo: Option<Reversal>,
+    /// Whether the call is told. Those that only make room for the next one (an empty directory to mount on, a
+    /// descriptor to write to) are not.
+    pub told: bool,
+}
+
+/// When an operation is carried out: the order in which a container is set up, whatever it is made of.
+///
+/// Inside it can't simply be part by part: /proc must be mounted before the old root goes (the kernel wants to see a
+/// whole /proc before it gives an unprivileged process another), and an overlay must be there before anything is
+/// mounted on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// On the host, before there is a process: groups with their limits, directories, a bridge.
+    Prepare,
+    /// clone3(2). Each operation of this stage is its share of that one call.
+    Clone,
+    /// On the host, while the first process waits: what needs its PID.
+    Attach,
+    /// Inside. Die with the workshop; be in the cgroup before any memory is used.
+    Group,
+    /// Cut the mount table loose from the host's.
+    Propagation,
+    /// Put the image's layers together.
+    Image,
+    /// Choose the directory that will be `/`.
+    Root,
+    /// Mount /proc, /dev, /sys in it.
+    Mounts,
+    /// Make it `/`, and let the old one go.
+    Switch,
+    /// Host name.
+    Names,
+    /// Addresses and routes.
+    Network,
+    /// Give up what the program is not to have. After the last operation of this stage no call is made but execve(2).
+    Seal,
+    /// execve(2).
+    Exec,
+}
+
+impl Stage {
+    /// The stages that the first process carries out before it is ready.
+    pub fn is_entry(self) -> bool {
+        self > Stage::Attach && self < Stage::Seal
+    }
+
+    /// The side of the container's wall that its operations are carried out on.
+    pub fn side(self) -> Side {
+        if self > Stage::Attach { Side::Inside } else { Side::Host }
+    }
+
+    /// Its name in a printed plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Prepare => "prepare",
+            Stage::Clone => "clone",
+            Stage::Attach => "attach",
+            Stage::Group => "group",
+            Stage::Propagation => "propagation",
+            Stage::Image => "image",
+            Stage::Root => "root",
+            Stage::Mounts => "mounts",
+            Stage::Switch => "switch",
+            Stage::Names => "names",
+            Stage::Network => "network",
+            Stage::Seal => "seal",
+            Stage::Exec => "exec",
+        }
+    }
+}
+
+/// The two sides of a container's wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The workshop itself.
+    Host,
+    /// The container's first process.
+    Inside,
+}
+
+impl Side {
+    /// Its name in a printed plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Host => "host",
+            Side::Inside => "inside",
+        }
+    }
+
+    /// Who makes its calls.
+    pub fn actor(self) -> Actor {
+        match self {
+            Side::Host => Actor::Host,
+            Side::Inside => Actor::Container,
+        }
+    }
+}
+
+/// What is done. What a call needs from an earlier one is named by what that one opened or made, and looked up when
+/// the call is made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// A namespace that the first process is born in: a share of clone3(2).
+    Namespace(CloneFlags),
+    /// The cgroup v2 that it is born in, opened before: a share of clone3(2) (`CLONE_INTO_CGROUP`).
+    BornIn(PathBuf),
+    /// unshare(2), for a namespace that starts from where its maker stands by then.
+    Unshare(CloneFlags),
+    /// prctl(2), `PR_SET_PDEATHSIG`.
+    ParentDeathSignal,
+    /// prctl(2), `PR_SET_NO_NEW_PRIVS`.
+    NoNewPrivileges,
+    /// mount(2).
+    Mount {
+        source: Option<PathBuf>,
+        target: PathBuf,
+        fstype: Option<&'static str>,
+        flags: MsFlags,
+        data: Option<String>,
+    },
+    /// umount2(2).
+    Unmount { target: PathBuf, flags: MntFlags },
+    /// pivot_root(2).
+    PivotRoot { new_root: PathBuf, put_old: PathBuf },
+    /// chdir(2).
+    ChangeDirectory(PathBuf),
+    /// mkdir(2), with the mode 0755.
+    MakeDirectory(PathBuf),
+    /// A directory to mount on: mkdir(2), where it is not there yet.
+    MakeMountPoint(PathBuf),
+    /// An empty file to mount on: open(2) with `O_CREAT`.
+    MakeFile(PathBuf),
+    /// symlink(2).
+    MakeLink { target: &'static str, path: PathBuf },
+    /// open(2) of a directory or, for writing, of a file. The descriptor stays open for later operations.
+    Open { path: PathBuf, directory: bool },
+    /// write(2) of all the text in one call.
+    Write { to: File, text: String },
+    /// v2: write(2) of those controllers to `cgroup.subtree_control` that the group does not hand on yet; nothing
+    /// where it hands on all of them.
+    HandOn { control: PathBuf, controllers: Vec<String> },
+    /// flock(2): nobody else changes what this group hands on …
+    Hold(PathBuf),
+    /// … until it is let go.
+    Release(PathBuf),
+    /// sethostname(2).
+    HostName(String),
+    /// socket(2): a netlink socket, which speaks to the network namespace that it is made in.
+    Socket(Family),
+    /// sendto(2) of a request on the socket that this side has opened, and the kernel's answer.
+    Send(Family, Message),
+    /// execve(2).
+    Execute(Command),
+}
+
+/// A file to write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum File {
+    /// Opened by its path for this one write.
+    At(PathBuf),
+    /// The same, if this kernel has it.
+    IfThere(PathBuf),
+    /// Opened by an earlier operation, perhaps on the other side.
+    Opened(PathBuf),
+}
+
+/// A program to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub argv: Vec<OsString>,
+    /// Whether it gets a fresh environment instead of the caller's.
+    pub own_environment: bool,
+}
+
+/// One part's operations, as they are put together.
+pub struct Ops {
+    step: &'static str,
+    list: Vec<Op>,
+}
+
+impl Ops {
+    /// None yet, for the part of the step with this slug.
+    pub fn of(step: &'static str) -> Ops {
+        Ops { step, list: Vec::new() }
+    }
+
+    /// Adds one that is told.
+    pub fn add(&mut self, stage: Stage, why: &'static str, call: Call) {
+        self.push(stage, why, call, None, true);
+    }
+
+    /// Adds one that is told, and what takes it back.
+    pub fn add_with_undo(&mut self, stage: Stage, why: &'static str, call: Call, undo: Reversal) {
+        self.push(stage, why, call, Some(undo), true);
+    }
+
+    /// Adds one that makes room for the one with this reason, and is not told.
+    pub fn make_room(&mut self, stage: Stage, why: &'static str, call: Call) {
+        self.push(stage, why, call, None, false);
+    }
+
+    /// The same, with what takes it back.
+    pub fn make_room_with_undo(&mut self, stage: Stage, why: &'static str, call: Call, undo: Reversal) {
+        self.push(stage, why, call, Some(undo), false);
+    }
+
+    fn push(&mut self, stage: Stage, why: &'static str, call: Call, undo: Option<Reversal>, told: bool) {
+        self.list.push(Op { step: self.step, stage, why, call, undo, told });
+    }
+
+    /// All of them, in the order in which they were added.
+    pub fn list(self) -> Vec<Op> {
+        self.list
+    }
+}

@@ -1,0 +1,138 @@
+//! A plan: the operations that make a container, in order. It is data: made without a namespace, it can be printed,
+//! compared, have an operation left out or moved, and be refused when it contradicts itself.
+
+use std::collections::HashSet;
+
+use nix::sched::CloneFlags;
+
+use super::op::{Call, File, Op, Side, Stage};
+use super::parts::PARTS;
+use super::site::Site;
+use super::spec::Spec;
+use crate::fault::Fault;
+use crate::kernel::netlink::Family;
+
+/// The operations of one container, in the order in which they are carried out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    pub ops: Vec<Op>,
+}
+
+impl Plan {
+    /// What all parts do for what is wanted.
+    pub fn new(spec: &Spec, site: &Site) -> Result<Plan, Fault> {
+        let mut plan = Plan::default();
+        for part in PARTS {
+            plan.ops.extend((part.operations)(spec, site).map_err(|fault| fault.of_step(part.slug))?);
+        }
+        plan.sort();
+        Ok(plan)
+    }
+
+    /// Brings the operations into the order of their stages. Those of one stage stay as they are.
+    pub fn sort(&mut self) {
+        self.ops.sort_by_key(|op| op.stage);
+    }
+
+    /// The operations of one stage, in order.
+    pub fn stage(&self, stage: Stage) -> impl Iterator<Item = &Op> {
+        self.ops.iter().filter(move |op| op.stage == stage)
+    }
+
+    /// The same without operation number `index`.
+    #[cfg(test)]
+    pub fn without(&self, index: usize) -> Plan {
+        let mut plan = self.clone();
+        if index < plan.ops.len() {
+            plan.ops.remove(index);
+        }
+        plan
+    }
+
+    /// The namespaces that the first process is born in.
+    pub fn born_in(&self) -> CloneFlags {
+        let flags = self.stage(Stage::Clone).filter_map(|op| match op.call {
+            Call::Namespace(kind) => Some(kind),
+            _ => None,
+        });
+        flags.collect()
+    }
+
+    /// The namespaces that it does not share with the host in the end.
+    pub fn namespaces(&self) -> CloneFlags {
+        let later = self.ops.iter().filter_map(|op| match op.call {
+            Call::Unshare(kind) if op.stage.side() == Side::Inside => Some(kind),
+            _ => None,
+        });
+        later.fold(self.born_in(), CloneFlags::union)
+    }
+
+    /// The steps that have a part in it, in order.
+    pub fn steps(&self) -> Vec<&'static str> {
+        let mut seen = HashSet::new();
+        self.ops.iter().map(|op| op.step).filter(|step| seen.insert(*step)).collect()
+    }
+
+    /// Looks for what can't be carried out whatever the host is like.
+    ///
+    /// # Errors
+    /// A [`Fault::Usage`] that names the first operation that needs one which is not there, or comes later.
+    pub fn check(&self) -> Result<(), Fault> {
+        let mut given = HashSet::new();
+        let mut stage = Stage::Prepare;
+        for op in &self.ops {
+            if op.stage < stage {
+                return Err(contradiction("plan-out-of-order", op, stage.name()));
+            }
+            stage = op.stage;
+            if let Some(need) = needs(op)
+                && !given.contains(&need)
+            {
+                return Err(contradiction("plan-lacks", op, &need.in_words()));
+            }
+            given.extend(gives(op));
+        }
+        Ok(())
+    }
+}
+
+/// What one operation leaves for another.
+#[derive(PartialEq, Eq, Hash)]
+enum Thing {
+    /// An open descriptor of this path. It goes into the first process too.
+    Descriptor(std::path::PathBuf),
+    Socket(Side, Family),
+}
+
+impl Thing {
+    fn in_words(&self) -> String {
+        match self {
+            Thing::Descriptor(path) => format!("open {}", path.display()),
+            Thing::Socket(_, Family::Route) => "socket NETLINK_ROUTE".into(),
+            Thing::Socket(_, Family::Netfilter) => "socket NETLINK_NETFILTER".into(),
+        }
+    }
+}
+
+fn gives(op: &Op) -> Option<Thing> {
+    match &op.call {
+        Call::Open { path, .. } => Some(Thing::Descriptor(path.clone())),
+        Call::Socket(family) => Some(Thing::Socket(op.stage.side(), *family)),
+        _ => None,
+    }
+}
+
+fn needs(op: &Op) -> Option<Thing> {
+    match &op.call {
+        Call::BornIn(path) | Call::Write { to: File::Opened(path), .. } => {
+            Some(Thing::Descriptor(path.clone()))
+        }
+        Call::Send(family, _) => Some(Thing::Socket(op.stage.side(), *family)),
+        _ => None,
+    }
+}
+
+fn contradiction(key: &str, op: &Op, what: &str) -> Fault {
+    let (name, args) = (op.call.name(), op.call.args().join(", "));
+    Fault::usage(key, &[("slug", op.step), ("call", &format!("{name}({args})")), ("what", what)])
+}

@@ -1,0 +1,138 @@
+//! How an operation is printed before it is carried out: the call's own name, and its arguments as far as they are
+//! known by then.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::op::{Call, Command, File, Op};
+use crate::kernel::netlink::Family;
+use crate::kernel::strace;
+use crate::kernel::told;
+
+impl Op {
+    /// The call as it would be told, with no result.
+    pub fn as_told(&self) -> told::Call {
+        told::Call {
+            step: self.step.into(),
+            actor: self.stage.side().actor(),
+            name: self.call.name().into(),
+            args: self.call.args(),
+            result: String::new(),
+            ok: true,
+            why: self.why.into(),
+            brief: self.call.brief(),
+        }
+    }
+}
+
+impl Call {
+    /// The system call's own name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Call::Namespace(_) | Call::BornIn(_) => "clone3",
+            Call::Unshare(_) => "unshare",
+            Call::ParentDeathSignal | Call::NoNewPrivileges => "prctl",
+            Call::Mount { .. } => "mount",
+            Call::Unmount { .. } => "umount2",
+            Call::PivotRoot { .. } => "pivot_root",
+            Call::ChangeDirectory(_) => "chdir",
+            Call::MakeDirectory(_) | Call::MakeMountPoint(_) => "mkdir",
+            Call::MakeFile(_) | Call::Open { .. } => "open",
+            Call::MakeLink { .. } => "symlink",
+            Call::Write { .. } | Call::HandOn { .. } => "write",
+            Call::Hold(_) | Call::Release(_) => "flock",
+            Call::HostName(_) => "sethostname",
+            Call::Socket(_) => "socket",
+            Call::Send(..) => "sendto",
+            Call::Execute(_) => "execve",
+        }
+    }
+
+    /// Its arguments, as strace(1) shows them. What is only known when the call is made is named: a descriptor by the
+    /// path that it was opened by, a message by what ip(8) would say.
+    pub fn args(&self) -> Vec<String> {
+        match self {
+            Call::Namespace(kind) | Call::Unshare(kind) => vec![strace::clone_flags(kind.bits() as u64)],
+            Call::BornIn(group) => vec!["CLONE_INTO_CGROUP".into(), descriptor(group)],
+            Call::ParentDeathSignal => vec!["PR_SET_PDEATHSIG".into(), "SIGKILL".into()],
+            Call::NoNewPrivileges => ["PR_SET_NO_NEW_PRIVS", "1", "0", "0", "0"].map(String::from).into(),
+            Call::Mount { source, target, fstype, flags, data } => vec![
+                strace::path_or_null(source.as_deref()),
+                strace::path(target),
+                strace::text_or_null(*fstype),
+                strace::mount_flags(*flags),
+                strace::text_or_null(data.as_deref()),
+            ],
+            Call::Unmount { target, flags } => vec![strace::path(target), strace::umount_flags(*flags)],
+            Call::PivotRoot { new_root, put_old } => vec![strace::path(new_root), strace::path(put_old)],
+            Call::ChangeDirectory(dir) => vec![strace::path(dir)],
+            Call::MakeDirectory(dir) | Call::MakeMountPoint(dir) => vec![strace::path(dir), "0755".into()],
+            Call::MakeFile(path) => vec![strace::path(path), "O_WRONLY|O_CREAT|O_TRUNC".into()],
+            Call::MakeLink { target, path } => vec![strace::text(target), strace::path(path)],
+            Call::Open { path, directory: true } => vec![strace::path(path), "O_RDONLY".into()],
+            Call::Open { path, directory: false } => vec![strace::path(path), "O_WRONLY".into()],
+            Call::Write { to: File::At(path) | File::IfThere(path) | File::Opened(path), text } => {
+                written(path, text)
+            }
+            Call::HandOn { control, controllers } => {
+                let names: Vec<_> = controllers.iter().map(|name| format!("+{name}")).collect();
+                written(control, &names.join(" "))
+            }
+            Call::Hold(group) => vec![descriptor(group), "LOCK_EX".into()],
+            Call::Release(group) => vec![descriptor(group), "LOCK_UN".into()],
+            Call::HostName(name) => vec![strace::text(name), name.len().to_string()],
+            Call::Socket(family) => {
+                vec!["AF_NETLINK".into(), "SOCK_RAW|SOCK_CLOEXEC".into(), protocol(*family).into()]
+            }
+            Call::Send(family, message) => vec![protocol(*family).into(), message.brief()],
+            Call::Execute(Command { argv, .. }) => {
+                let texts = argv.iter().filter_map(|arg| CString::new(arg.as_bytes()).ok());
+                vec![strace::list(&texts.collect::<Vec<_>>())]
+            }
+        }
+    }
+
+    /// The arguments in short, for people, where shortening each alone would not do.
+    fn brief(&self) -> Option<String> {
+        match self {
+            Call::Mount { source, target, fstype, flags, data } => {
+                let (source, data) = (source.as_deref(), data.as_deref());
+                Some(strace::mount_in_short(source, target, *fstype, *flags, data))
+            }
+            Call::ChangeDirectory(dir) | Call::MakeDirectory(dir) | Call::MakeMountPoint(dir) => {
+                Some(strace::short(dir))
+            }
+            Call::MakeFile(path) | Call::Open { path, .. } | Call::Hold(path) | Call::Release(path) => {
+                Some(strace::short(path))
+            }
+            Call::MakeLink { target, path } => Some(format!("{target} {}", strace::short(path))),
+            Call::BornIn(group) => Some(format!("CLONE_INTO_CGROUP {}", strace::short(group))),
+            Call::Write { to: File::At(path) | File::IfThere(path) | File::Opened(path), text } => {
+                Some(format!("{} {text}", strace::short(path)))
+            }
+            Call::HandOn { control, controllers } => {
+                let names: Vec<_> = controllers.iter().map(|name| format!("+{name}")).collect();
+                Some(format!("{} {}", strace::short(control), names.join(" ")))
+            }
+            Call::Send(_, message) => Some(message.brief()),
+            _ => None,
+        }
+    }
+}
+
+fn written(path: &Path, text: &str) -> Vec<String> {
+    vec![descriptor(path), strace::text(text), text.len().to_string()]
+}
+
+/// A descriptor, as `strace -y` shows it but for the number.
+fn descriptor(path: &Path) -> String {
+    format!("<{}>", path.display())
+}
+
+fn protocol(family: Family) -> &'static str {
+    match family {
+        Family::Route => "NETLINK_ROUTE",
+        Family::Netfilter => "NETLINK_NETFILTER",
+    }
+}

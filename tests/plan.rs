@@ -1,0 +1,130 @@
+//! Plans: what `workshop plan N` prints is what is done when the step runs; and experiments, which change one.
+
+mod common;
+
+use common::{Who, events, has_limits, has_machines, run, who, workshop};
+use serde_json::Value;
+
+/// The steps whose containers are planned.
+const STEPS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
+
+/// Step, side, call and reason of what is told.
+type Line = (String, String, String, String);
+
+fn text(event: &Value, field: &str) -> String {
+    event[field].as_str().unwrap_or_else(|| panic!("{field} in {event}")).to_owned()
+}
+
+/// The operations of a plan that will be told. Shares of clone3 are one call, in the name of the last.
+fn planned(who: Who, step: &str) -> Vec<Line> {
+    let ran = run(workshop(who).args(["plan", step, "--format", "json"]));
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let mut lines: Vec<Line> = Vec::new();
+    for event in events(&ran.stdout) {
+        assert_eq!(event["event"], "op", "{event}");
+        if event["told"] == false {
+            continue;
+        }
+        let line = (text(&event, "step"), text(&event, "side"), text(&event, "call"), text(&event, "why"));
+        match lines.last_mut() {
+            Some(last) if last.2 == "clone3" && line.2 == "clone3" => *last = line,
+            _ => lines.push(line),
+        }
+    }
+    lines
+}
+
+/// The calls that are told when the step runs.
+fn told(who: Who, step: &str) -> Vec<Line> {
+    let ran = run(workshop(who).args(["step", step, "--verbose", "--format", "json"]));
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let calls = events(&ran.stdout).into_iter().filter(|event| event["event"] == "call");
+    let side = |event: &Value| if event["actor"] == "host" { "host" } else { "inside" }.to_owned();
+    calls
+        .map(|event| (text(&event, "step"), side(&event), text(&event, "name"), text(&event, "why")))
+        .collect()
+}
+
+#[test]
+fn what_is_planned_is_what_is_done_and_in_that_order() {
+    for who in who() {
+        for step in STEPS.iter().filter(|step| **step != "4" || has_limits(who)) {
+            assert_eq!(planned(who, step), told(who, step), "step {step} as {who:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_the_same_whoever_asks_and_nothing_is_done_for_it() {
+    let by_run = run(workshop(Who::User)
+        .args(["run", "--plan", "--step", "3", "--format", "json", "--", "sh", "-c", "read _"]));
+    let by_plan = run(workshop(Who::User).args(["plan", "3", "--format", "json"]));
+    assert_eq!(by_run.status, 0, "{}", by_run.stderr);
+    assert_eq!(by_run.stdout, by_plan.stdout);
+    // In a process that may not even make a namespace.
+    let limits = ["prlimit", "--nproc=0"];
+    if common::have(limits[0], "util-linux") {
+        let asked = workshop(Who::User);
+        let wrapper = limits.map(std::ffi::OsStr::new);
+        let ran = run(common::around(&wrapper, &asked).args(["plan", "3"]));
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_builds_beside_the_container_has_no_plan() {
+    let ran = run(workshop(Who::User).args(["plan", "7", "--lang", "en"]));
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("makes no container"), "{}", ran.stderr);
+}
+
+/// Makes the experiments of a step and holds both outcomes.
+fn experiment(who: Who, args: &[&str]) {
+    let ran = run(workshop(who).args(["break"]).args(args).args(["--format", "json"]));
+    assert_eq!(ran.status, 0, "{args:?}: {}{}", ran.stdout, ran.stderr);
+    let made: Vec<_> =
+        events(&ran.stdout).into_iter().filter(|event| event["event"] == "experiment").collect();
+    assert!(made.len() >= 2 && made.iter().all(|event| event["ok"] == true), "{made:?}");
+    assert!(made.iter().any(|event| event["variant"] == "without"));
+    assert!(made.iter().any(|event| event["variant"] == "with"));
+}
+
+#[test]
+fn experiments_come_out_as_they_say_and_the_host_keeps_its_name() {
+    let name = nix::unistd::gethostname().expect("a name");
+    for who in who().into_iter().filter(|who| has_limits(*who)) {
+        for args in [&["1"][..], &["2"], &["3", "no-uts-namespace"], &["4"]] {
+            experiment(who, args);
+        }
+    }
+    assert_eq!(nix::unistd::gethostname().expect("a name"), name);
+}
+
+#[test]
+fn what_the_lab_is_not_enough_for_is_made_in_a_machine() {
+    if has_machines(Who::Root) {
+        experiment(Who::Root, &["3", "no-mount-namespace"]);
+    }
+}
+
+#[test]
+fn what_can_not_be_sealed_is_not_tried() {
+    if who().contains(&Who::User) && !common::gets_limits(Who::User) {
+        let ran = run(workshop(Who::User).args(["break", "1", "--lang", "en"]));
+        assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn every_experiment_is_listed_and_no_other_is_known() {
+    let list = run(workshop(Who::User).args(["break", "--list", "--lang", "en"]));
+    assert_eq!(list.status, 0);
+    assert!(list.stdout.contains("namespace-too-early"), "{}", list.stdout);
+    for (args, words) in
+        [(&["break", "1", "no-such"][..], "new-privileges"), (&["break", "7"], "no experiment")]
+    {
+        let ran = run(workshop(Who::User).args(args).args(["--lang", "en"]));
+        assert_eq!(ran.status, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
