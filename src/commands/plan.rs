@@ -38,12 +38,11 @@ pub fn run(out: &mut Output, step: &'static Step, asked: Asked) -> Result<i32, F
             Err(Fault::Unable { step: Some(slug), key, with })
                 if slug != step.slug && steps.iter().any(|below| below.slug == slug) =>
             {
-                let (missing, kept) = steps.iter().partition(|below| below.slug == slug);
+                let (missing, kept): (Vec<&Step>, Vec<&Step>) =
+                    steps.iter().partition(|below| below.slug == slug);
                 steps = kept;
                 let fault = Fault::Unable { step: None, key, with };
-                for missing in Vec::<&Step>::from(missing) {
-                    out.left_out(missing, &fault)?;
-                }
+                missing.into_iter().try_for_each(|missing| out.left_out(missing, &fault))?;
             }
             Err(fault) => return Err(fault),
         }

@@ -32,9 +32,6 @@ pub struct Change {
     pub up: bool,
     /// The bridge to become a port of.
     pub master: Option<Name>,
-    pub rename: Option<Name>,
-    /// Whether it moves into the first process's network namespace.
-    pub moves_in: bool,
     /// See [`LinkChange::no_ipv6_address`].
     pub no_ipv6_address: bool,
 }
@@ -64,9 +61,8 @@ impl Message {
                 let change = LinkChange {
                     up: change.up.then_some(true),
                     master: master.as_ref(),
-                    rename: change.rename.as_ref(),
-                    netns: child.filter(|_| change.moves_in).map(NetNs::Pid),
                     no_ipv6_address: change.no_ipv6_address,
+                    ..LinkChange::default()
                 };
                 link_set(sequence, &device, &change)
             }
@@ -88,12 +84,6 @@ impl Message {
                 let mut brief = format!("RTM_SETLINK {link}");
                 if let Some(master) = &change.master {
                     brief += &format!(" master {master}");
-                }
-                if let Some(name) = &change.rename {
-                    brief += &format!(" name {name}");
-                }
-                if change.moves_in {
-                    brief += " netns PID";
                 }
                 if change.no_ipv6_address {
                     brief += " addrgenmode none";

@@ -61,11 +61,6 @@ impl Endpoint {
     pub fn near_end(&self) -> Result<Name, Fault> {
         name(&format!("ve{}", self.number))
     }
-
-    /// The end that moves, until it is called eth0.
-    pub fn far_end(&self) -> Result<Name, Fault> {
-        name(&format!("far{}", self.number))
-    }
 }
 
 /// A name for a link or a table.

@@ -38,12 +38,12 @@ pub fn within<T: Serialize + DeserializeOwned>(
     let site = Site::in_lab(lab, &spec)?;
     let groups = site.groups();
     let run = || Lab::within(lab).and_then(|inner| part(&inner));
-    let (hear, run) = report(run)?;
+    let (reported, run) = report(run)?;
     let prepare = Box::new(move || seal(lab, &groups));
     let process =
         Process { stdio: Stdio::quiet()?.0, ..Process::new(Program::Prepared(prepare, Box::new(run))) };
     let container = create(plan(&spec, &site)?, process, OnHost::new(&spec, &site)?, lab, &mut Silence)?;
-    let came_of_it: Experiment<Result<T, Fault>> = hear(container)?;
+    let came_of_it: Experiment<Result<T, Fault>> = reported.by(container)?;
     let ended = || Fault::broken("work in a sealed lab", format!("it ended: {:?}", came_of_it.exit));
     came_of_it.seen.ok_or_else(ended)?
 }

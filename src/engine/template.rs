@@ -121,31 +121,38 @@ impl<'l> Template<'l> {
         init: bool,
         run: impl FnOnce() -> T,
     ) -> Result<Experiment<T>, Fault> {
-        let (hear, run) = report(run)?;
+        let (reported, run) = report(run)?;
         let stdio = Stdio::quiet()?.0;
         let process = Process { init, stdio, ..Process::new(Program::Call(Box::new(run))) };
-        hear(self.create(&self.spec.at(EXPERIMENT), process, &mut Silence)?)
+        reported.by(self.create(&self.spec.at(EXPERIMENT), process, &mut Silence)?)
     }
 }
 
-/// A function as a container's program, and how to start that container and hear what the function returned.
-pub fn report<'p, T: Serialize + DeserializeOwned>(
+/// A function as a container's program, and where to hear what it returned.
+pub fn report<'p, T: Serialize>(
     run: impl FnOnce() -> T + 'p,
-) -> Result<(impl FnOnce(Container) -> Result<Experiment<T>, Fault>, impl FnOnce() -> i32 + 'p), Fault> {
+) -> Result<(Reported, impl FnOnce() -> i32 + 'p), Fault> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;
     let run = move || {
         let mut writer = File::from(writer);
         let text = serde_json::to_vec(&run()).unwrap_or_default();
         i32::from(writer.write_all(&text).is_err())
     };
-    let listen = move |mut container: Container| {
+    Ok((Reported(reader), run))
+}
+
+/// Where a container's function is heard.
+pub struct Reported(OwnedFd);
+
+impl Reported {
+    /// Starts the container, and waits for what its function has to say and for its end.
+    pub fn by<T: DeserializeOwned>(self, mut container: Container) -> Result<Experiment<T>, Fault> {
         container.start(&mut Silence)?;
         // One that hangs is ended when its container is dropped.
-        let text = hear(reader)?.unwrap_or_default();
+        let text = hear(self.0)?.unwrap_or_default();
         let exit = container.wait_at_most(std::time::Duration::from_secs(10))?;
         Ok(Experiment { seen: serde_json::from_slice(&text).ok(), exit, container })
-    };
-    Ok((listen, run))
+    }
 }
 
 /// A program for a container that is only looked at: it waits for its standard input to close.

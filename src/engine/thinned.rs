@@ -52,8 +52,8 @@ fn lacking(whole: &Survey, thinned: &Survey) -> String {
     let differences = whole.differences(thinned);
     match &differences[..] {
         [] => SAME.into(),
-        [few @ ..] if few.len() <= 6 => few.join("; "),
-        [some @ .., _] => format!("{}; and {} more", some[..5].join("; "), some.len() + 1 - 5),
+        few if few.len() <= 6 => few.join("; "),
+        many => format!("{}; and {} more", many[..5].join("; "), many.len() - 5),
     }
 }
 

@@ -70,9 +70,10 @@ pub fn escaped(path: &Path) -> String {
 pub fn permitted(lab: &Lab) -> Result<(), Fault> {
     let root = Some(Root::Layers(vec![lab.folders.cache.clone()]));
     let spec = Spec { root, ..Spec::default() };
-    let site = Site { writes_to_cache: false, ..Site::in_lab(lab, &spec)? };
+    let dir = lab.fresh_dir("trial")?;
+    let site = Site { writes_to_cache: false, dir: dir.clone(), ..Site::in_lab(lab, &spec)? };
     let mounted = try_out(CloneFlags::CLONE_NEWNS, &operations(&spec, &site)?);
-    let _ = std::fs::remove_dir_all(site.written());
+    let _ = std::fs::remove_dir_all(dir);
     mounted.map_err(|fault| match fault {
         // No privilege is missing to who may mount the lab's own filesystem.
         Fault::Refused(refused) if refused.errno == libc::EPERM => {

@@ -1,15 +1,15 @@
 //! Step 6: a network of its own, and a way out of it.
 //!
 //! A new network namespace has nothing but a loopback interface. A veth pair is a cable with two ends
-//! (veth(4)): one end stays on the host and goes into a bridge, a switch in software; the other moves
-//! into the container and becomes its `eth0`. All of it is asked for by netlink messages (rtnetlink(7)).
+//! (veth(4)): one end is on the host, in a bridge, a switch in software; the other is made in the container,
+//! as its `eth0`. All of it is asked for by netlink messages (rtnetlink(7)).
 
 use nix::sched::CloneFlags;
 
 use crate::engine::hands::try_out;
 use crate::engine::message::{Change, Message};
 use crate::engine::network::{Endpoint, GATEWAY, Network, name};
-use crate::engine::op::{Call, File, Op, Ops, Stage};
+use crate::engine::op::{Call, File, Op, Ops, Side, Stage};
 use crate::engine::site::Site;
 use crate::engine::spec::Spec;
 use crate::fault::Fault;
@@ -22,6 +22,9 @@ pub const SLUG: &str = "veth-bridge";
 
 /// The switch that packets between namespaces need; each network namespace has one of its own.
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// What the container's end of the cable is called there.
+const ETH0: &str = "eth0";
 
 /// A cable to the host's bridge.
 pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
@@ -36,7 +39,7 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWNET));
     // ANCHOR_END: veth-bridge-clone
     make_cable(&mut ops, endpoint, site)?;
-    set_up_inside(&mut ops, endpoint)?;
+    set_up_inside(&mut ops, endpoint, site)?;
     Ok(ops.list())
 }
 
@@ -75,28 +78,30 @@ fn open_the_way_out(ops: &mut Ops, network: &Network) -> Result<(), Fault> {
 // ANCHOR_END: veth-bridge-forward
 
 // ANCHOR: veth-bridge-pair
-/// The cable, with its near end plugged into the bridge; its far end moves into the container.
+/// The cable. Its far end is made in the container, and its near end plugged into the bridge.
 fn make_cable(ops: &mut Ops, endpoint: &Endpoint, site: &Site) -> Result<(), Fault> {
-    let (near, far) = (endpoint.near_end()?, endpoint.far_end()?);
+    let near = endpoint.near_end()?;
     let undo = Reversal::Link(near.to_string());
-    let pair = Message::NewVeth { near: near.clone(), far: far.clone(), inside: false };
-    ops.add_with_undo(Stage::Prepare, "pair", ask(pair), undo);
-    let quiet = Change { no_ipv6_address: site.has_ipv6, ..Change::default() };
-    let plugged = Change { up: true, master: Some(name(endpoint.network.bridge)?), ..quiet.clone() };
-    ops.add(Stage::Prepare, "plug", set(&near, plugged));
-    ops.add(Stage::Attach, "move", set(&far, Change { moves_in: true, ..quiet }));
+    let pair = Message::NewVeth { near: near.clone(), far: name(ETH0)?, inside: true };
+    ops.add_with_undo(Stage::Attach, "pair", ask(pair), undo);
+    let master = Some(name(endpoint.network.bridge)?);
+    let plugged = Change { up: true, master, no_ipv6_address: site.has_ipv6 };
+    ops.add(Stage::Attach, "plug", set(&near, plugged));
     Ok(())
 }
 // ANCHOR_END: veth-bridge-pair
 
 // ANCHOR: veth-bridge-netlink-inside
 /// The container's side. A socket speaks to the namespace that it was made in, so the host's is of no use here.
-fn set_up_inside(ops: &mut Ops, endpoint: &Endpoint) -> Result<(), Fault> {
-    let (lo, eth0, far) = (name("lo")?, name("eth0")?, endpoint.far_end()?);
+fn set_up_inside(ops: &mut Ops, endpoint: &Endpoint, site: &Site) -> Result<(), Fault> {
+    let (lo, eth0) = (name("lo")?, name(ETH0)?);
     ops.add(Stage::Network, "netlink-inside", Call::Socket(Family::Route));
     ops.add(Stage::Network, "lo", set(&lo, up()));
-    let rename = Change { rename: Some(eth0.clone()), ..Change::default() };
-    ops.add(Stage::Network, "rename", set(&far, rename));
+    // The other end is up: an automatic IPv6 address would be announced as soon as this one is.
+    let quiet = Change { no_ipv6_address: site.has_ipv6, ..Change::default() };
+    if site.has_ipv6 {
+        ops.add(Stage::Network, "quiet", set(&eth0, quiet));
+    }
     ops.add(Stage::Network, "eth0-up", set(&eth0, up()));
     let address = endpoint.network.cidr(endpoint.number)?;
     ops.add(Stage::Network, "address", ask(Message::NewAddress { link: eth0.clone(), address }));
@@ -125,6 +130,6 @@ pub fn permitted(lab: &Lab) -> Result<(), Fault> {
     let spec = Spec { network, ..Spec::default() };
     let site = Site { has_bridge: false, ..Site::in_lab(lab, &spec)? };
     let mut ops = operations(&spec, &site)?;
-    ops.retain(|op| op.stage == Stage::Prepare);
+    ops.retain(|op| op.stage.side() == Side::Host && op.stage != Stage::Clone);
     try_out(CloneFlags::CLONE_NEWNET, &ops)
 }
