@@ -11,6 +11,8 @@
 
 mod aftermath;
 pub mod experiment;
+#[cfg_attr(not(test), expect(dead_code, reason = "a container that outlives its maker is not a command yet"))]
+pub mod gate;
 mod guard;
 pub mod hands;
 mod init;
@@ -26,6 +28,8 @@ pub mod sealed;
 mod shown;
 pub mod site;
 pub mod spec;
+#[cfg_attr(not(test), expect(dead_code, reason = "a container that outlives its maker is not a command yet"))]
+pub mod state;
 pub mod survey;
 pub mod template;
 mod terminal;
@@ -136,6 +140,8 @@ pub struct Container {
     becoming: Vec<told::Call>,
     /// Whether the first process itself becomes the program.
     executes: bool,
+    /// It outlives us, and is known by its state.
+    let_go: bool,
     command: Option<Command>,
     /// For an end that needs explaining.
     aftermath: Option<aftermath::Aftermath>,

@@ -3,16 +3,18 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
 
 use super::Tty;
+use super::gate::Gate;
 use super::hands::{Given, Hands};
 use super::op::{Call, Command, Stage};
 use super::plan::Plan;
+use super::state::Place;
 use super::wire::{FromInside, Upward, Wire};
 use crate::course::command_line::shell_word;
 use crate::fault::{Doing, Fault};
@@ -31,12 +33,25 @@ pub struct Process<'p> {
     pub tty: Tty,
     /// The program is somebody's, and inherits which signals we were told to ignore and block.
     pub passes_signals_on: bool,
+    pub ties: Ties,
+}
+
+/// What ties a container to us.
+#[cfg_attr(not(test), expect(dead_code, reason = "a container that outlives its maker is not a command yet"))]
+#[derive(Default)]
+pub enum Ties {
+    /// It ends when we do: a guard, a line in the ledger, and (if the plan says so) a signal at our death.
+    #[default]
+    ToUs,
+    /// Nothing, once it is made. It waits at a gate that others can open, and is known by its state.
+    None { place: Place, gate: Gate },
 }
 
 impl<'p> Process<'p> {
     /// A program with our standard streams, and nothing else.
     pub fn new(program: Program<'p>) -> Process<'p> {
-        Process { program, init: false, stdio: Stdio::default(), tty: Tty::Unused, passes_signals_on: false }
+        let (stdio, tty, ties) = (Stdio::default(), Tty::Unused, Ties::ToUs);
+        Process { program, init: false, stdio, tty, passes_signals_on: false, ties }
     }
 }
 
@@ -59,6 +74,11 @@ pub struct Stdio {
 }
 
 impl Stdio {
+    /// The descriptors that will take the place of ours.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        [&self.stdin, &self.stdout, &self.stderr].into_iter().flatten().map(AsRawFd::as_raw_fd)
+    }
+
     /// A program that says nothing and hears only what is written to the returned end of a pipe.
     pub fn quiet() -> Result<(Stdio, OwnedFd), Fault> {
         let (stdin, hold) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).doing("make a pipe")?;

@@ -50,9 +50,11 @@ impl Site {
         let mut site = Site::around(&lab.folders, lab.rootless, lab.next_number(), spec)?;
         site.has_bridge = spec.network.as_ref().is_some_and(|endpoint| is_link(endpoint.network.bridge));
         site.writes_to_cache = matches!(spec.root, Some(Root::Layers(_)))
-            && lab.rootless
-            && !takes_user_attributes(&lab.dir)
+            && (lab.is_host || (lab.rootless && !takes_user_attributes(&lab.dir)))
             && takes_an_upper_layer(&lab.folders.cache)?;
+        if lab.is_host && spec.network.is_some() {
+            return Err(Fault::broken("make a network", "on the host it is for whoever minds the container"));
+        }
         Ok(site)
     }
 

@@ -15,6 +15,8 @@ pub struct Spec {
     pub command: Option<Command>,
     /// A process tree of its own.
     pub processes: bool,
+    /// It goes on without whoever made it.
+    pub outlives_its_maker: bool,
     /// A mount table of its own, and the /proc that goes with the process tree.
     pub mounts: bool,
     /// Files of its own, with /dev, /sys, a host name and IPC.

@@ -25,15 +25,18 @@ use nix::sched::CloneFlags;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
+use super::gate::Gate;
 use super::guard::Guard;
 use super::hands::{Given, Hands};
 use super::op::{Call, Op, Stage};
+use super::program::Ties;
+use super::state::Place;
 use super::terminal::{Terminal, Tty};
 use super::wire::{FromInside, Upward, Wire};
 use super::{Container, Exit, Milestone, OnHost, Plan, Process, Program, aftermath, init, program};
 use crate::fault::{Doing, Fault};
 use crate::kernel::clone3;
-use crate::kernel::descriptors::close_on_exec_above_stderr;
+use crate::kernel::descriptors::{close_all_but, close_on_exec_above_stderr};
 use crate::kernel::lacks;
 use crate::kernel::ledger::{Ledger, Undo};
 use crate::kernel::pidfd;
@@ -61,6 +64,10 @@ pub fn create(
         process.tty = Tty::Unused;
     }
     let (mut given, mut timeline) = (Given::default(), Vec::new());
+    let (place, gate) = match std::mem::take(&mut process.ties) {
+        Ties::ToUs => (None, Gate::Wire),
+        Ties::None { place, gate } => (Some(place), gate),
+    };
     match prepare_and_clone(&plan, &mut given, &mut undo, listener, &mut timeline) {
         Ok(Some(pid)) => {
             drop(theirs);
@@ -88,6 +95,7 @@ pub fn create(
                 wire: None,
                 becoming: Vec::new(),
                 executes,
+                let_go: false,
                 command,
                 aftermath: None,
                 undo,
@@ -101,16 +109,22 @@ pub fn create(
             listener.heard().map_err(Fault::output)?;
             container.reached(Milestone::Attached);
             ours.go()?;
-            tie_to_us(&mut container)?;
+            note_in_ledger(&mut container)?;
+            if place.is_none() {
+                container.post_guard()?;
+            }
             hear_until_ready(&ours, &lab.signals, &mut container, listener)?;
             container.reached(Milestone::Entered);
-            container.wire = Some(ours);
+            match place {
+                None => container.wire = Some(ours),
+                Some(place) => container.let_go(&place)?,
+            }
             Ok(container)
         }
         Ok(None) => {
             drop(ours);
             let wanted = plan.steps().into_iter().filter(|step| listener.wants(step)).collect();
-            guarded(|| first_process(&plan, process, &mut given, theirs, wanted))
+            guarded(|| first_process(&plan, process, &mut given, (theirs, gate), wanted))
         }
         Err(fault) => {
             // The first fault is the one to tell; what can't be undone stays in the ledger.
@@ -171,12 +185,10 @@ fn attach(
     plan.stage(Stage::Attach).try_for_each(|op| hands.carry_out(op))
 }
 
-/// Sees to it that the container ends with us, while its first process sets it up: a guard, and a line in
-/// the ledger in case the guard is killed as well.
-fn tie_to_us(container: &mut Container) -> Result<(), Fault> {
+/// Sees to it that somebody ends the container if we can't: a line in the ledger, in case its guard is killed with us.
+fn note_in_ledger(container: &mut Container) -> Result<(), Fault> {
     let process = Owner::of(container.pid.as_raw()).doing("read /proc/PID/stat")?;
-    container.undo.before(Reversal::Outside(Undo::EndProcess { process }))?;
-    container.post_guard()
+    container.undo.before(Reversal::Outside(Undo::EndProcess { process }))
 }
 
 /// Passes on what the first process tells, until it is ready.
@@ -215,18 +227,30 @@ fn first_process(
     plan: &Plan,
     process: Process,
     given: &mut Given,
-    wire: Wire,
+    (wire, gate): (Wire, Gate),
     wanted: Vec<&'static str>,
 ) -> i32 {
-    let outcome = close_on_exec_above_stderr()
+    let entered = close_on_exec_above_stderr()
         .doing("close_range")
         .and_then(|()| wire.wait())
         .and_then(|()| enter(plan, given, &wire, wanted.clone()))
-        .and_then(|()| wire.say(&FromInside::Ready))
-        .and_then(|()| wire.wait());
-    match outcome {
-        Ok(()) if process.init => init::run(plan, process, wire, wanted),
-        Ok(()) => program::become_it(plan, process, wire, wanted),
+        .and_then(|()| wire.say(&FromInside::Ready));
+    // Who opens a gate with a name is not who has listened so far.
+    let wanted = if matches!(gate, Gate::Wire) { wanted } else { Vec::new() };
+    if entered.is_ok() && !matches!(gate, Gate::Wire) {
+        let wire = wire.as_raw_fd();
+        let kept: Vec<i32> = gate.descriptor().into_iter().chain(process.stdio.descriptors()).collect();
+        // It may wait for long, and whatever of ours it held open would never end for who reads at the other end.
+        // SAFETY: what owned the others is never used again, since this process ends by execve(2) or _exit(2).
+        unsafe { close_all_but(&[&[0, 1, 2, wire], &kept[..]].concat()) };
+    }
+    match entered {
+        Ok(()) => match gate.wait(wire) {
+            Ok(wire) if process.init => init::run(plan, process, wire, wanted),
+            Ok(wire) => program::become_it(plan, process, wire, wanted),
+            // Whoever was to give the word has gone.
+            Err(fault) => fault.status(),
+        },
         Err(fault) => {
             let status = fault.status();
             // If nobody hears it, nobody is left to be told.
@@ -295,6 +319,15 @@ impl Container {
         })
     }
 
+    /// Writes its state down, from where others take it, and lets it go: from here on it is not ours to end.
+    fn let_go(&mut self, place: &Place) -> Result<(), Fault> {
+        let process = Owner::of(self.pid.as_raw()).doing("read /proc/PID/stat")?;
+        place.record(process, self.undo.outside())?;
+        self.undo.forget();
+        self.let_go = true;
+        Ok(())
+    }
+
     /// Ends it, if it has not ended, and takes back what it changed.
     pub fn end(&mut self) -> Result<(), Fault> {
         self.end_with(Undos::carry_out)
@@ -306,6 +339,9 @@ impl Container {
     }
 
     fn end_with(&mut self, take_back: impl FnOnce(&mut Undos) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.let_go {
+            return Ok(());
+        }
         let ended = match self.exit {
             Some(_) => Ok(()),
             None => self.signal(libc::SIGKILL).and_then(|()| self.reap().map(drop)),

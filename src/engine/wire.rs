@@ -36,6 +36,11 @@ impl Wire {
         Ok((Wire(ours), Wire(theirs)))
     }
 
+    /// One end of a connection that is there already.
+    pub fn over(connection: OwnedFd) -> Wire {
+        Wire(connection)
+    }
+
     /// The word to go on.
     pub fn go(&self) -> Result<(), Fault> {
         match send(self.0.as_raw_fd(), b"g", MsgFlags::MSG_NOSIGNAL) {
@@ -111,6 +116,12 @@ impl Wire {
             }
         }
         Ok(filled)
+    }
+}
+
+impl AsRawFd for Wire {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 }
 

@@ -45,7 +45,7 @@ impl Undos {
         if let Reversal::Outside(undo) = &reversal {
             self.ledger.record(undo)?;
         }
-        self.list.push(reversal.as_it_is_now()?);
+        self.list.push(reversal.completed_now()?);
         Ok(())
     }
 
@@ -60,6 +60,22 @@ impl Undos {
             Some(Reversal::Outside(_)) => self.ledger.record(&Undo::Retract),
             _ => Ok(()),
         }
+    }
+
+    /// What outlives the lab, in the order in which it was made; not the process itself.
+    pub fn outside(&self) -> Vec<Undo> {
+        let outside = self.list.iter().filter_map(|reversal| match reversal {
+            Reversal::Outside(Undo::EndProcess { .. }) => None,
+            Reversal::Outside(undo) => Some(undo.clone()),
+            _ => None,
+        });
+        outside.collect()
+    }
+
+    /// Somebody else knows of all of it: nothing is ours to take back any more.
+    pub fn forget(&mut self) {
+        self.list.clear();
+        self.ledger.close();
     }
 
     /// Takes back what outlives the lab, and leaves the rest to the lab's end.
@@ -90,7 +106,7 @@ impl Undos {
 
 impl Reversal {
     /// With what can only be known now.
-    fn as_it_is_now(self) -> Result<Reversal, Fault> {
+    fn completed_now(self) -> Result<Reversal, Fault> {
         match self {
             Reversal::Setting { file, before: None } => {
                 let before = fs::read_to_string(&file).doing(format!("read {}", file.display()))?;

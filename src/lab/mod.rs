@@ -31,6 +31,8 @@ pub struct Lab {
     /// What the real host looked like before.
     pub witness: std::cell::RefCell<Witness>,
     numbers: Cell<u32>,
+    /// It is none: see [`Lab::on_host`].
+    pub is_host: bool,
 }
 
 impl Lab {
@@ -48,7 +50,7 @@ impl Lab {
         make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno)).map_err(of_root)?;
         loopback_up()?;
         let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
-        Ok(Lab { dir, rootless, folders, signals, witness, numbers })
+        Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: false })
     }
 
     /// A lab in namespaces that were made for it, by a process that is alone in them: only its own filesystem and the
@@ -63,7 +65,21 @@ impl Lab {
         let folders = outer.folders.with_state(state);
         let signals = Signals::take().doing("open an inbox for signals")?;
         let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
-        Ok(Lab { dir: outer.dir.clone(), rootless: outer.rootless, folders, signals, witness, numbers })
+        let (dir, rootless) = (outer.dir.clone(), outer.rootless);
+        Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: false })
+    }
+
+    /// No lab, but the host itself: for a container that outlives us and that somebody else minds. Nothing is made for
+    /// it here, and what its plan changes must all be such that whoever deletes it can take it back.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a container that outlives its maker is not a command yet")
+    )]
+    pub fn on_host(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
+        let witness = Witness::open().doing("look at the host's tables in /proc")?;
+        let (dir, rootless) = (folders.state.clone(), takes_a_user_namespace());
+        let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
+        Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: true })
     }
 
     /// Leaves nothing on the real host that nobody needs there any more.

@@ -19,6 +19,8 @@ pub fn operations(spec: &Spec, _: &Site) -> Result<Vec<Op>, Fault> {
     let mut ops = Ops::of(SLUG);
     if spec.processes {
         ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWPID));
+    }
+    if spec.processes && !spec.outlives_its_maker {
         // ANCHOR: unshare-pid-pdeathsig
         // PID 1's end is the end of its namespace, so this one signal takes all of the container with us, even when
         // we get a SIGKILL that we never see.
