@@ -228,7 +228,7 @@ fn no_hidden_word_is_one_that_somebody_types() {
         let mut command = workshop(Who::User);
         command.arg(word);
         std::thread::spawn(move || sender.send(run(&mut command)));
-        let ran = receiver.recv_timeout(std::time::Duration::from_secs(20));
+        let ran = receiver.recv_timeout(common::watch::PATIENCE);
         let ran = ran.unwrap_or_else(|_| panic!("`workshop {word}` hangs"));
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{word}: {}", ran.stderr);
     }

@@ -179,7 +179,8 @@ fn an_interrupted_or_killed_comparison_leaves_nothing() {
         desk.must(&SHORT);
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
             for patience in [50, 400, 900] {
-                let mut session = Session::start(&mut desk.workshop(&["compare", "--no-vm", "--runs", "50"]));
+                let mut session =
+                    Session::start(&mut desk.workshop(&["compare", "--no-vm", "--runs", "1000"]));
                 wait_until("a probe", || session.processes().len() > 1);
                 std::thread::sleep(Duration::from_millis(patience));
                 session.signal(signal);

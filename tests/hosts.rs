@@ -183,8 +183,11 @@ fn with_few_descriptors_it_names_the_limit() {
     for who in all() {
         // Fewer, and the loader can't open the C library.
         for limit in 4..20 {
+            // It has to make the image first.
+            let cache = common::home(who).join(format!("cache-{limit}"));
             let script = format!("ulimit -n {limit}; exec {program} run true");
-            let ran = run(common::command_as(who, "sh".as_ref()).args(["-c", &script]));
+            let mut limited = common::command_as(who, "sh".as_ref());
+            let ran = run(limited.env("XDG_CACHE_HOME", cache).args(["-c", &script]));
             if ran.status == 0 {
                 break;
             }

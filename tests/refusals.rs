@@ -10,14 +10,15 @@ use std::process::Command;
 use common::held::{Held, Told, hold, nth, told};
 use common::refuse::{Refusal, Refused, Side, can_refuse, run_refusing};
 use common::strace::{Seen, trace};
-use common::{NOBODY, STEPS, Who, am_root, events, have, home, place, run, skip, workshop};
+use common::{NOBODY, STEPS, Who, am_root, events, have, place, run, skip, workshop};
 use nix::errno::Errno;
 use regex::Regex;
 
-/// A user of the workshop's whose ledger no other test sweeps; the image is shared by all.
+/// A user of the workshop's whose ledger and images no other test touches. A run looks at whatever another is building
+/// there, and so makes calls that the next one doesn't make.
 struct Bench {
     who: Who,
-    state: PathBuf,
+    folder: PathBuf,
 }
 
 impl Bench {
@@ -30,12 +31,12 @@ impl Bench {
         if !can_refuse() || !have("strace", "strace") {
             return None;
         }
-        let state = place().dir.join(name);
-        fs::create_dir(&state).expect("a directory of the test's own");
+        let folder = place().dir.join(name);
+        fs::create_dir(&folder).expect("a directory of the test's own");
         if am_root() && who == Who::User {
-            std::os::unix::fs::chown(&state, Some(NOBODY), Some(NOBODY)).expect("give it away");
+            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).expect("give it away");
         }
-        let bench = Bench { who, state };
+        let bench = Bench { who, folder };
         // Makes the image, so that later runs make the same calls each time.
         let ran = run(&mut bench.command(&["step", "3", "--format", "json"]));
         assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
@@ -44,8 +45,16 @@ impl Bench {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = workshop(self.who);
-        command.env("XDG_STATE_HOME", &self.state).args(args);
+        command.env("XDG_STATE_HOME", self.state()).env("XDG_CACHE_HOME", self.cache()).args(args);
         command
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
     }
 
     /// The calls of a run in which nothing is refused.
@@ -75,9 +84,9 @@ impl Bench {
         let ours = format!("{host}-");
         let groups = named(Path::new("/sys/fs/cgroup"), &format!("workshop-{ours}"));
         assert!(groups.is_empty(), "groups are left: {groups:?}: {said}");
-        let pages = named(&self.state.join("workshop/ledger"), &ours);
+        let pages = named(&self.state().join("workshop/ledger"), &ours);
         assert!(pages.is_empty(), "pages of the ledger are left: {pages:?}: {said}");
-        let cache = home(self.who).join(".cache/workshop");
+        let cache = self.cache().join("workshop");
         let built = named(&cache.join("images"), &format!("tmp-{ours}"));
         assert!(built.is_empty(), "half an image is left: {built:?}: {said}");
         let upper = named(&cache.join("boxes"), &ours);
@@ -360,7 +369,7 @@ fn a_ledger_that_cannot_be_written_stops_a_run_before_it_changes_anything() {
             errno,
         };
         // Where the folder is there already, mkdir(2) is only asked to make sure.
-        let _ = fs::remove_dir(bench.state.join("workshop/ledger"));
+        let _ = fs::remove_dir(bench.state().join("workshop/ledger"));
         let refused = bench.refuse(&args, &refusal);
         assert!(refused.hit && refused.ran.status == 4, "{refusal:?}: {}", refused.ran.stdout);
         let said = events(&refused.ran.stdout);
@@ -392,7 +401,7 @@ fn a_group_that_cannot_be_removed_is_tried_again_and_left_to_the_next_run() {
     let refused = run_refusing(&mut bench.command(&args), &refusal(true));
     says(&refused);
     let group = format!("workshop-{}-", refused.host);
-    let pages = bench.state.join("workshop/ledger");
+    let pages = bench.state().join("workshop/ledger");
     assert_eq!(named(Path::new("/sys/fs/cgroup"), &group).len(), 1, "one is left");
     assert_eq!(named(&pages, &format!("{}-", refused.host)).len(), 1, "and written down");
     bench.works(&args);

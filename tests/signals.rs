@@ -5,17 +5,14 @@ mod common;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::watch::{Desk, Session, groups_of, pages, wait_until};
+use common::watch::{AT_ONCE, Desk, Session, groups_of, pages, wait_until};
 use common::who;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
-
-/// The longest that "at once" may take on a busy machine.
-const AT_ONCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_signal_in_the_middle_of_a_step_ends_it_with_128_plus_n_and_all_undone() {

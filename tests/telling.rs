@@ -15,17 +15,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::watch::{Desk, Session, groups_of, pages, recorded, wait_until};
-use common::{Who, am_root, skip, who};
+use common::watch::{AT_ONCE, Desk, Session, groups_of, pages, recorded, wait_until};
+use common::{Who, am_root, have, skip, who};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
-
-/// The longest that "at once" may take on a busy machine.
-const AT_ONCE: Duration = Duration::from_secs(20);
 
 const FORMATS: [&str; 2] = ["text", "json"];
 
@@ -249,6 +246,9 @@ const FULL_DISK: &str = r#"mount -t tmpfs -o size=64k tmpfs "$0" && head -c "$RO
 fn a_disk_that_is_full_leaves_nothing_behind() {
     if !am_root() {
         return skip("an ordinary user has no disk to fill", "Run the tests as root");
+    }
+    if !have("unshare", "util-linux") || !have("mount", "mount") {
+        return;
     }
     let jobs = moments(short(stories()).into_iter().filter(|story| story.who == Who::Root).collect());
     share_out("disk", jobs, |desk, (story, line)| {

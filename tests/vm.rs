@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::child::command;
 use common::guest::{Guest, kernel, qemu};
 use common::watch::wait_until;
-use common::{Ran, Who, events, home, place, run, skip, who, workshop};
+use common::{Ran, Who, events, have, home, place, run, skip, who, workshop};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -236,7 +236,7 @@ fn a_child_that_never_falls_silent_does_not_keep_the_machine() {
     }
     // Its own last words come through before those that are lost.
     let script = "yes & sleep 1; echo its own >&2; exit 3";
-    let ran = vm(Who::User, &["--timeout", "60", "--", "sh", "-c", script]);
+    let ran = vm(Who::User, &["--timeout", "600", "--", "sh", "-c", script]);
     assert_eq!(ran.status, 3, "{}", ran.stderr);
     assert!(ran.stderr.ends_with("its own\n"), "{}", ran.stderr);
     assert!(ran.stdout.starts_with("y\ny\n"));
@@ -294,6 +294,9 @@ fn without_qemu_the_package_is_named() {
     };
     if !common::am_root() {
         return skip("only root can hide QEMU", "Run as root");
+    }
+    if !have("unshare", "util-linux") || !have("mount", "mount") {
+        return;
     }
     let hide = format!("mount --bind /dev/null {} && exec \"$@\"", qemu.display());
     let program = place().program.display().to_string();

@@ -11,7 +11,7 @@ use crate::course::{STEPS, wanted};
 use crate::engine::template::{Files, Template};
 use crate::fault::{Doing, Fault};
 use crate::folders::reachable;
-use crate::image::{Image, ImageError, Store, host_search_path};
+use crate::image::{Image, Store, host_search_path};
 use crate::kernel::breakable::Stream;
 use crate::kernel::cgroup::{self, Controller, Limits};
 use crate::lab::Lab;
@@ -63,10 +63,9 @@ fn contestants<'l>(
     options: &CompareOptions,
 ) -> Result<Vec<Contestant<'l>>, Fault> {
     let program = Path::new(PROGRAM);
-    let no_image = |e: ImageError| Fault::unable("no-image", &[("problem", &e.to_string())]);
     let store = Store::new(lab.folders.cache.join("images"));
-    let plain = store.host_image(&host_search_path()).map_err(no_image)?;
-    let image = store.with_own_binary(plain.clone(), program).map_err(no_image)?;
+    let plain = store.host_image(&host_search_path())?;
+    let image = store.with_own_binary(plain.clone(), program)?;
     let process = Process::new(lab, &image, program)?;
     let container = compare::Container::new(template(lab, &image, host)?, program, image.bytes);
     let mut contestants = vec![Contestant::new(process), Contestant::new(container)];

@@ -260,10 +260,7 @@ pub fn files(folders: &Folders, rootfs: Option<&Path>) -> Result<Files, Fault> {
         return directory(folders, dir).map(Files::Directory);
     }
     let store = Store::new(folders.cache.join("images"));
-    store
-        .host_image(&host_search_path())
-        .map(Files::Image)
-        .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+    Ok(Files::Image(store.host_image(&host_search_path())?))
 }
 
 /// A directory of the learner's that can be a root filesystem.

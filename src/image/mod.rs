@@ -35,6 +35,8 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::fault::Fault;
+
 #[allow(unused_imports, reason = "its users come next")]
 pub use closure::Placed;
 pub use digest::tree_digest;
@@ -78,6 +80,18 @@ pub enum ImageError {
         doing: &'static str,
         source: io::Error,
     },
+}
+
+impl From<ImageError> for Fault {
+    fn from(error: ImageError) -> Fault {
+        match &error {
+            // What is usually in the way of an image is not: the words for that number name the limit.
+            ImageError::Io { source, .. } if source.raw_os_error() == Some(libc::EMFILE) => {
+                Fault::broken("make a root filesystem from the host's programs", error)
+            }
+            _ => Fault::unable("no-image", &[("problem", &error.to_string())]),
+        }
+    }
 }
 
 /// DIRS as in `PATH`.

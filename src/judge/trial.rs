@@ -221,10 +221,8 @@ impl<'l> Trial<'l> {
 
 fn image(lab: &Lab) -> Result<Image, Fault> {
     let store = Store::new(lab.folders.cache.join("images"));
-    let image = store.host_image(&host_search_path());
-    image
-        .and_then(|image| store.with_own_binary(image, Path::new(CMD)))
-        .map_err(|e| Fault::unable("no-image", &[("problem", &e.to_string())]))
+    let image = store.host_image(&host_search_path())?;
+    Ok(store.with_own_binary(image, Path::new(CMD))?)
 }
 
 fn link(to: &Path, at: &Path) -> Result<(), Fault> {

@@ -17,6 +17,9 @@ use super::{NOBODY, Who, am_root, command_as, home, run};
 /// lost only where a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
+/// The longest that "at once" may take on a busy machine.
+pub const AT_ONCE: Duration = Duration::from_secs(60);
+
 /// Waits for something that must happen.
 pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;

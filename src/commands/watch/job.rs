@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_job_ends_with_what_it_has_started_even_if_it_does_not_want_to() {
-        let args = ["-c".into(), "trap '' TERM; sleep 60 & echo $!; while :; do wait; done".into()];
+        let args = ["-c".into(), "trap '' TERM; sleep 600 & echo $!; while :; do wait; done".into()];
         let mut job = Job::read("sh".as_ref(), &args, Path::new("/")).unwrap();
         while !job.said.ends_with(b"\n") {
             job.hear();
@@ -169,11 +169,12 @@ mod tests {
         let sleeper = String::from_utf8_lossy(&job.said).trim().to_owned();
         let began = Instant::now();
         job.end();
-        assert!(began.elapsed() < PATIENCE * 2);
+        // Less than the sleeper sleeps, and more than a busy machine takes.
+        assert!(began.elapsed() < Duration::from_secs(300));
         // Its new parent may take its time to wait for it.
         let stat = || std::fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
         let gone = || stat().is_empty() || stat().contains(") Z ");
-        let mut tries = (0..100).inspect(|_| std::thread::sleep(Duration::from_millis(20)));
+        let mut tries = (0..3000).inspect(|_| std::thread::sleep(Duration::from_millis(20)));
         assert!(tries.any(|_| gone()), "{}", stat());
     }
 }
