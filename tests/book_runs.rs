@@ -1,23 +1,31 @@
 //! What the book's pages show as the program's output is what it really prints. Other commands: tests/blocks.rs.
 //!
-//! `WORKSHOP_RECORD=1 cargo test --test book_runs` records all of it anew. Read the differences before you commit
+//! `WORKSHOP_RECORD=1 cargo test --test book_runs` records all of it anew, but for the benchmark, which is recorded by
+//! `cargo bench --bench start -- --record`. Read the differences before you commit
 //! them, as a reader of the page would.
 
+#[path = "bench/mod.rs"]
+mod bench;
 mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use std::time::Duration;
+
 use common::guest::{Guest, kernel};
 use common::{Ran, Who, am_root, child, filters, have, place, run, skip, stand_ins};
+use regex::Regex;
 use serde::Deserialize;
 
 /// An entry of book/runs.toml, which says what its fields mean.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recorded {
+    #[serde(default)]
     command: Vec<String>,
+    typed: Option<String>,
     #[serde(rename = "where", default)]
     place: String,
     #[serde(default)]
@@ -95,6 +103,9 @@ fn repeat(name: &str) {
     if !am_root() {
         return skip("the book's runs are root's", "Run the tests as root");
     }
+    if recorded.typed.is_some() {
+        return measure_again(name);
+    }
     if (recorded.machine || recorded.place == "guest") && !Guest::possible() {
         return;
     }
@@ -109,6 +120,29 @@ fn repeat(name: &str) {
     for lang in ["en", "ko"] {
         judge(name, lang, &on_the_host(&command, lang));
     }
+}
+
+/// The benchmark in a short form: its figures are worth nothing, but it measures all that is recorded.
+fn measure_again(name: &str) {
+    let needed = [("busybox", "busybox-static"), ("cc", "gcc"), ("bwrap", "bubblewrap"), ("crun", "crun")];
+    if !needed.iter().chain(&[("runc", "runc")]).all(|(program, package)| have(program, package)) {
+        return;
+    }
+    let plan =
+        bench::Plan { program: place().program.clone(), rounds: 1, warm: 0, gap: Duration::ZERO, alive: 2 };
+    let measured = bench::measure(&plan).expect("measure");
+    for lang in bench::report::LANGS {
+        let recorded = read(&book().join(lang).join("runs").join(name).with_extension("txt"));
+        let [recorded, now] = [recorded, measured.table(lang)].map(|table| without_figures(&table));
+        let differs = recorded.lines().zip(now.lines()).find(|(one, other)| one != other);
+        assert!(recorded == now, "{lang}: the first line that differs: {differs:#?}");
+    }
+}
+
+/// A table without what is measured: the machine in the first line, the method in the second, figures and marks.
+fn without_figures(table: &str) -> String {
+    let figures = Regex::new(r"[ \d.–]+[✓✗]?$|\d+").expect("a pattern");
+    table.lines().skip(2).map(|line| figures.replace_all(line, "#").into_owned() + "\n").collect()
 }
 
 /// One test for each run, so that they run side by side and each is named if it fails.
@@ -131,6 +165,7 @@ macro_rules! runs {
 runs! {
     compare_is_as_recorded "compare"
     doctor_is_as_recorded "doctor"
+    the_benchmark_is_as_recorded "start"
     step_1_is_as_recorded "step-1"
     step_2_is_as_recorded "step-2"
     step_3_is_as_recorded "step-3"

@@ -38,6 +38,12 @@ impl Lesson {
         Lesson::parse(text.unwrap_or_default())
     }
 
+    /// The beginning of a step's lesson, its title and what the step adds, without reading the rest.
+    pub fn beginning(step: &Step, lang: Lang) -> Lesson {
+        let text = beginning_of(step, lang).or_else(|| beginning_of(step, Lang::En));
+        Lesson::parse(text.unwrap_or_default())
+    }
+
     /// Reads the markdown of a lesson. Any text is a lesson; what it lacks is found missing when it is looked up.
     pub fn parse(source: &str) -> Lesson {
         Lesson { sections: markdown::read(source) }
@@ -151,11 +157,26 @@ impl Lesson {
 
 /// The line that says what a step adds, without reading the rest of its lesson: the paragraph below the title.
 pub fn adds(step: &Step, lang: Lang) -> &'static str {
-    text_of(step, lang).and_then(|text| text.split("\n\n").nth(1)).unwrap_or_default().trim()
+    beginning_of(step, lang).and_then(|text| text.split("\n\n").nth(1)).unwrap_or_default().trim()
 }
 
 fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
-    file(&format!("{}/{}.md", step.folder(), lang.code()))
+    std::str::from_utf8(bytes_of(step, lang)?).ok()
+}
+
+/// The text above the first section: a start of ours that shows no lesson looks at no more of it.
+fn beginning_of(step: &Step, lang: Lang) -> Option<&'static str> {
+    let bytes = bytes_of(step, lang)?;
+    let end = bytes.windows(4).position(|window| window == b"\n## ").unwrap_or(bytes.len());
+    std::str::from_utf8(&bytes[..end]).ok()
+}
+
+/// The file of a lesson. Names are compared as they are: [`file`] would take every path of all folders apart.
+fn bytes_of(step: &Step, lang: Lang) -> Option<&'static [u8]> {
+    let folder = step.folder();
+    let name = format!("{folder}/{}.md", lang.code());
+    let folder = LESSONS.dirs().find(|dir| dir.path().as_os_str() == folder.as_str())?;
+    Some(folder.files().find(|file| file.path().as_os_str() == name.as_str())?.contents())
 }
 
 /// A folder below `lessons/`.
@@ -190,6 +211,7 @@ fn first_sentence(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::course::STEPS;
 
     fn lesson() -> Lesson {
         Lesson::parse(include_str!("fixture/en.md"))
@@ -205,6 +227,15 @@ mod tests {
         assert_eq!(lesson.check_claim("old-root-gone"), "The old root is in no line of mountinfo");
         assert!(lesson.check_help("old-root-gone").contains("umount2(2)"));
         assert!(!lesson.why("pivot").contains("fact:"), "{}", lesson.why("pivot"));
+    }
+
+    #[test]
+    fn the_beginning_has_what_a_list_of_steps_shows() {
+        for (step, lang) in STEPS.iter().flat_map(|step| [(step, Lang::En), (step, Lang::Ko)]) {
+            let (beginning, whole) = (Lesson::beginning(step, lang), Lesson::load(step, lang));
+            assert_eq!((beginning.title(), beginning.adds()), (whole.title(), whole.adds()), "{}", step.slug);
+            assert_eq!(beginning.text("idea"), None, "{}", step.slug);
+        }
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Step {
             let allowed = (wanted.chars().count() / 3).max(1);
             STEPS
                 .iter()
-                .map(|step| (distance(&wanted, &letters(step.slug)), step))
+                .map(|step| (strsim::levenshtein(&wanted, &letters(step.slug)), step))
                 .min_by_key(|(distance, _)| *distance)
                 .filter(|(distance, _)| *distance <= allowed)
                 .map(|(_, step)| step)
@@ -246,22 +246,6 @@ pub fn wanted<'s>(steps: impl IntoIterator<Item = &'s Step>, limits: Limits) -> 
 /// What counts when names are compared: `Pivot_Root` and `pivotroot` are meant alike.
 fn letters(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// Levenshtein distance: how many letters to insert, delete or replace to turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

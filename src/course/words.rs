@@ -1,17 +1,17 @@
 //! The program's own words, in the learner's language: `lessons/words/LANG.toml`.
 
-use std::sync::OnceLock;
-
-use toml::{Table, Value};
-
 use super::language::Lang;
 use crate::fault::{Fault, Refused, With, errno_name};
 
 /// Where the workshop is to be had: the one value in Cargo.toml. Empty while it is nowhere.
 pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
-/// The words of one language.
-pub struct Words(Table);
+/// The words of one language: the text of their file, in which each is looked up when it is said. To parse all of it
+/// would take longer than to start a program.
+///
+/// The file is TOML of the plainest form, which a test holds it to: a line is a table's name or a key with its text, and
+/// no text has an escape in it.
+pub struct Words(&'static str);
 
 /// A failure in words: what failed, what usually causes it, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,22 +28,26 @@ pub struct Failure {
 impl Words {
     /// The words of `lang`, which are part of the program.
     pub fn of(lang: Lang) -> &'static Words {
-        static EN: OnceLock<Words> = OnceLock::new();
-        static KO: OnceLock<Words> = OnceLock::new();
+        static EN: Words = Words(include_str!("../../lessons/words/en.toml"));
+        static KO: Words = Words(include_str!("../../lessons/words/ko.toml"));
         match lang {
-            Lang::En => EN.get_or_init(|| Words::parse(include_str!("../../lessons/words/en.toml"))),
-            Lang::Ko => KO.get_or_init(|| Words::parse(include_str!("../../lessons/words/ko.toml"))),
+            Lang::En => &EN,
+            Lang::Ko => &KO,
         }
     }
 
-    /// A test holds both files to the format; a broken one would leave the keys to speak.
-    fn parse(text: &str) -> Words {
-        Words(text.parse().unwrap_or_default())
+    /// The text at `[table] key`, or at `[table.key] part`.
+    fn get(&self, table: &str, key: &str, part: Option<&str>) -> Option<&'static str> {
+        let Some(part) = part else { return text_in(self.table(table)?, key) };
+        // A key with a dot in it stands in quotes.
+        let header = if key.contains('.') { format!("{table}.\"{key}\"") } else { format!("{table}.{key}") };
+        text_in(self.table(&header)?, part)
     }
 
-    fn get(&self, table: &str, key: &str, part: Option<&str>) -> Option<&str> {
-        let entry = self.0.get(table)?.get(key)?;
-        part.map_or(Some(entry), |part| entry.get(part)).and_then(Value::as_str)
+    /// The lines of the table with this name, up to the next one.
+    fn table(&self, name: &str) -> Option<&'static str> {
+        let (_, below) = self.0.split_once(&format!("\n[{name}]\n"))?;
+        Some(below.split_once("\n[").map_or(below, |(lines, _)| lines))
     }
 
     /// The words `[say] key`, or the key itself.
@@ -118,6 +122,18 @@ impl Words {
     }
 }
 
+/// The text of a key in a table's lines.
+fn text_in(lines: &'static str, key: &str) -> Option<&'static str> {
+    lines.lines().find_map(|line| {
+        let (name, text) = line.split_once(" = ")?;
+        if name != key && name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) != Some(key) {
+            return None;
+        }
+        let mark = ["\'\'\'", "'", "\""].into_iter().find(|mark| text.starts_with(mark))?;
+        text.strip_prefix(mark)?.strip_suffix(mark)
+    })
+}
+
 /// Lines that somebody else said, under the key `quote`.
 fn quote(fault: &Fault) -> Vec<String> {
     let (Fault::Unable { with, .. } | Fault::Usage { with, .. } | Fault::Program { with, .. }) = fault else {
@@ -161,9 +177,15 @@ fn shell_word(text: &str) -> String {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+    use toml::{Table, Value};
+
+    /// The words as any reader of TOML has them.
+    fn parsed(lang: Lang) -> Table {
+        Words::of(lang).0.parse().unwrap()
+    }
 
     /// Every key with the placeholders in its text.
-    fn shape(words: &Words) -> BTreeMap<String, Vec<String>> {
+    fn shape(words: Table) -> BTreeMap<String, Vec<String>> {
         fn walk(at: String, value: &Value, found: &mut BTreeMap<String, Vec<String>>) {
             match value {
                 Value::Table(table) => table.iter().for_each(|(k, v)| walk(format!("{at}/{k}"), v, found)),
@@ -180,15 +202,37 @@ mod tests {
             }
         }
         let mut found = BTreeMap::new();
-        walk(String::new(), &Value::Table(words.0.clone()), &mut found);
+        walk(String::new(), &Value::Table(words), &mut found);
         found
     }
 
     #[test]
     fn both_languages_say_the_same_things() {
-        let (en, ko) = (shape(Words::of(Lang::En)), shape(Words::of(Lang::Ko)));
+        let (en, ko) = (shape(parsed(Lang::En)), shape(parsed(Lang::Ko)));
         assert!(en.len() > 100, "the words were not read");
         assert_eq!(en, ko);
+    }
+
+    #[test]
+    fn what_is_looked_up_is_what_a_reader_of_toml_finds() {
+        for lang in [Lang::En, Lang::Ko] {
+            let words = Words::of(lang);
+            let mut found = 0;
+            for (table, entries) in parsed(lang) {
+                for (key, entry) in entries.as_table().unwrap() {
+                    let parts = entry.as_table().into_iter().flatten();
+                    let parts = parts.map(|(part, text)| (Some(part.as_str()), text));
+                    for (part, text) in parts.chain(entry.as_str().map(|_| (None, entry))) {
+                        assert_eq!(words.get(&table, key, part), text.as_str(), "{table} {key} {part:?}");
+                        found += 1;
+                    }
+                }
+            }
+            assert!(found > 500, "{found}");
+            assert_eq!(words.get("say", "no such key", None), None);
+            assert_eq!(words.get("fault", "no-folder", Some("no such part")), None);
+            assert_eq!(words.get("no such table", "key", Some("part")), None);
+        }
     }
 
     #[test]

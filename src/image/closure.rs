@@ -11,7 +11,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use lddtree::{DependencyAnalyzer, DependencyTree, Library};
+use super::elf::Elf;
+use super::libraries::{Library, Loader};
 
 /// A host file and the absolute path in the image at which it will be looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,25 +23,8 @@ pub struct Placed {
 
 /// Finds what programs need. Reads files only; runs nothing, unlike ldd(1).
 pub(super) struct Closure {
-    analyzer: DependencyAnalyzer,
-}
-
-/// The name Linux distributions give this machine in their library directories.
-const TRIPLET: &str = if cfg!(target_arch = "x86_64") {
-    "x86_64-linux-gnu"
-} else if cfg!(target_arch = "aarch64") {
-    "aarch64-linux-gnu"
-} else if cfg!(target_arch = "riscv64") {
-    "riscv64-linux-gnu"
-} else {
-    "linux-gnu"
-};
-
-/// The directories that a loader searches without being told to, on one system or another.
-pub(super) fn default_library_directories() -> Vec<PathBuf> {
-    let multiarch = ["/lib", "/usr/lib"].map(|dir| Path::new(dir).join(TRIPLET));
-    let plain = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
-    multiarch.into_iter().chain(plain).collect()
+    /// LD_LIBRARY_PATH: where the host's loader looks, for a library that no configuration names.
+    environment: Vec<PathBuf>,
 }
 
 /// Interpreters that are useless as a single file: each reads a library of modules of its own.
@@ -48,11 +32,8 @@ const MANY_FILES: [&str; 6] = ["perl", "python", "ruby", "node", "guile", "tclsh
 
 impl Closure {
     pub(super) fn new() -> Closure {
-        let analyzer = DependencyAnalyzer::new(PathBuf::from("/"));
-        Closure {
-            // lddtree knows ld.so.conf and the plain directories, but not the multiarch ones.
-            analyzer: analyzer.library_paths(default_library_directories()),
-        }
+        let paths = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        Closure { environment: std::env::split_paths(&paths).filter(|dir| dir.is_absolute()).collect() }
     }
 
     /// What the file PROGRAM (no symlink) needs; nothing for a static binary, None for a file that
@@ -67,19 +48,16 @@ impl Closure {
 
     /// The loader at its literal path, and each library where the loader will find it.
     fn of_elf(&self, program: &Path) -> Option<Vec<Placed>> {
-        let tree = self.analyzer.clone().analyze(program).ok()?;
-        let mut needs = Vec::new();
-        if let Some(loader) = &tree.interpreter {
-            let source = Path::new(loader).canonicalize().ok()?;
-            needs.push(Placed { source, place: PathBuf::from(loader) });
+        let elf = Elf::read(program)?;
+        let Some(path) = elf.loader.clone() else { return Some(Vec::new()) };
+        let mut needs = vec![Placed { source: path.canonicalize().ok()?, place: path.clone() }];
+        let loader = Loader::new(Path::new("/"), &path, self.environment.clone());
+        let libraries = loader.libraries(program, elf);
+        if !libraries.missing.is_empty() {
+            return None;
         }
-        let libc = directory_of_libc(&tree);
-        // A map has no order; the same program must give the same image each time.
-        let mut libraries: Vec<&Library> = tree.libraries.values().collect();
-        libraries.sort_by(|a, b| a.name.cmp(&b.name));
-        for library in libraries {
-            needs.extend(place_library(library, libc.as_deref())?);
-        }
+        let libc = directory_of_libc(&libraries.found);
+        needs.extend(libraries.found.iter().flat_map(|library| place_library(library, libc.as_deref())));
         needs.extend(libc.as_deref().and_then(name_service));
         Some(needs)
     }
@@ -119,28 +97,21 @@ pub(super) fn first_bytes(file: &Path) -> Option<Vec<u8>> {
 /// The directory in which the C library was found.
 ///
 /// Every loader searches it without being told: it is compiled into both.
-fn directory_of_libc(tree: &DependencyTree) -> Option<PathBuf> {
+fn directory_of_libc(libraries: &[Library]) -> Option<PathBuf> {
     let is_libc = |name: &str| name.starts_with("libc.so.") || name.starts_with("libc.musl-");
-    let libc = tree.libraries.values().find(|library| is_libc(&library.name))?;
-    libc.path.parent().map(Path::to_path_buf)
+    let libc = libraries.iter().find(|library| is_libc(&library.name))?;
+    libc.place.parent().map(Path::to_path_buf)
 }
 
 /// LIBRARY where it was found, and also next to the C library: the image has no ld.so.conf, and
 /// `$ORIGIN` in an rpath means another directory once the program has moved to /bin.
-///
-/// None if it wasn't found.
-fn place_library(library: &Library, libc: Option<&Path>) -> Option<Vec<Placed>> {
-    let source = library.realpath.clone()?;
-    let climbs = library.path.components().any(|part| part == Component::ParentDir);
-    let place = if climbs { source.clone() } else { library.path.clone() };
-    let mut places = vec![Placed { source: source.clone(), place: place.clone() }];
-    if let (Some(libc), Some(name)) = (libc, place.file_name())
-        && !library.name.contains('/')
-        && place.parent() != Some(libc)
-    {
-        places.push(Placed { source, place: libc.join(name) });
-    }
-    Some(places)
+fn place_library(library: &Library, libc: Option<&Path>) -> Vec<Placed> {
+    let source = library.file.clone();
+    let climbs = library.place.components().any(|part| part == Component::ParentDir);
+    let place = if climbs { source.clone() } else { library.place.clone() };
+    let beside = libc.filter(|libc| !library.name.contains('/') && place.parent() != Some(*libc));
+    let beside = beside.map(|libc| Placed { source: source.clone(), place: libc.join(&library.name) });
+    [Placed { source, place }].into_iter().chain(beside).collect()
 }
 
 /// The part of the C library that reads /etc/passwd, which no program names: glibc before 2.34
@@ -190,12 +161,10 @@ mod tests {
     fn a_library_found_elsewhere_is_also_placed_next_to_the_c_library() {
         let library = Library {
             name: "libx.so".to_string(),
-            path: PathBuf::from("/opt/x/libx.so"),
-            realpath: Some(PathBuf::from("/opt/x/libx.so.1.2")),
-            needed: Vec::new(),
-            rpath: Vec::new(),
+            place: PathBuf::from("/opt/x/libx.so"),
+            file: PathBuf::from("/opt/x/libx.so.1.2"),
         };
-        let places = place_library(&library, Some(Path::new("/lib/here"))).unwrap();
+        let places = place_library(&library, Some(Path::new("/lib/here")));
         let places: Vec<PathBuf> = places.into_iter().map(|placed| placed.place).collect();
         assert_eq!(places, [Path::new("/opt/x/libx.so"), Path::new("/lib/here/libx.so")]);
     }

@@ -22,8 +22,10 @@ pub(super) struct Elf {
     pub loader: Option<PathBuf>,
     /// DT_NEEDED: the libraries, by name or path.
     pub needed: Vec<String>,
-    /// DT_RPATH and DT_RUNPATH: directories to look for them first; may start with `$ORIGIN`.
-    pub search: Vec<String>,
+    /// DT_RPATH: directories to look for them first; may start with `$ORIGIN`.
+    pub rpath: Vec<String>,
+    /// DT_RUNPATH: the same for its own libraries and not for theirs; where it is there, DT_RPATH counts for nothing.
+    pub runpath: Vec<String>,
 }
 
 type Cache = ReadCache<File>;
@@ -60,13 +62,16 @@ fn parse<H: FileHeader<Endian = Endianness>>(data: &Cache) -> Option<Elf> {
         let offsets = entries.iter().filter(|(other, _)| *other == tag).map(|(_, value)| *value);
         offsets.filter_map(|offset| string_at(data, table?.checked_add(offset)?)).collect()
     };
-    let search = [text(DT_RPATH), text(DT_RUNPATH)].concat();
+    let directories = |tag| -> Vec<String> {
+        text(tag).iter().flat_map(|dirs| dirs.split(':')).map(str::to_string).collect()
+    };
     Some(Elf {
         machine: header.e_machine(endian).0,
         wide: header.is_class_64(),
         loader: loader.map(|path| PathBuf::from(OsStr::from_bytes(path))),
         needed: text(DT_NEEDED),
-        search: search.iter().flat_map(|dirs| dirs.split(':')).map(str::to_string).collect(),
+        rpath: directories(DT_RPATH),
+        runpath: directories(DT_RUNPATH),
     })
 }
 

@@ -3,7 +3,6 @@
 //! execve(2) says ENOENT for a program that is there but whose loader isn't, and nothing but
 //! EACCES or ENOEXEC for half a dozen other causes. Here the file is looked at to find out.
 
-use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,9 +10,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
-use super::closure::{default_library_directories, first_bytes, script_interpreter};
+use super::closure::{first_bytes, script_interpreter};
 use super::elf::Elf;
 use super::inside::{Unresolved, resolve_inside};
+use super::libraries::Loader;
 
 /// Why a program doesn't start. All paths are as seen inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,85 +108,8 @@ fn explain_elf(root: &Path, file: &Path) -> Option<ExecProblem> {
     if resolve_inside(root, &loader).is_err() {
         return Some(ExecProblem::MissingLoader { loader });
     }
-    let names = missing_libraries(root, file, elf, &loader);
+    let names = Loader::new(root, &loader, Vec::new()).libraries(file, elf).missing;
     (!names.is_empty()).then_some(ExecProblem::MissingLibraries { names })
-}
-
-/// The libraries that LOADER won't find in ROOT for the program PROGRAM in FILE, nor for the
-/// libraries that it does find.
-fn missing_libraries(root: &Path, file: &Path, program: Elf, loader: &Path) -> Vec<String> {
-    let mut directories = default_library_directories();
-    directories.extend(loader.parent().map(Path::to_path_buf));
-    directories.extend(configured_directories(root));
-    let mut missing = BTreeSet::new();
-    let mut seen = HashSet::new();
-    let mut waiting = vec![(file.to_path_buf(), program)];
-    while let Some((file, elf)) = waiting.pop() {
-        // An rpath holds for the libraries' own needs, too: DT_RPATH is inherited.
-        directories.extend(own_directories(root, &file, &elf));
-        for name in &elf.needed {
-            if is_the_loader_itself(name, loader) || !seen.insert(name.clone()) {
-                continue;
-            }
-            match find_library(root, name, &directories, &elf) {
-                Some(library) => waiting.push(library),
-                None => {
-                    missing.insert(name.clone());
-                }
-            }
-        }
-    }
-    missing.into_iter().collect()
-}
-
-/// The library NAME for a program such as USER, with the file that it is in: one for another
-/// machine is passed over.
-fn find_library(root: &Path, name: &str, directories: &[PathBuf], user: &Elf) -> Option<(PathBuf, Elf)> {
-    let literal = name.contains('/').then(|| PathBuf::from(name));
-    let searched = directories.iter().map(|directory| directory.join(name));
-    literal.into_iter().chain(searched).find_map(|path| {
-        let file = resolve_inside(root, &path).ok()?;
-        let elf = Elf::read(&file)?;
-        (elf.machine == user.machine && elf.wide == user.wide).then_some((file, elf))
-    })
-}
-
-/// The directories that FILE names for its own libraries; `$ORIGIN` is the one that it is in.
-fn own_directories(root: &Path, file: &Path, elf: &Elf) -> Vec<PathBuf> {
-    let origin = file.parent().and_then(|dir| dir.strip_prefix(root).ok()).unwrap_or(Path::new(""));
-    let origin = Path::new("/").join(origin).display().to_string();
-    let expand = |dir: &String| dir.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
-    elf.search.iter().map(expand).map(PathBuf::from).filter(|dir| dir.is_absolute()).collect()
-}
-
-/// The directories in ROOT's /etc/ld.so.conf, /etc/ld.so.conf.d and musl's /etc/ld-musl-*.path.
-fn configured_directories(root: &Path) -> Vec<PathBuf> {
-    let mut files = vec![PathBuf::from("/etc/ld.so.conf")];
-    for directory in ["/etc", "/etc/ld.so.conf.d"] {
-        let Ok(on_host) = resolve_inside(root, Path::new(directory)) else {
-            continue;
-        };
-        let entries = fs::read_dir(on_host).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let is_one = |name: &String| {
-            let musl = name.starts_with("ld-musl-") && name.ends_with(".path");
-            musl || (directory != "/etc" && name.ends_with(".conf"))
-        };
-        files.extend(names.filter(is_one).map(|name| Path::new(directory).join(name)));
-    }
-    let files = files.iter().filter_map(|file| resolve_inside(root, file).ok());
-    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
-    let words = texts.iter().flat_map(|text| text.split(['\n', ':', ' ', '\t']));
-    words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
-}
-
-/// Whether NAME is provided by the loader: it is one file with musl's C library, and glibc's
-/// library names its loader among its needs.
-fn is_the_loader_itself(name: &str, loader: &Path) -> bool {
-    const IN_MUSL: [&str; 7] = ["libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."];
-    let loader = loader.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let in_musl = || IN_MUSL.iter().any(|library| name.starts_with(library));
-    name == loader || (loader.starts_with("ld-musl-") && in_musl())
 }
 
 /// Whether a kernel for HOST also runs programs for MACHINE: its own, and its 32-bit elder's.

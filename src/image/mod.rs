@@ -8,12 +8,13 @@
 //! |---|---|
 //! | `wanted` | which programs, and where the host has them |
 //! | `closure` | what a program needs besides itself |
+//! | `libraries`, `elf` | where a program's loader looks for its libraries |
 //! | `own` | the same for the workshop's own executable |
 //! | `plan`, `configuration` | which host file goes where in the image |
 //! | `layer` | a tree of files, planned and written |
 //! | `store`, `manifest`, `scratch` | the cache: layers named by their content |
 //! | `digest` | one number for a tree of files |
-//! | `explain`, `elf`, `inside` | why a program in a root filesystem doesn't start |
+//! | `explain`, `inside` | why a program in a root filesystem doesn't start |
 
 mod closure;
 mod configuration;
@@ -22,6 +23,7 @@ mod elf;
 mod explain;
 mod inside;
 mod layer;
+mod libraries;
 mod manifest;
 mod own;
 mod plan;

@@ -64,6 +64,10 @@
 #ifndef BASE
 #error "build with -DBASE=\"a scratch directory\", as run.sh does"
 #endif
+// The group, in each hierarchy, that those of the containers are made in; whoever measures removes it.
+#ifndef GROUP
+#define GROUP "floor"
+#endif
 #define ROOTFS BASE "/bundle/rootfs"
 #define TM BASE "/tm"  // scratch tmpfs
 #define EX BASE "/ext" // scratch on ext4
@@ -161,7 +165,7 @@ static int ctlfd(const char *c) {
     if (!strcmp(c, allctl[i])) {
       if (!fds[i]) {
         char p[128];
-        sprintf(p, "/sys/fs/cgroup/%s/floor", c);
+        sprintf(p, "/sys/fs/cgroup/%s/" GROUP, c);
         mkdir(p, 0755);
         fds[i] = open(p, O_DIRECTORY | O_CLOEXEC);
         CK(fds[i]);
@@ -183,6 +187,10 @@ static int ctlfd(const char *c) {
   errno = EINVAL;
   die(c);
   return -1;
+}
+// The group in the v2 hierarchy: a host with both versions has that one in a directory of its own.
+static const char *v2(void) {
+  return access("/sys/fs/cgroup/unified", F_OK) ? "/sys/fs/cgroup/" GROUP : "/sys/fs/cgroup/unified/" GROUP;
 }
 static void wr(int d, const char *p, const char *v) {
   int f = openat(d, p, O_WRONLY | O_CLOEXEC);
@@ -761,11 +769,20 @@ static pid_t launch(struct spec *s) { // start; returns pid
   if (s->cg2) {
     static int u = -1;
     if (u < 0) {
-      mkdir("/sys/fs/cgroup/unified/floor", 0755);
-      u = open("/sys/fs/cgroup/unified/floor", O_DIRECTORY | O_CLOEXEC);
+      mkdir(v2(), 0755);
+      u = open(v2(), O_DIRECTORY | O_CLOEXEC);
     }
     if (mkdirat(u, cd, 0755) && errno != EEXIST)
       die("cg2 mkdir");
+    if (s->cglim) {
+      // The controllers are on for the children of GROUP: whoever made it has seen to that.
+      const char *limits[][2] = {{"memory.max", "536870912"}, {"pids.max", "100"}, {"cpu.max", "100000"}};
+      for (int i = 0; i < 3; i++) {
+        char p[96];
+        sprintf(p, "%s/%s", cd, limits[i][0]);
+        wr(u, p, limits[i][1]);
+      }
+    }
     cg2fd = openat(u, cd, O_DIRECTORY | O_CLOEXEC);
     CK(cg2fd);
     if (s->cg2 == 1) {
@@ -836,7 +853,7 @@ static void cleanup(struct spec *s, const char *cd, const char *up, const char *
       }
     if (s->cg2) {
       char p[128];
-      sprintf(p, "/sys/fs/cgroup/unified/floor/%s", cd);
+      sprintf(p, "%s/%s", v2(), cd);
       while (rmdir(p)) {
         if (errno != EBUSY)
           die("rmdir cg2");

@@ -12,7 +12,9 @@ use crate::book::Edition;
 /// One entry of `book/runs.toml`. What a test needs besides is the test's business.
 #[derive(Deserialize)]
 struct Run {
+    #[serde(default)]
     command: Vec<String>,
+    typed: Option<String>,
 }
 
 /// The run `name` of the program, with its command above it.
@@ -21,7 +23,8 @@ pub fn recorded(edition: &Edition, name: &str) -> Result<String> {
     let runs: BTreeMap<String, Run> = toml::from_str(&fs::read_to_string(&runs)?)?;
     let run = runs.get(name).with_context(|| format!("book/runs.toml has no run {name}"))?;
     let text = read(&edition.path("runs").join(name).with_extension("txt"))?;
-    let command = format!(" <span class=\"dim\">$ workshop {}</span>\n", escaped(&run.command.join(" ")));
+    let typed = run.typed.clone().unwrap_or_else(|| format!("workshop {}", run.command.join(" ")));
+    let command = format!(" <span class=\"dim\">$ {}</span>\n", escaped(&typed));
     Ok(block(&(command + &to_html(&text)?)))
 }
 
