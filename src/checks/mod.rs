@@ -8,6 +8,8 @@ pub mod overlay;
 pub mod pivot_root;
 mod scene;
 mod summary;
+#[cfg(test)]
+mod thinned;
 pub mod unshare_pid;
 pub mod veth_bridge;
 

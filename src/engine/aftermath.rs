@@ -10,9 +10,9 @@ use nix::unistd::{Pid, fchdir};
 
 use super::op::Command;
 use super::program::{environment, find, lacks_libraries};
-use crate::fault::Fault;
-use crate::kernel::lacks;
-use crate::kernel::root::{enter_root, open_root};
+use fault::Fault;
+use kernel::lacks;
+use kernel::root::{enter_root, open_root};
 
 /// Where the program looked for its files.
 pub struct Aftermath {

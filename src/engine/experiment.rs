@@ -6,8 +6,8 @@ use super::parts::{cgroup_limit, mount_proc, pivot_root, unshare_pid};
 use super::survey::{self, Survey};
 use super::template::{Files, Template, Wanted};
 use super::{Plan, Site, sealed};
-use crate::fault::Fault;
-use crate::lab::Lab;
+use fault::Fault;
+use lab::Lab;
 use nix::sched::CloneFlags;
 
 /// One experiment.

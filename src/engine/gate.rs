@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::wire::{FromInside, Wire};
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// What a gate with a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

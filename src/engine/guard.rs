@@ -10,7 +10,7 @@
 //! - If somebody kills the guard, we notice while we wait for the container, and post another
 //!   ([`Container::wait`](super::Container::wait)).
 //! - If both are killed at once, the ledger still names the first process
-//!   ([`Undo::EndProcess`](crate::kernel::ledger::Undo::EndProcess)).
+//!   ([`Undo::EndProcess`](kernel::ledger::Undo::EndProcess)).
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,10 +22,10 @@ use nix::sys::signal::SigSet;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, setsid};
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::descriptors::close_all_but;
-use crate::kernel::pidfd;
-use crate::kernel::visit::guarded;
+use fault::{Doing, Fault};
+use kernel::descriptors::close_all_but;
+use kernel::pidfd;
+use kernel::visit::guarded;
 
 /// A guard at its post. It is a child of ours, known by its descriptor; to drop that is not to end it.
 pub struct Guard(OwnedFd);

@@ -14,14 +14,14 @@ use nix::unistd::Pid;
 
 use super::message::Message;
 use super::op::{Call, File, Op, Side};
-use crate::fault::{Doing, Fault};
-use crate::kernel::caller::{Caller, open_for_writing};
-use crate::kernel::cgroup;
-use crate::kernel::lacks;
-use crate::kernel::ledger::Undo;
-use crate::kernel::netlink::{Device, Family, Name, NetlinkSocket};
-use crate::kernel::told::{Actor, Listener, Silence};
-use crate::kernel::undo::{Reversal, Undos};
+use fault::{Doing, Fault};
+use kernel::caller::{Caller, open_for_writing};
+use kernel::cgroup;
+use kernel::lacks;
+use kernel::ledger::Undo;
+use kernel::netlink::{Device, Family, Name, NetlinkSocket};
+use kernel::told::{Actor, Listener, Silence};
+use kernel::undo::{Reversal, Undos};
 
 /// What operations leave for those that come after them. The first process is born with a copy of it.
 #[derive(Default)]

@@ -9,9 +9,9 @@ use nix::unistd::{ForkResult, Pid, fork, getpgid, getpgrp};
 use super::plan::Plan;
 use super::program::{Process, Stdio, become_it};
 use super::wire::{FromInside, Wire};
-use crate::fault::Fault;
-use crate::kernel::descriptors::close_all_but;
-use crate::kernel::visit::guarded;
+use fault::Fault;
+use kernel::descriptors::close_all_but;
+use kernel::visit::guarded;
 
 /// Runs the program in a child and stays as PID 1 until that child ends. Returns its status, 128 + n
 /// for a signal.

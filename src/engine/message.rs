@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 
 use nix::unistd::Pid;
 
-use crate::kernel::netlink::nft::nft_masquerade;
-use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
-use crate::kernel::netlink::{Cidr, Device, Name, NetNs, NetlinkError, Request, Sequence};
+use kernel::netlink::nft::nft_masquerade;
+use kernel::netlink::route::{self, LinkChange, Peer, link_set};
+use kernel::netlink::{Cidr, Device, Name, NetNs, NetlinkError, Request, Sequence};
 
 /// A request to the kernel. Links are named by their names in the namespace of the socket that it is sent on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::netlink::{Cidr, Name};
+use fault::{Doing, Fault};
+use kernel::netlink::{Cidr, Name};
 
 /// A bridge, the addresses behind it, and the rule that lets them out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
 
 use super::message::Message;
-use crate::kernel::netlink::Family;
-use crate::kernel::told::Actor;
-use crate::kernel::undo::Reversal;
+use kernel::netlink::Family;
+use kernel::told::Actor;
+use kernel::undo::Reversal;
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq)]

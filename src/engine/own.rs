@@ -15,9 +15,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::mounts::{self, Mount};
-use crate::kernel::root::Spot;
+use fault::{Doing, Fault};
+use kernel::mounts::{self, Mount};
+use kernel::root::Spot;
 
 /// What a container's `/` was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,7 +224,7 @@ mod tests {
     use nix::unistd::{ForkResult, chroot, fork};
 
     use super::*;
-    use crate::kernel::visit::guarded;
+    use kernel::visit::guarded;
 
     /// Runs a part in a child with mounts of its own, which go nowhere else, and says whether it came to its end.
     fn in_own_mounts(part: impl FnOnce()) -> bool {

@@ -9,8 +9,8 @@ use super::op::{Call, File, Op, Side, Stage};
 use super::parts::PARTS;
 use super::site::Site;
 use super::spec::Spec;
-use crate::fault::Fault;
-use crate::kernel::netlink::Family;
+use fault::Fault;
+use kernel::netlink::Family;
 
 /// The operations of one container, in the order in which they are carried out.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,7 +40,6 @@ impl Plan {
     }
 
     /// The same without operation number `index`.
-    #[cfg(test)]
     pub fn without(&self, index: usize) -> Plan {
         let mut plan = self.clone();
         if index < plan.ops.len() {

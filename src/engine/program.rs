@@ -16,13 +16,13 @@ use super::op::{Call, Command, Stage};
 use super::plan::Plan;
 use super::state::Place;
 use super::wire::{FromInside, Upward, Wire};
-use crate::course::command_line::shell_word;
-use crate::fault::{Doing, Fault};
-use crate::image::{self, ExecProblem, Unresolved, explain_exec};
-use crate::kernel::caller::{Caller, Execve};
-use crate::kernel::lacks;
-use crate::kernel::signals;
-use crate::kernel::told::{Actor, Silence};
+use fault::shell::shell_word;
+use fault::{Doing, Fault};
+use image::{self, ExecProblem, Unresolved, explain_exec};
+use kernel::caller::{Caller, Execve};
+use kernel::lacks;
+use kernel::signals;
+use kernel::told::{Actor, Silence};
 
 /// What runs in a container, and what it shares with us.
 pub struct Process<'p> {
@@ -37,7 +37,6 @@ pub struct Process<'p> {
 }
 
 /// What ties a container to us.
-#[cfg_attr(not(test), expect(dead_code, reason = "a container that outlives its maker is not a command yet"))]
 #[derive(Default)]
 pub enum Ties {
     /// It ends when we do: a guard, a line in the ledger, and (if the plan says so) a signal at our death.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use nix::unistd::{getpgid, getpgrp};
 
 use super::Container;
-use crate::fault::Fault;
-use crate::kernel::process;
-use crate::kernel::signals::{self, ENDING, STOPPING, Sent};
+use fault::Fault;
+use kernel::process;
+use kernel::signals::{self, ENDING, STOPPING, Sent};
 
 impl Container {
     /// Passes one signal on. `ended_by` is the one that ends the container, once there is one.

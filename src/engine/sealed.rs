@@ -13,11 +13,11 @@ use serde::de::DeserializeOwned;
 use super::op::{Call, Ops, Stage};
 use super::template::{Experiment, report};
 use super::{OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
-use crate::fault::{Doing, Fault};
-use crate::kernel::attributes::{make_read_only, make_writable};
-use crate::kernel::cgroup::{Group, Limits};
-use crate::kernel::told::Silence;
-use crate::lab::Lab;
+use fault::{Doing, Fault};
+use kernel::attributes::{make_read_only, make_writable};
+use kernel::cgroup::{Group, Limits};
+use kernel::told::Silence;
+use lab::Lab;
 
 /// What all that is in it may use together.
 const BOUNDS: Limits = Limits { memory: Some(1 << 30), pids: Some(1024), cpus: Some(8192.0) };

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::op::{Call, Command, File, Op};
-use crate::kernel::netlink::Family;
-use crate::kernel::strace;
-use crate::kernel::told;
+use kernel::netlink::Family;
+use kernel::strace;
+use kernel::told;
 
 impl Op {
     /// The call as it would be told, with no result.

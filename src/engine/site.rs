@@ -9,14 +9,14 @@ use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
 
 use super::network::name;
 use super::spec::{Root, Spec};
-use crate::fault::{Doing, Fault};
-use crate::folders::Folders;
-use crate::kernel::cgroup::{self, Group, Place};
-use crate::kernel::ledger::{BOXES, GROUP_PREFIX};
-use crate::kernel::netlink::Device;
-use crate::kernel::netlink::route::has_ipv6;
-use crate::kernel::process::Owner;
-use crate::lab::Lab;
+use fault::{Doing, Fault};
+use kernel::cgroup::{self, Group, Place};
+use kernel::ledger::{BOXES, GROUP_PREFIX};
+use kernel::netlink::Device;
+use kernel::netlink::route::has_ipv6;
+use kernel::process::Owner;
+use lab::Lab;
+use lab::folders::Folders;
 
 /// A place for one container.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::network::Endpoint;
 use super::op::Command;
 use super::site::Site;
-use crate::kernel::cgroup::Limits;
+use kernel::cgroup::Limits;
 
 /// What is wanted. Nothing of it is there unless it is asked for.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,5 @@
 //! A container on disk: what must be known of one that outlives its maker, by whoever comes to start it, signal it or
-//! take it away. The same that the [ledger](crate::kernel::ledger) knows of one that is tied to us.
+//! take it away. The same that the [ledger](kernel::ledger) knows of one that is tied to us.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,10 +13,10 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{self, Gate, Kind};
-use crate::fault::{Doing, Fault};
-use crate::kernel::ledger::Undo;
-use crate::kernel::pidfd;
-use crate::kernel::process::{Owner, never_executed};
+use fault::{Doing, Fault};
+use kernel::ledger::Undo;
+use kernel::pidfd;
+use kernel::process::{Owner, never_executed};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -205,16 +205,16 @@ mod tests {
     use nix::unistd::geteuid;
 
     use super::*;
-    use crate::engine::op::Command;
-    use crate::engine::program::Ties;
-    use crate::engine::{OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
-    use crate::folders::Folders;
-    use crate::kernel::cgroup::{Limits, places};
-    use crate::kernel::lacks;
-    use crate::kernel::signals::Signals;
-    use crate::kernel::told::Silence;
-    use crate::lab::Lab;
-    use crate::testing::skip;
+    use crate::op::Command;
+    use crate::program::Ties;
+    use crate::{OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
+    use kernel::cgroup::{Limits, places};
+    use kernel::lacks;
+    use kernel::signals::Signals;
+    use kernel::told::Silence;
+    use lab::Lab;
+    use lab::folders::Folders;
+    use testing::skip;
 
     /// What is wanted of it: limits too, where they can be had, since a group is what has to be taken back.
     fn spec(argv: &[&str]) -> Spec {

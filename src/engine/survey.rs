@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::pivot_root::DEVICES;
 use super::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
-use crate::fault::{Doing, Fault};
-use crate::kernel::icmp::ping;
-use crate::kernel::netlink::facts;
-use crate::kernel::told::Silence;
-use crate::kernel::visit::hear;
-use crate::kernel::{mounts, process};
-use crate::lab::Lab;
+use fault::{Doing, Fault};
+use kernel::icmp::ping;
+use kernel::netlink::facts;
+use kernel::told::Silence;
+use kernel::visit::hear;
+use kernel::{mounts, process};
+use lab::Lab;
 
 /// Answers by question.
 pub type Answers = BTreeMap<String, String>;
@@ -45,7 +45,6 @@ pub struct Survey {
 
 impl Survey {
     /// The questions that another survey answers otherwise.
-    #[cfg(test)]
     pub fn differences(&self, other: &Survey) -> Vec<String> {
         let sides = [
             ("inside", &self.inside, &other.inside),

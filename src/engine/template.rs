@@ -16,12 +16,12 @@ use super::op::Command;
 use super::parts::overlay::{self, escaped};
 use super::spec::{Root, Spec};
 use super::{Container, Exit, OnHost, Plan, Process, Program, Site, Stdio, create};
-use crate::fault::{Doing, Fault};
-use crate::folders::Folders;
-use crate::image::Image;
-use crate::kernel::told::{Listener, Silence};
-use crate::kernel::visit::hear;
-use crate::lab::Lab;
+use fault::{Doing, Fault};
+use image::Image;
+use kernel::told::{Listener, Silence};
+use kernel::visit::hear;
+use lab::Lab;
+use lab::folders::Folders;
 
 /// Where the container's files come from.
 pub enum Files {

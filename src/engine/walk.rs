@@ -34,18 +34,18 @@ use super::state::Place;
 use super::terminal::{Terminal, Tty};
 use super::wire::{FromInside, Upward, Wire};
 use super::{Container, Exit, Milestone, OnHost, Plan, Process, Program, aftermath, init, program};
-use crate::fault::{Doing, Fault};
-use crate::kernel::clone3;
-use crate::kernel::descriptors::{close_all_but, close_on_exec_above_stderr};
-use crate::kernel::lacks;
-use crate::kernel::ledger::{Ledger, Undo};
-use crate::kernel::pidfd;
-use crate::kernel::process::{self, Owner};
-use crate::kernel::signals::Signals;
-use crate::kernel::told::{self, Listener};
-use crate::kernel::undo::{Reversal, Undos};
-use crate::kernel::visit::guarded;
-use crate::lab::Lab;
+use fault::{Doing, Fault};
+use kernel::clone3;
+use kernel::descriptors::{close_all_but, close_on_exec_above_stderr};
+use kernel::lacks;
+use kernel::ledger::{Ledger, Undo};
+use kernel::pidfd;
+use kernel::process::{self, Owner};
+use kernel::signals::Signals;
+use kernel::told::{self, Listener};
+use kernel::undo::{Reversal, Undos};
+use kernel::visit::guarded;
+use lab::Lab;
 
 /// Makes the container that `plan` describes and leaves its first process waiting, one execve(2) away from its program.
 /// If anything fails, what was done so far is taken back.

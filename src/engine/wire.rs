@@ -8,9 +8,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::signals::Signals;
-use crate::kernel::told::{Call, Listener, Unheard};
+use fault::{Doing, Fault};
+use kernel::signals::Signals;
+use kernel::told::{Call, Listener, Unheard};
 
 /// What the first process says.
 #[derive(Serialize, Deserialize)]

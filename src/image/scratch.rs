@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{At, ImageError};
-use crate::kernel::process::Owner;
-use crate::kernel::tree;
+use kernel::process::Owner;
+use kernel::tree;
 
 /// What the name of each scratch directory starts with.
 const PREFIX: &str = "tmp-";

@@ -19,7 +19,7 @@ use super::layer::{Layer, in_image};
 use super::manifest::{LayerRecord, Manifest, directory_name, stamp_sources};
 use super::scratch::{self, Scratch};
 use super::{At, Image, ImageError, configuration, digest, own_binary, plan, wanted};
-use crate::kernel::tree;
+use kernel::tree;
 
 /// Counts up when the same host files are to give another image than before.
 const FORMAT: &str = "1";

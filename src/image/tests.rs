@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::closure::Placed;
 use super::*;
-use crate::testing::command;
+use testing::command;
 
 /// A directory for a store, and the store in it.
 fn store() -> (tempfile::TempDir, Store) {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::kernel::signals::reset_in;
+use kernel::signals::reset_in;
 
 /// The programs that the steps run themselves.
 pub const REQUIRED: &[&str] = &[

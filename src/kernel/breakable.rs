@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, signal};
 
 use super::signals::{ENDING, STOPPING, TAKEN, ignored, wait_to_be_read};
-use crate::fault::Fault;
+use fault::Fault;
 
 /// The first signal that came during [`breakable`]; 0 for none.
 static CAME: AtomicI32 = AtomicI32::new(0);

@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use super::netlink::{Family, NetlinkSocket, Request, kernel_address};
 use super::told::{Actor, Call, Listener};
 use super::{lacks, strace};
-use crate::fault::{Doing, Fault, Refused};
+use fault::{Doing, Fault, Refused};
 
 /// Makes calls for one side, in the name of one step at a time.
 pub struct Caller<'a> {

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use super::mounts::{self, Mount};
 use super::process::{in_user_namespace, status};
 use super::visit::{guarded, hear};
-use crate::fault::{Doing, Fault, Refused};
+use fault::{Doing, Fault, Refused};
 
 /// The kinds of namespaces: the flag of clone(2), the name in /proc/PID/ns and in /proc/sys/user/max_NAME_namespaces,
 /// and the kernel's option (Kconfig).

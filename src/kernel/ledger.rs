@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::process::{Owner, boot, need_own_proc};
 use super::removal::{disable, end, is_box_of_ours, is_group_of_ours, is_out_of_sight, remove_group};
 use super::tree;
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// One thing to take back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,7 +291,7 @@ mod tests {
 
     /// A directory of a cgroup filesystem, if there is one.
     fn groups() -> Option<PathBuf> {
-        let mounts = crate::kernel::mounts::mine().unwrap();
+        let mounts = crate::mounts::mine().unwrap();
         mounts.into_iter().find(|mount| mount.fstype.starts_with("cgroup")).map(|mount| mount.target.into())
     }
 
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_process_is_ended_when_that_is_said() {
-        let mut child = crate::testing::command("sleep").arg("1000").spawn().unwrap();
+        let mut child = testing::command("sleep").arg("1000").spawn().unwrap();
         let process = Owner::of(child.id() as i32).unwrap();
         Undo::EndProcess { process }.carry_out().unwrap();
         assert!(!process.is_alive());
@@ -348,7 +348,7 @@ mod tests {
     fn what_has_gone_by_itself_is_not_left_over() {
         let dir = tempfile::tempdir().unwrap();
         let Some(groups) = groups() else {
-            return crate::testing::skip("no cgroup filesystem is mounted", "Mount one");
+            return testing::skip("no cgroup filesystem is mounted", "Mount one");
         };
         let gone = Undo::RemoveGroup { path: groups.join("gone.slice/workshop-gone") };
         fs::write(dir.path().join(page_of_the_dead()), serde_json::to_string(&gone).unwrap()).unwrap();

@@ -11,7 +11,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, Uid, geteuid};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
+use fault::Fault;
 
 /// A process, told apart from a later one that got the same PID by the time it started, and from one in
 /// another container by its PID namespace.

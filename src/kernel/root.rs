@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid};
 
 use super::pidfd;
 use super::visit::guarded;
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// A file, by the mount that it is reached through and by what it is there: chroot(2) to a bind mount of `/` is
 /// another spot than `/`.

@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Undo};
 use super::netlink::nft::nft_delete_table;
 use super::netlink::route::delete_link;
 use super::netlink::{Device, Family, Name, NetlinkError, NetlinkSocket};
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// One thing to take back.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::lacks;
 use super::root::{enter_root, open_root};
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// How long a visitor may take. None of them waits for anything that takes a second.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -237,7 +237,7 @@ mod tests {
             ForkResult::Parent { child } => {
                 drop(ready);
                 let _ = nix::unistd::read(&up, &mut [0; 1]);
-                let pidfd = crate::kernel::pidfd::open(child).doing("pidfd_open")?;
+                let pidfd = crate::pidfd::open(child).doing("pidfd_open")?;
                 let root = || std::fs::metadata("/").map_or((0, 0), |m| (m.dev(), m.ino()));
                 let seen = visit(&pidfd, CloneFlags::CLONE_NEWNS, root);
                 let (by_settler, settler) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use object::elf::ELFDATA2MSB;
 
-use crate::image::machine_name;
+use image::machine_name;
 
 /// Bytes from the beginning of the file that hold the header and the version that it points to:
 /// the pointer has 16 bits, and a version is shorter than a sector.

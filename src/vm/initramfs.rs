@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use cpio::newc;
 
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// The time of every file, in seconds since 1970: the same input makes the same archive.
 const MTIME: u32 = 0;

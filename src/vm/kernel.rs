@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::utsname::uname;
 
 use super::image_file::{self, NotKernel};
-use crate::fault::Fault;
+use fault::Fault;
 
 /// A kernel that can be booted, and the directory of the modules that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,10 +21,10 @@ use super::qemu::{self, Accelerator, Order};
 use super::timeline::{Booted, Stage, Timeline};
 use super::voice::Voice;
 use super::wire::{self, Frames, FromGuest, Question, ToGuest};
-use crate::fault::{Doing, Fault};
-use crate::kernel::caller::Caller;
-use crate::kernel::signals::Signals;
-use crate::kernel::told::{Actor, Listener, Silence};
+use fault::{Doing, Fault};
+use kernel::caller::Caller;
+use kernel::signals::Signals;
+use kernel::told::{Actor, Listener, Silence};
 
 /// What to boot.
 pub struct Plan<'p> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::kernel::Kernel;
 use super::modinfo::{self, Needs};
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// One module, as init_module(2) takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::guest::MODULES;
 use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use super::modules::{Module, modules};
-use crate::fault::{Doing, Fault};
-use crate::image::own_binary;
-use crate::kernel::caller::Caller;
+use fault::{Doing, Fault};
+use image::own_binary;
+use kernel::caller::Caller;
 
 /// Where our program is in the guest: in everybody's PATH, and the kernel's `rdinit=`.
 const PROGRAM: &str = "/bin/workshop";

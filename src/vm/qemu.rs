@@ -14,12 +14,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, setsid, write};
 
-use crate::fault::{Doing, Fault};
-use crate::image::host_search_path;
-use crate::kernel::caller::{Caller, Execve};
-use crate::kernel::descriptors::close_on_exec_above_stderr;
-use crate::kernel::visit::guarded;
-use crate::kernel::{clone3, signals};
+use fault::{Doing, Fault};
+use image::host_search_path;
+use kernel::caller::{Caller, Execve};
+use kernel::descriptors::close_on_exec_above_stderr;
+use kernel::visit::guarded;
+use kernel::{clone3, signals};
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

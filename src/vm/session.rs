@@ -10,10 +10,10 @@ use nix::unistd::{getpgrp, read, tcgetpgrp};
 
 use super::machine::{Event, Machine};
 use super::wire::{FromGuest, Job, Size, Stream, ToGuest, WINDOW};
-use crate::engine::{Exit, null_device};
-use crate::fault::{Doing, Fault};
-use crate::kernel::breakable::{self, breakable};
-use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};
+use engine::{Exit, null_device};
+use fault::{Doing, Fault};
+use kernel::breakable::{self, breakable};
+use kernel::signals::{ENDING, STOPPING, Signals, stop};
 
 /// Where the program's input comes from and what it says goes to.
 pub struct Streams {

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// How many lines are kept, and how many bytes of one that has no end.
 const KEPT: usize = 200;

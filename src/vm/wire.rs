@@ -17,9 +17,9 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Exit;
-use crate::fault::Fault;
-use crate::kernel::page_cache::Cached;
+use engine::Exit;
+use fault::Fault;
+use kernel::page_cache::Cached;
 
 /// What the guest says.
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,8 +2,6 @@
 //! to skip aloud.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
 
-#[path = "../../src/testing.rs"]
-pub mod child;
 pub mod elsewhere;
 pub mod filters;
 pub mod guest;
@@ -22,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-pub use child::skip;
 use nix::unistd::{AccessFlags, access};
+pub use testing as child;
+pub use testing::skip;
 
 /// The user that "an ordinary user" is in the tests when they run as root.
 pub const NOBODY: u32 = 65534;

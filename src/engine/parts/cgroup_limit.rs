@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
-use crate::engine::op::{Call, File, Op, Ops, Stage};
-use crate::engine::site::Site;
-use crate::engine::spec::Spec;
-use crate::fault::Fault;
-use crate::kernel::cgroup::{self, Controller, Group, Hierarchy, Limits, Place, Version};
-use crate::kernel::lacks;
-use crate::kernel::ledger::{GROUP_PREFIX, Undo};
-use crate::kernel::undo::Reversal;
-use crate::lab::Lab;
+use crate::op::{Call, File, Op, Ops, Stage};
+use crate::site::Site;
+use crate::spec::Spec;
+use fault::Fault;
+use kernel::cgroup::{self, Controller, Group, Hierarchy, Limits, Place, Version};
+use kernel::lacks;
+use kernel::ledger::{GROUP_PREFIX, Undo};
+use kernel::undo::Reversal;
+use lab::Lab;
 
 /// The step's slug.
 pub const SLUG: &str = "cgroup-limit";

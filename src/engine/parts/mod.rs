@@ -10,7 +10,7 @@ pub mod veth_bridge;
 use super::op::Op;
 use super::site::Site;
 use super::spec::Spec;
-use crate::fault::Fault;
+use fault::Fault;
 
 /// One part of a container: what one step of the course adds.
 #[derive(Clone, Copy)]

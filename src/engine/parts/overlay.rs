@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
-use crate::engine::hands::try_out;
-use crate::engine::op::{Call, Op, Ops, Stage};
-use crate::engine::site::Site;
-use crate::engine::spec::{Root, Spec};
-use crate::fault::Fault;
-use crate::kernel::ledger::Undo;
-use crate::kernel::undo::Reversal;
-use crate::lab::Lab;
+use crate::hands::try_out;
+use crate::op::{Call, Op, Ops, Stage};
+use crate::site::Site;
+use crate::spec::{Root, Spec};
+use fault::Fault;
+use kernel::ledger::Undo;
+use kernel::undo::Reversal;
+use lab::Lab;
 
 /// The step's slug.
 pub const SLUG: &str = "overlay";

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
 
-use crate::engine::op::{Call, Op, Ops, Stage};
-use crate::engine::site::Site;
-use crate::engine::spec::{Root, Spec};
-use crate::fault::Fault;
+use crate::op::{Call, Op, Ops, Stage};
+use crate::site::Site;
+use crate::spec::{Root, Spec};
+use fault::Fault;
 
 /// The step's slug.
 pub const SLUG: &str = "pivot-root";

@@ -6,10 +6,10 @@
 
 use nix::sched::CloneFlags;
 
-use crate::engine::op::{Call, Op, Ops, Stage};
-use crate::engine::site::Site;
-use crate::engine::spec::Spec;
-use crate::fault::Fault;
+use crate::op::{Call, Op, Ops, Stage};
+use crate::site::Site;
+use crate::spec::Spec;
+use fault::Fault;
 
 /// The step's slug.
 pub const SLUG: &str = "unshare-pid";

@@ -6,16 +6,16 @@
 
 use nix::sched::CloneFlags;
 
-use crate::engine::hands::try_out;
-use crate::engine::message::{Change, Message};
-use crate::engine::network::{Endpoint, GATEWAY, Network, name};
-use crate::engine::op::{Call, File, Op, Ops, Side, Stage};
-use crate::engine::site::Site;
-use crate::engine::spec::Spec;
-use crate::fault::Fault;
-use crate::kernel::netlink::{Family, Name};
-use crate::kernel::undo::Reversal;
-use crate::lab::Lab;
+use crate::hands::try_out;
+use crate::message::{Change, Message};
+use crate::network::{Endpoint, GATEWAY, Network, name};
+use crate::op::{Call, File, Op, Ops, Side, Stage};
+use crate::site::Site;
+use crate::spec::Spec;
+use fault::Fault;
+use kernel::netlink::{Family, Name};
+use kernel::undo::Reversal;
+use lab::Lab;
 
 /// The step's slug.
 pub const SLUG: &str = "veth-bridge";

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::Controller;
-use crate::fault::Fault;
-use crate::kernel::mounts;
+use crate::mounts;
+use fault::Fault;
 
 /// Why a controller can't be had: the kernel has none, or nobody has mounted the hierarchy that it is on.
 pub fn why(controller: Controller) -> Fault {

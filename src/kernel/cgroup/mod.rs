@@ -19,7 +19,7 @@ pub use limits::{CPU_PERIOD, Limits, Setting};
 
 use super::process::caller;
 use super::{mounts, systemd};
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// What a group can limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,9 +25,9 @@ pub use setup::MODULES;
 pub use survey::Survey;
 
 use super::wire::{self, Frames, FromGuest, Job, Question, Reading, Stream, ToGuest};
-use crate::engine::Exit;
-use crate::fault::{Doing, Fault};
-use crate::kernel::page_cache;
+use engine::Exit;
+use fault::{Doing, Fault};
+use kernel::page_cache;
 use program::Running;
 
 /// The wire's end in the guest: the second serial line.

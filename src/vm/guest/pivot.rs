@@ -11,8 +11,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pause, pivot_root};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::visit::guarded;
+use fault::{Doing, Fault};
+use kernel::visit::guarded;
 
 /// The new root, and where the old one is to be seen from it.
 const NEW: &str = "/run/new";

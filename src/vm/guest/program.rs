@@ -17,10 +17,10 @@ use nix::unistd::{
 
 use super::super::wire::{Job, Size, Stream};
 use super::setup;
-use crate::engine::{Exit, PATH, explain_refusal, find_program};
-use crate::fault::{Doing, Fault};
-use crate::kernel::signals;
-use crate::kernel::visit::guarded;
+use engine::{Exit, PATH, explain_refusal, find_program};
+use fault::{Doing, Fault};
+use kernel::signals;
+use kernel::visit::guarded;
 
 /// A program that runs, and our ends of what it speaks and hears through.
 pub struct Running {

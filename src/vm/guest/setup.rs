@@ -11,9 +11,9 @@ use nix::mount::{MsFlags, mount};
 use nix::unistd::{chroot, sethostname};
 use rustix::termios::{OptionalActions, speed, tcgetattr, tcsetattr};
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::Controller;
-use crate::lab::loopback_up;
+use fault::{Doing, Fault};
+use kernel::cgroup::Controller;
+use lab::loopback_up;
 
 /// The modules in the order in which they must be loaded, named by their place: `00-nfnetlink.ko`.
 pub const MODULES: &str = "/lib/modules/workshop";

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::process;
+use kernel::process;
 
 /// Answers to questions that the host can be asked too.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::image::explain_exec;
+use image::explain_exec;
 
 /// What the steps of the course need that a distribution's kernel may have as modules.
 const WANTED: [&str; 6] = ["overlay", "veth", "bridge", "nf_tables", "nft_chain_nat", "nft_masq"];

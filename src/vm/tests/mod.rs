@@ -9,10 +9,8 @@ use nix::unistd::{Uid, geteuid, setfsuid};
 use super::initramfs::Initramfs;
 use super::modules::{Module, modules};
 use super::*;
-use crate::course::language::Lang;
-use crate::course::words::Words;
-use crate::fault::Fault;
-use crate::testing::{command, skip};
+use fault::Fault;
+use testing::{command, skip};
 
 mod boot;
 mod initramfs;
@@ -53,15 +51,20 @@ fn as_ordinary_user<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The key and the exit status of a fault, and what it says in English.
+/// The key and the exit status of a fault, and what it says in English; there must be Korean words for it too.
 fn told(fault: &Fault) -> (String, i32, String) {
-    let key = match fault {
-        Fault::Unable { key, .. } | Fault::Usage { key, .. } => key.clone(),
-        other => panic!("{other:?}"),
-    };
-    let words = Words::of(Lang::En).failure(fault).unwrap();
-    assert!(Words::of(Lang::Ko).failure(fault).is_some());
-    (key, words.code, [words.message, words.cause, words.hint].join("\n"))
+    const WORDS: [&str; 2] =
+        [include_str!("../../../lessons/words/ko.toml"), include_str!("../../../lessons/words/en.toml")];
+    let (Fault::Unable { key, with, .. } | Fault::Usage { key, with }) = fault else { panic!("{fault:?}") };
+    let mut words = String::new();
+    for text in WORDS {
+        let table: toml::Table = text.parse().unwrap();
+        let parts = ["message", "cause", "hint"].map(|part| table["fault"][key][part].as_str().unwrap());
+        words = with
+            .iter()
+            .fold(parts.join("\n"), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
+    }
+    (key.clone(), fault.status(), words)
 }
 
 /// Writes a file, and the directories above it.

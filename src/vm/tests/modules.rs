@@ -109,7 +109,7 @@ fn a_damaged_module_is_named() {
 
 /// BYTES as COMMAND compresses them; skips aloud if it is not installed.
 fn compress(bytes: &[u8], command: &[&str], package: &str) -> Option<Vec<u8>> {
-    let mut compressor = crate::testing::command(program(command[0], package)?);
+    let mut compressor = testing::command(program(command[0], package)?);
     let mut plain = tempfile::tempfile().unwrap();
     plain.write_all(bytes).unwrap();
     std::io::Seek::rewind(&mut plain).unwrap();

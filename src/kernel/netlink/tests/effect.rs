@@ -11,11 +11,11 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 
 use super::*;
-use crate::kernel::icmp::ping;
-use crate::kernel::netlink::facts::{self, Link};
-use crate::kernel::netlink::nft::{nft_delete_table, nft_masquerade};
-use crate::kernel::netlink::route::{Peer, address, bridge, default_route, delete_link, has_ipv6, veth};
-use crate::kernel::netlink::{Cidr, NetNs};
+use crate::icmp::ping;
+use crate::netlink::facts::{self, Link};
+use crate::netlink::nft::{nft_delete_table, nft_masquerade};
+use crate::netlink::route::{Peer, address, bridge, default_route, delete_link, has_ipv6, veth};
+use crate::netlink::{Cidr, NetNs};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const BRIDGE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);

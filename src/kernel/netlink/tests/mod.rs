@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getgid, getuid};
 
-use crate::testing::{command, skip};
+use testing::{command, skip};
 
 use super::route::{LinkChange, link_set};
 use super::{Device, Family, Name, NetlinkSocket};

@@ -9,11 +9,11 @@ use nix::sys::socket::{MsgFlags, sendto};
 use nix::unistd::Pid;
 
 use super::*;
-use crate::kernel::netlink::nft::{nft_delete_table, nft_masquerade};
-use crate::kernel::netlink::route::{Peer, address, bridge, default_route, delete_link, veth};
-use crate::kernel::netlink::strace::{DEFAULT_LIMIT, decode};
-use crate::kernel::netlink::{Cidr, NetNs, Request, Sequence, kernel_address};
-use crate::testing::command;
+use crate::netlink::nft::{nft_delete_table, nft_masquerade};
+use crate::netlink::route::{Peer, address, bridge, default_route, delete_link, veth};
+use crate::netlink::strace::{DEFAULT_LIMIT, decode};
+use crate::netlink::{Cidr, NetNs, Request, Sequence, kernel_address};
+use testing::command;
 
 /// Each message there is, most with each option. `lo` is the only device; nothing here needs to succeed.
 fn route_requests(sequence: &mut Sequence, netns: BorrowedFd<'_>) -> Vec<Request> {

@@ -1,6 +1,8 @@
 //! The lab: namespaces of the workshop's own that stand for "the host", so that the learner's real
 //! machine stays as it is. When the last process in them ends, the kernel takes all of it back.
 
+pub mod folders;
+
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +12,15 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use crate::fault::{Doing, Fault};
 use crate::folders::Folders;
-use crate::kernel::lacks;
-use crate::kernel::mounts::Window;
-use crate::kernel::netlink::route::{LinkChange, link_set};
-use crate::kernel::netlink::{Device, Family, Name, NetlinkSocket};
-use crate::kernel::process::has_capability;
-use crate::kernel::signals::Signals;
-use crate::kernel::strace;
+use fault::{Doing, Fault};
+use kernel::lacks;
+use kernel::mounts::Window;
+use kernel::netlink::route::{LinkChange, link_set};
+use kernel::netlink::{Device, Family, Name, NetlinkSocket};
+use kernel::process::has_capability;
+use kernel::signals::Signals;
+use kernel::strace;
 
 /// The private host that everything happens on.
 pub struct Lab {
@@ -71,10 +73,6 @@ impl Lab {
 
     /// No lab, but the host itself: for a container that outlives us and that somebody else minds. Nothing is made for
     /// it here, and what its plan changes must all be such that whoever deletes it can take it back.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a container that outlives its maker is not a command yet")
-    )]
     pub fn on_host(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
         let witness = Witness::open().doing("look at the host's tables in /proc")?;
         let (dir, rootless) = (folders.state.clone(), takes_a_user_namespace());
@@ -193,7 +191,7 @@ pub fn no_user_namespace(errno: Errno) -> Fault {
     let setting = |file: &str| {
         fs::read_to_string(Path::new("/proc/sys").join(file)).ok().map(|text| text.trim().to_owned())
     };
-    let seccomp = crate::kernel::process::status(Path::new("/proc"), "self", "Seccomp");
+    let seccomp = kernel::process::status(Path::new("/proc"), "self", "Seccomp");
     let key = if setting("kernel/apparmor_restrict_unprivileged_userns").is_some_and(|v| v != "0") {
         "userns-apparmor"
     } else if setting("kernel/unprivileged_userns_clone").is_some_and(|v| v == "0") {

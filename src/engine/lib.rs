@@ -11,7 +11,6 @@
 
 mod aftermath;
 pub mod experiment;
-#[cfg_attr(not(test), expect(dead_code, reason = "a container that outlives its maker is not a command yet"))]
 pub mod gate;
 mod guard;
 pub mod hands;
@@ -28,13 +27,10 @@ pub mod sealed;
 mod shown;
 pub mod site;
 pub mod spec;
-#[cfg_attr(not(test), expect(dead_code, reason = "a container that outlives its maker is not a command yet"))]
 pub mod state;
 pub mod survey;
 pub mod template;
 mod terminal;
-#[cfg(test)]
-mod thinned;
 mod walk;
 mod wire;
 
@@ -60,12 +56,12 @@ pub use spec::Spec;
 pub use terminal::Tty;
 pub use walk::create;
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::Group;
-use crate::kernel::pidfd;
-use crate::kernel::told;
-use crate::kernel::undo::Undos;
-use crate::kernel::visit::{settle, visit};
+use fault::{Doing, Fault};
+use kernel::cgroup::Group;
+use kernel::pidfd;
+use kernel::told;
+use kernel::undo::Undos;
+use kernel::visit::{settle, visit};
 
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

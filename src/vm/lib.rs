@@ -39,7 +39,7 @@ pub use qemu::{Accelerator, find as find_qemu};
 pub use session::{Session, Streams, terminal_size};
 pub use timeline::Booted;
 
-use crate::fault::Fault;
+use fault::Fault;
 
 /// Whether this host has what a machine takes, QEMU and a kernel; if not, what is missing.
 pub fn permitted() -> Result<(), Fault> {

@@ -37,7 +37,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::fault::Fault;
+use fault::Fault;
 
 #[allow(unused_imports, reason = "its users come next")]
 pub use closure::Placed;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::fault::Fault;
+use fault::Fault;
 
 /// Where they are, made if need be.
 #[derive(Clone, Debug)]
@@ -55,7 +55,6 @@ impl Folders {
     }
 
     /// Two folders in a directory of a test's own.
-    #[cfg(test)]
     pub fn at(dir: &Path) -> Folders {
         let (cache, state) = (dir.join("cache"), dir.join("state"));
         assert!(private_dir(&cache) && private_dir(&state));

@@ -1,5 +1,7 @@
 //! What can go wrong, by what a user can do about it. Words for each are in `lessons/words`.
 
+pub mod shell;
+
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

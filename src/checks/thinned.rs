@@ -3,11 +3,11 @@
 
 use nix::unistd::geteuid;
 
-use super::op::Op;
-use super::survey::{self, Survey};
-use super::template::{Files, Template};
-use super::{Plan, Site, sealed};
 use crate::course::{STEPS, Step, wanted};
+use crate::engine::op::Op;
+use crate::engine::survey::{self, Survey};
+use crate::engine::template::{self, Files, Template};
+use crate::engine::{Plan, Site, sealed};
 use crate::fault::{Fault, errno_name};
 use crate::folders::Folders;
 use crate::image::{Store, host_search_path};
@@ -15,7 +15,7 @@ use crate::kernel::cgroup::{self, Controller, Limits, Version};
 use crate::kernel::lacks;
 use crate::kernel::signals::Signals;
 use crate::lab::Lab;
-use crate::testing::skip;
+use testing::skip;
 
 const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5) };
 
@@ -77,7 +77,7 @@ fn files(folders: &Folders) -> Result<Files, Fault> {
 
 /// The plan as it is drawn in a sealed lab.
 fn planned(folders: &Folders, step: &'static Step) -> Plan {
-    let spec = super::template::planned(folders, wanted(steps_of(step), LIMITS), || files(folders));
+    let spec = template::planned(folders, wanted(steps_of(step), LIMITS), || files(folders));
     let spec = spec.expect("what is wanted");
     let site = Site::planned(folders, !geteuid().is_root(), 1, &spec).expect("a site");
     Plan::new(&spec, &site).expect("a plan")
