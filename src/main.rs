@@ -10,6 +10,7 @@ mod compare;
 mod course;
 mod engine;
 mod fault;
+mod finding;
 mod folders;
 mod image;
 mod judge;
