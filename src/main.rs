@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod compare;
 mod course;
+mod finding;
 mod judge;
 mod learner;
 mod render;

@@ -73,6 +73,8 @@ struct Section {
     causes: Vec<String>,
     /// Language and text of its fences.
     fences: Vec<(String, String)>,
+    /// What the evidence shows of each, as the remarks behind them say: `seen: zero one`.
+    signs: Vec<Vec<String>>,
     /// Code within its sentences, sorted: another language has another order of words.
     spans: Vec<String>,
 }
@@ -86,6 +88,7 @@ fn exercise(folder: &str, lang: &str) -> Vec<Section> {
 fn sections(source: &str) -> Vec<Section> {
     let mut sections = Vec::new();
     let (mut text, mut numbered, mut kind) = (String::new(), false, String::new());
+    let mut signs = Vec::new();
     for event in Parser::new_ext(source, Options::ENABLE_HEADING_ATTRIBUTES) {
         if let Event::Start(Tag::Heading { level, id, .. }) = &event {
             let id = id.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -102,7 +105,15 @@ fn sections(source: &str) -> Vec<Section> {
             Event::Start(Tag::Paragraph | Tag::Item) => text.clear(),
             Event::End(TagEnd::Heading(_)) => section.heading = text.clone(),
             Event::End(TagEnd::Paragraph) => section.paragraphs.push(text.clone()),
-            Event::End(TagEnd::Item) if numbered => section.causes.push(text.clone()),
+            Event::End(TagEnd::Item) if numbered => {
+                section.causes.push(text.trim_end().to_owned());
+                section.signs.push(std::mem::take(&mut signs));
+            }
+            Event::InlineHtml(html) if numbered => {
+                let seen = html.strip_prefix("<!-- seen: ").and_then(|html| html.strip_suffix(" -->"));
+                let seen = seen.unwrap_or_else(|| panic!("{}: {html}", section.id));
+                signs = seen.split(' ').map(String::from).collect();
+            }
             Event::End(TagEnd::CodeBlock) => section.fences.push((kind.clone(), text.clone())),
             Event::Code(code) => {
                 text.push_str(&format!("`{code}`"));
@@ -157,7 +168,14 @@ fn a_check_has_a_claim_of_one_sentence_and_one_to_four_short_causes() {
             assert_eq!(check.heading, *name, "{at}");
             assert_eq!(check.paragraphs.len(), 1, "{at}");
             assert!(check.paragraphs[0].ends_with('.') && !check.paragraphs[0].contains('\n'), "{at}");
-            assert!((1..=4).contains(&check.causes.len()), "{at}: {} causes", check.causes.len());
+            for sign in check.signs.iter().flatten() {
+                let told = check.signs.iter().filter(|signs| signs.contains(sign)).count();
+                assert!((1..=4).contains(&told), "{at}: {told} causes where {sign} is seen");
+            }
+            // A list that is told whole, at least now and then.
+            let usual = check.signs.iter().filter(|signs| signs.is_empty()).count();
+            let most = if usual == 0 { 6 } else { 4 };
+            assert!((1..=most).contains(&check.causes.len()), "{at}: {} causes", check.causes.len());
             for cause in &check.causes {
                 let length = cause.chars().count();
                 assert!(length <= LONGEST && !cause.contains('\n'), "{at}: {length} characters: {cause}");
@@ -174,10 +192,26 @@ fn both_languages_say_the_same_with_the_same_code() {
             let at = format!("{folder} {}", one.id);
             assert_eq!(one.fences, other.fences, "{at}");
             assert_eq!(one.causes.len(), other.causes.len(), "{at}");
+            assert_eq!(one.signs, other.signs, "{at}");
             assert_eq!(one.paragraphs.len(), other.paragraphs.len(), "{at}");
             assert_eq!(one.spans, other.spans, "{at}");
         }
     }
+}
+
+/// A sign that the judge never sees would leave its cause untold.
+#[test]
+fn each_sign_of_a_cause_is_one_that_the_judge_sees() {
+    let judge = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/judge");
+    let files =
+        ["fate.rs", "claims/processes.rs", "claims/files.rs", "claims/limits.rs", "claims/network.rs"];
+    let read = |file: &&str| std::fs::read_to_string(judge.join(file)).expect("the judge's source");
+    let source: String = files.iter().map(read).collect();
+    each_exercise(|folder, _, lang, sections| {
+        for sign in sections.iter().flat_map(|section| &section.signs).flatten() {
+            assert!(source.contains(&format!("\"{sign}\"")), "{folder} {lang}: {sign}");
+        }
+    });
 }
 
 #[test]

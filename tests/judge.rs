@@ -8,6 +8,10 @@ mod cell;
 mod common;
 #[path = "judge/harm.rs"]
 mod harm;
+#[path = "judge/korean.rs"]
+mod korean;
+#[path = "judge/peers.rs"]
+mod peers;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::guest::Guest;
 use common::{Who, am_root, events, have, place, run, skip, workshop};
+use korean::assert_told_in_korean;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,7 +50,14 @@ struct Verdict {
 
 /// Judges a program as that user.
 fn check(who: Who, step: &str, program: &Path) -> Verdict {
-    let ran = run(workshop(who).args(["check", step, "--format", "json", "--"]).arg(program));
+    check_in("en", who, step, program)
+}
+
+/// The same, told in a language.
+fn check_in(lang: &str, who: Who, step: &str, program: &Path) -> Verdict {
+    let mut command = workshop(who);
+    command.args(["check", step, "--format", "json", "--lang", lang, "--"]).arg(program);
+    let ran = run(&mut command);
     let events = events(&ran.stdout);
     let checks = events.iter().filter(|e| e["event"] == "check");
     let failed = checks.filter(|e| e["passed"] == false).filter_map(|e| e["name"].as_str());
@@ -216,7 +228,9 @@ fn each_broken_program_fails_exactly_the_checks_that_find_it() {
     let found = Mutex::new(BTreeMap::new());
     each(&all.program, |broken| {
         let step = broken.step.unwrap_or(broken.base);
-        let verdict = check(Who::Root, &step.to_string(), &script(&broken.name, &broken.text()));
+        let program = script(&broken.name, &broken.text());
+        let verdict = check_in("ko", Who::Root, &step.to_string(), &program);
+        assert_told_in_korean(&broken.name, &verdict.events);
         found.lock().expect("a list").insert(broken.name.clone(), verdict.failed);
     });
     let found = found.into_inner().expect("a list");

@@ -38,6 +38,7 @@ fn no_sentence_is_left_unsaid() {
     assert_eq!(unsaid("say"), Vec::<String>::new());
     assert_eq!(unsaid("fault"), Vec::<String>::new());
     assert_eq!(unsaid("value"), Vec::<String>::new());
+    assert_eq!(unsaid("found"), Vec::<String>::new());
 }
 
 #[test]
@@ -50,6 +51,9 @@ fn nothing_is_said_without_a_sentence() {
     let say = said(r#"\.(?:say|fill)\(\s*"([a-z0-9-]+)""#);
     assert!(say.len() > 10, "the pattern finds no calls any more");
     assert_eq!(say.difference(&keys("say")).collect::<Vec<_>>(), Vec::<&String>::new());
+    let found = said(r#"Seen::(?:words|found|of)\(\s*"([a-z0-9-]+)""#);
+    assert!(found.len() > 50, "the pattern finds no findings any more");
+    assert_eq!(found.difference(&keys("found")).collect::<Vec<_>>(), Vec::<&String>::new());
     let fault = said(r#"(?:unable|usage|fault)\((?:12[67], )?\s*"([a-z0-9-]+)""#);
     assert!(fault.len() > 10, "the pattern finds no faults any more");
     assert_eq!(fault.difference(&keys("fault")).collect::<Vec<_>>(), Vec::<&String>::new());

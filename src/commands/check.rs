@@ -230,14 +230,15 @@ fn judge_as(
                 Some(_) => out.tally.failed += 1,
                 None => out.tally.skipped += 1,
             }
-            let mut finding = finding.clone();
-            let mut of_step = Exercise::load(*step, out.lang);
+            let signs = finding.as_ref().map_or(&[][..], |finding| &finding.signs);
+            let mut found = finding.as_ref().map(|finding| out.words.finding(finding));
+            let mut of_step = Exercise::load(*step, out.lang).with_signs(name, signs);
             // The one cause that is known, in place of those that are likely.
             if let Some(known) = refused.as_ref().and_then(|fault| out.words.failure(fault)) {
-                finding.iter_mut().for_each(|finding| finding.actual.clone_from(&known.message));
+                found.iter_mut().for_each(|found| found.actual.clone_from(&known.message));
                 of_step = of_step.with_causes(name, vec![format!("{} {}", known.cause, known.hint)]);
             }
-            out.show.judged(&of_step, name, finding.as_ref()).map_err(Fault::output)?;
+            out.show.judged(&of_step, name, found.as_ref()).map_err(Fault::output)?;
         }
     }
     // A claim that could not be judged, since limits can't be asked for here, has not held.

@@ -6,7 +6,7 @@
 
 use super::language::Lang;
 use super::lesson;
-use super::markdown::{self, Block, Section};
+use super::markdown::{self, Block, Item, Section};
 
 /// The slugs of all exercises; the place in the table is the number. Number 0 is a program that runs another and adds
 /// nothing; the rest are the steps that add a layer to the container.
@@ -36,7 +36,15 @@ pub struct CheckText {
     /// What holds for a program that is right, in one sentence.
     pub claim: String,
     /// Why it may not hold, the likeliest cause first, each with what to do.
-    pub causes: Vec<String>,
+    pub causes: Vec<Cause>,
+}
+
+/// One cause of a failed check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    pub text: String,
+    /// What the evidence shows where this is the cause: `1. … <!-- seen: zero one -->`.
+    pub signs: Vec<String>,
 }
 
 impl Exercise {
@@ -75,14 +83,27 @@ impl Exercise {
     /// The same, where the cause of a failed check is known.
     pub fn with_causes(mut self, name: &str, causes: Vec<String>) -> Exercise {
         if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
-            check.causes = causes;
+            check.causes = causes.into_iter().map(|text| Cause { text, signs: Vec::new() }).collect();
+        }
+        self
+    }
+
+    /// The same, where the evidence shows some signs of the cause: without those that show themselves otherwise. Signs
+    /// that no cause has say nothing.
+    pub fn with_signs(mut self, name: &str, signs: &[&str]) -> Exercise {
+        if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
+            let shows = |cause: &Cause| cause.signs.iter().any(|sign| signs.contains(&sign.as_str()));
+            if check.causes.iter().any(shows) {
+                check.causes.retain(shows);
+            }
         }
         self
     }
 
     /// Why a check may have failed, the likeliest cause first.
-    pub fn causes(&self, name: &str) -> &[String] {
-        self.check(name).map_or(&[], |check| &check.causes)
+    pub fn causes(&self, name: &str) -> Vec<&str> {
+        let check = self.check(name);
+        check.into_iter().flat_map(|check| &check.causes).map(|cause| cause.text.as_str()).collect()
     }
 }
 
@@ -90,11 +111,16 @@ impl Exercise {
 fn check(section: &Section) -> Option<CheckText> {
     let name = section.id.strip_prefix("check-")?.to_string();
     let causes = section.blocks.iter().find_map(|block| match block {
-        Block::List(items) => Some(items.iter().map(|item| item.text.clone()).collect()),
+        Block::List(items) => Some(items.iter().map(cause).collect()),
         _ => None,
     });
     let claim = section.paragraph().unwrap_or_default().to_string();
     Some(CheckText { name, claim, causes: causes.unwrap_or_default() })
+}
+
+fn cause(item: &Item) -> Cause {
+    let signs = item.remark.strip_prefix("seen:").unwrap_or_default();
+    Cause { text: item.text.clone(), signs: signs.split_whitespace().map(String::from).collect() }
 }
 
 /// The slug of an exercise; the last one's for a number beyond it.
@@ -171,8 +197,9 @@ pivot_root . .
 The root of the mount namespace is the root of the process.
 
 1. You called `chroot`. Use
-   `pivot_root`.
-2. It was called in the parent.
+   `pivot_root`. <!-- seen: apart -->
+2. It was called in the parent. <!-- seen: apart gone -->
+3. It was too late.
 
 ### sys {#check-sys}
 
@@ -193,8 +220,23 @@ sysfs is at /sys.
         assert_eq!(exercise.claim("sys"), "sysfs is at /sys.");
         assert_eq!(
             exercise.causes("pivoted"),
+            ["You called `chroot`. Use `pivot_root`.", "It was called in the parent.", "It was too late."]
+        );
+    }
+
+    #[test]
+    fn causes_that_show_themselves_otherwise_are_left_out() {
+        let causes = |signs: &[&str]| {
+            let exercise = Exercise::parse(3, TEXT).with_signs("pivoted", signs);
+            exercise.causes("pivoted").into_iter().map(String::from).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            causes(&["apart"]),
             ["You called `chroot`. Use `pivot_root`.", "It was called in the parent."]
         );
+        assert_eq!(causes(&["gone"]), ["It was called in the parent."]);
+        assert_eq!(causes(&["unheard-of"]).len(), 3);
+        assert_eq!(causes(&[]).len(), 3);
     }
 
     #[test]

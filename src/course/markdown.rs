@@ -24,11 +24,12 @@ pub enum Block {
     Table(Table),
 }
 
-/// An entry of a list; `ticked` is None where the list is not a task list.
+/// An entry of a list; `ticked` is None where the list is not a task list. A comment of HTML in it is a remark.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     pub ticked: Option<bool>,
     pub text: String,
+    pub remark: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,11 @@ pub fn read(source: &str) -> Vec<Section> {
     reader.sections
 }
 
+/// What a comment of HTML says.
+fn comment(html: &str) -> Option<&str> {
+    Some(html.strip_prefix("<!--")?.strip_suffix("-->")?.trim())
+}
+
 /// Gathers sections from the parser's events. `text` holds what was read since the current block began.
 #[derive(Default)]
 struct Reader {
@@ -94,7 +100,12 @@ impl Reader {
                     item.ticked = Some(ticked);
                 }
             }
-            // HTML is comments and folded solutions: for the book only.
+            Event::InlineHtml(html) => {
+                if let (Some(item), Some(remark)) = (self.items.last_mut(), comment(&html)) {
+                    item.remark = remark.into();
+                }
+            }
+            // Other HTML is comments and folded solutions: for the book only.
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use super::language::Lang;
 use crate::fault::{Fault, Refused, With, errno_name};
+use crate::finding::{Finding, Seen};
 
 /// Where the workshop is to be had: the one value in Cargo.toml. Empty while it is nowhere.
 pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
@@ -24,6 +25,17 @@ pub struct Failure {
     pub cause: String,
     pub hint: String,
 }
+
+/// A finding in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub held: bool,
+    pub expected: String,
+    pub actual: String,
+}
+
+/// How many of several things are named: enough to know what is meant.
+const NAMED: usize = 4;
 
 impl Words {
     /// The words of `lang`, which are part of the program.
@@ -68,6 +80,31 @@ impl Words {
     /// The words `[say] key` with its placeholders filled.
     pub fn fill(&self, key: &'static str, with: &[(&str, &str)]) -> String {
         fill(self.say(key), with.iter().copied())
+    }
+
+    /// A finding in words.
+    pub fn finding(&self, finding: &Finding) -> Found {
+        let Finding { held, expected, actual, .. } = finding;
+        Found { held: *held, expected: self.seen(expected), actual: self.seen(actual) }
+    }
+
+    fn seen(&self, seen: &Seen) -> String {
+        match seen {
+            Seen::Fact(fact) => fact.clone(),
+            Seen::Words(key, with) => {
+                let with: Vec<_> = with.iter().map(|(name, seen)| (*name, self.seen(seen))).collect();
+                let text = self.get("found", key, None).unwrap_or(key);
+                fill(text, with.iter().map(|(name, words)| (*name, words.as_str())))
+            }
+            Seen::List(all) => {
+                let named: Vec<String> = all.iter().take(NAMED).map(|one| self.seen(one)).collect();
+                let (named, more) = (named.join(", "), all.len().saturating_sub(NAMED));
+                match more {
+                    0 => named,
+                    _ => self.seen(&Seen::found("and-more", [("names", &named), ("count", &more)])),
+                }
+            }
+        }
     }
 
     /// A fault in words. A closed pipe has none.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use super::cell::Cell;
-use crate::kernel::cgroup::{Controller, Group, Hierarchy, Version, hierarchy_of, words};
+use super::cell::{Cell, LEAF};
+use crate::kernel::cgroup::{Controller, Group, Hierarchy, Version, counter, hierarchy_of, words};
+use crate::kernel::process;
 
 /// The smallest limits in force between the cell's group and a process; `None` where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,6 +30,13 @@ impl Limited {
             pids: least(Controller::Pids, |dir, _| number(&dir.join("pids.max"))),
             cpus: least(Controller::Cpu, cpus),
         }
+    }
+
+    /// The same of one that still runs, for whom they are in force: the groups of one that has ended may be gone.
+    pub fn of_living(pid: Pid, cell: &Cell) -> Option<Limited> {
+        let limits = Limited::of(pid, cell);
+        let state = process::status(Path::new("/proc"), &pid.to_string(), "State")?;
+        (!state.starts_with(['Z', 'X'])).then_some(limits)
     }
 }
 
@@ -78,9 +86,44 @@ impl Counters {
     }
 }
 
+/// How often the kernel has held PROGRAM, and what it has put into no group of its own, to the cell's bounds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refusals {
+    /// Killed, since the cell, or all of the host, had no more memory.
+    pub kills: u64,
+    /// Refused a process.
+    pub forks: u64,
+}
+
+impl Refusals {
+    /// From Linux 6.11 on (v2) a refused process is counted where the limit is, before that where the fork was.
+    pub fn of(cell: &Cell) -> Refusals {
+        let top = cell.groups().iter().find(|group| group.wanted.contains(&Controller::Pids));
+        let at_limit = top.and_then(|top| counter(&top.dir.join("pids.events.local"), "max"));
+        let at_fork = || first_group(cell, Controller::Pids)?.forks_refused();
+        let kills = first_group(cell, Controller::Memory).and_then(|group| group.oom_kills());
+        Refusals { kills: kills.unwrap_or(0), forks: at_limit.or_else(at_fork).unwrap_or(0) }
+    }
+}
+
+/// The group that PROGRAM was started in.
+fn first_group(cell: &Cell, controller: Controller) -> Option<Group> {
+    let mut group = cell.groups().iter().find(|group| group.wanted.contains(&controller))?.clone();
+    if group.hierarchy.version == Version::V2 {
+        group.dir.push(LEAF);
+    }
+    Some(group)
+}
+
+/// A file that lets a group swap, and what it says.
+pub struct Swap {
+    pub file: &'static str,
+    pub value: String,
+}
+
 /// What gives a process more memory than its limit, as swap: `None` if it can have none (cgroup-v2.rst; memory.rst of
 /// v1, where memory and swap are limited together or the group is kept from swapping).
-pub fn way_around(pid: Pid, cell: &Cell) -> Option<String> {
+pub fn way_around(pid: Pid, cell: &Cell) -> Option<Swap> {
     let (hierarchy, groups) = line(pid, cell, Controller::Memory)?;
     let limit = groups.iter().filter_map(|dir| memory(dir, hierarchy.version)).min()?;
     let (file, closed): (_, &dyn Fn(&Path) -> bool) = match hierarchy.version {
@@ -92,7 +135,7 @@ pub fn way_around(pid: Pid, cell: &Cell) -> Option<String> {
     };
     let counted = groups.iter().find(|dir| dir.join(file).exists())?;
     let value = words(&counted.join(file)).join(" ");
-    (!groups.iter().any(|dir| closed(dir))).then(|| format!("{file} is {value}"))
+    (!groups.iter().any(|dir| closed(dir))).then_some(Swap { file, value })
 }
 
 /// The groups that a process is in for a controller, from its own upwards, without the cell's.

@@ -28,6 +28,7 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 
 use super::exec::exec;
 use super::ground::{self, Ground};
+use super::run;
 use super::tracer;
 use crate::engine::op::{Call, Ops, Stage};
 use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
@@ -42,7 +43,10 @@ use crate::kernel::visit::guarded;
 use crate::lab::Lab;
 
 /// What all processes of a cell may use together, where groups can be made.
-const BOUNDS: Limits = Limits { memory: Some(1 << 30), pids: Some(1024), cpus: Some(8192.0) };
+const BOUNDS: Limits = Limits { memory: Some(run::MEMORY), pids: Some(ROOM), cpus: Some(8192.0) };
+
+/// How many processes and threads have room in it, those that nobody can follow too.
+pub const ROOM: u64 = 1024;
 
 /// The group that PROGRAM itself starts in (v2): one that holds processes may not hand controllers on.
 pub const LEAF: &str = "judged";

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::cell::Cell;
 use super::evidence::{Evidence, SETTLE, settled};
+use super::fate::Fate;
 use super::outside::Outside;
 use super::part::{self, ASIDE, Part};
 use super::run::{PATIENCE, Run};
@@ -51,7 +52,7 @@ const LARGE: i32 = 200;
 const NONE: i32 = 0;
 
 /// How long those whom PROGRAM has ended may take to be gone after it.
-const DYING: Duration = Duration::from_millis(1000);
+pub const DYING: Duration = Duration::from_millis(1000);
 
 /// How long it may take until nothing is left of a container.
 const CLEAN: Duration = Duration::from_millis(300);
@@ -77,7 +78,7 @@ pub struct Talked {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     pub exit: Option<Exit>,
-    pub fate: String,
+    pub fate: Fate,
     /// PROGRAM ended, and CMD still was.
     pub outlived: bool,
     /// Who was still there a while after PROGRAM.
@@ -94,7 +95,7 @@ pub struct Ended {
     pub given: Option<Vec<OsString>>,
     pub status: i32,
     pub exit: Option<Exit>,
-    pub fate: String,
+    pub fate: Fate,
 }
 
 /// CMD was killed by a signal.
@@ -102,7 +103,7 @@ pub struct Died {
     /// By which; `None` if it was not.
     pub signal: Option<i32>,
     pub exit: Option<Exit>,
-    pub fate: String,
+    pub fate: Fate,
 }
 
 impl Trial<'_> {
@@ -115,7 +116,7 @@ impl Trial<'_> {
         let before = Outside::of(&cell)?;
         let mut run = Run::start(self.lab, &mut cell, streams.unfinished(), &self.token)?;
         if !run.reach_cmd()? {
-            evidence.fate = run.fate();
+            evidence.fate = Some(run.fate());
             return Ok(());
         }
         run.release();
@@ -182,12 +183,17 @@ impl Trial<'_> {
     fn take(&self, way: Way, order: &Order, mut run: Run, evidence: &mut Evidence) -> Result<(), Fault> {
         let reached = run.reach_cmd()?;
         let given = run.cmd().filter(|_| reached).map(part::arguments);
+        if way == Way::Orphan {
+            run.tracer.gather();
+        }
         run.release();
         match way {
             Way::Word => evidence.worded = Some(ended(&mut run, order, given, LARGE)?),
             Way::Name => evidence.named = Some(ended(&mut run, order, given, NONE)?),
-            _ if !reached => evidence.fate = run.fate(),
+            _ if !reached => evidence.fate = Some(run.fate()),
             Way::Orphan => {
+                run.until(PATIENCE, |run| run.tracer.has_gathered() || !run.tracer.cmd_alive())?;
+                run.tracer.tell();
                 run.until(PATIENCE, |run| run.tracer.is_childless_again() || !run.tracer.cmd_alive())?;
                 run.until(SETTLE, |run| run.tracer.zombies() == 0)?;
                 evidence.zombies = run.tracer.zombies();
@@ -230,18 +236,29 @@ fn died(run: &mut Run) -> Result<Died, Fault> {
 
 impl Talked {
     /// What is wrong with the streams: they have to come through whole, at once and apart, and nothing else may.
-    pub fn spoilt(&self) -> Option<&'static str> {
+    pub fn spoilt(&self) -> Option<Spoilt> {
         let (out, err) = (&self.stdout[..], &self.stderr[..]);
         let (input, aside) = (&self.input[..], ASIDE.as_bytes());
         let holds = |heard: &[u8], text: &[u8]| heard.windows(text.len()).any(|window| window == text);
         if out == input && err == aside {
-            (!self.at_once).then_some("held back to the end")
+            (!self.at_once).then_some(Spoilt::HeldBack)
         } else if holds(out, aside) || (holds(err, input) && !out.starts_with(input)) {
-            Some("mixed")
+            Some(Spoilt::Mixed)
         } else if out != input {
-            Some(if holds(out, input) { "something added to standard output" } else { "not whole" })
+            Some(if holds(out, input) { Spoilt::MoreOutput } else { Spoilt::Incomplete })
         } else {
-            Some(if holds(err, aside) { "something added to standard error" } else { "not whole" })
+            Some(if holds(err, aside) { Spoilt::MoreErrors } else { Spoilt::Incomplete })
         }
     }
+}
+
+/// What streams may have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoilt {
+    HeldBack,
+    Mixed,
+    /// Something was added to standard output, or to standard error.
+    MoreOutput,
+    MoreErrors,
+    Incomplete,
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::bounds::{self, Counters, Limited};
+use super::bounds::{self, Counters, Limited, Swap};
 use super::cell::Cell;
-use super::ends::{Died, Ended, Talked};
+use super::ends::{DYING, Died, Ended, Talked};
+use super::fate::{Excess, Fate};
 use super::foreign::Foreign;
 use super::groups;
 use super::outside::Outside;
 use super::part::{ADDED, CHANGED, DELETED, Part};
-use super::run::{Excess, PATIENCE, Run};
+use super::run::{PATIENCE, Run};
 use super::sight::{Identity, Network, Subject, View, identity, network};
 use super::trial::Trial;
 use crate::engine::{Exit, lacks_libraries};
@@ -40,7 +41,7 @@ const STRAIN: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub struct Evidence {
     /// Why CMD did not run once that it was asked for, if there was such a time.
-    pub fate: String,
+    pub fate: Option<Fate>,
     /// Why PROGRAM itself could not start, if that is known.
     pub refused: Option<Fault>,
     pub looked: Option<Looked>,
@@ -55,12 +56,28 @@ pub struct Evidence {
     pub zombies: usize,
     /// CMD was killed by another signal.
     pub died: Option<Died>,
-    pub strained: Option<Counters>,
-    /// Which of a writer's three writes were seen in the container.
-    pub written: Option<[bool; 3]>,
-    /// Whether a second container in the same place had the image's own files: `None` if it did not start.
-    pub again: Option<Option<bool>>,
+    pub strained: Option<Strained>,
+    pub written: Option<Written>,
+    /// Whether a second container in the same place had the image's own files, or why it did not start.
+    pub again: Option<Result<bool, Fate>>,
     pub image_same: Option<bool>,
+}
+
+/// CMD had strained against its limits.
+pub struct Strained {
+    pub counted: Counters,
+    /// The limits that CMD had at its last moment but one.
+    pub limits: Limited,
+    /// What PROGRAM was ended for meanwhile, if it was.
+    pub exceeded: Option<Fate>,
+}
+
+/// CMD had written.
+pub struct Written {
+    /// Which of its three writes were seen in the container.
+    pub seen: [bool; 3],
+    /// What PROGRAM was ended for meanwhile, if it was.
+    pub exceeded: Option<Fate>,
 }
 
 /// A container that was stopped before CMD's first instruction, and looked at.
@@ -75,14 +92,16 @@ pub struct Looked {
     pub root: Option<(u64, u64)>,
     pub top_of_cwd: Option<(u64, u64)>,
     pub view: View,
-    /// Where mounts of the outside's stand inside, and whose root is the old one.
+    /// Where mounts of the outside's stand inside.
     pub foreign: Vec<String>,
+    /// Where those are found in /proc whose root is the old one.
+    pub old_roots: Vec<String>,
     /// Whether the outside's root lies below the root of CMD's mount namespace.
     pub covers_old_root: bool,
     /// Where CMD's cgroup namespace begins, if not at CMD's groups.
     pub rooted_above: Vec<String>,
     /// What lets CMD have more memory than its limit, as swap.
-    pub swap: Option<String>,
+    pub swap: Option<Swap>,
     /// CMD's own mount table: what it can reach from its root.
     pub own_mounts: Vec<Mount>,
     pub before: Outside,
@@ -90,17 +109,30 @@ pub struct Looked {
     pub network_outside: Network,
     pub limits_first: Limited,
     pub limits_later: Limited,
+    /// Those shortly before it was to end.
+    pub limits_last: Limited,
     /// PROGRAM ended while CMD was there, and before it was asked to.
     pub outlived: bool,
-    /// Whether SIGTERM to PROGRAM ended everything.
+    /// Whether SIGTERM to PROGRAM ended it and its container.
     pub terminated: bool,
-    /// What had to be done to it instead, if anything.
-    pub fate: String,
-    /// What was left then, if so.
+    /// It ended PROGRAM, and not the container.
+    pub deserted: bool,
+    /// What PROGRAM was ended for instead, if it was.
+    pub exceeded: Option<Fate>,
+    /// Who else was there then.
+    pub running: Vec<i32>,
+    /// What was left then.
     pub left: Option<Outside>,
 }
 
 const KINDS: [&str; 7] = ["pid", "mnt", "uts", "ipc", "cgroup", "net", "user"];
+
+impl Looked {
+    /// Whether CMD is in another namespace of a kind than the cell.
+    pub fn is_apart(&self, kind: &str) -> bool {
+        self.namespaces.iter().any(|(name, outside, inside)| *name == kind && outside != inside)
+    }
+}
 
 impl Trial<'_> {
     /// Looks at a container that is about to run CMD, and ends it by SIGTERM.
@@ -109,7 +141,7 @@ impl Trial<'_> {
         let before = Outside::of(&cell)?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
-            evidence.fate = run.fate();
+            evidence.fate = Some(run.fate());
             // Without its libraries it starts, and its loader ends it.
             let lacks =
                 || (run.tracer.exit() == Some(Exit::Code(127))).then(|| lacks_libraries(&self.program[0]));
@@ -118,23 +150,29 @@ impl Trial<'_> {
         }
         let Some(pid) = run.cmd() else { return Ok(()) };
         let Some(mut looked) = run.while_held(self.look_at(&run, pid, before, asked))? else {
-            evidence.fate = "CMD was killed before its first instruction".into();
+            evidence.fate = Some(run.exceeded().unwrap_or(Fate::Early));
             return Ok(());
         };
+        let is_inside = is_in_container(run.cell, looked.is_apart("pid"));
         run.release();
         run.until(Duration::from_secs(2), |run| {
-            looked.limits_later = Limited::of(pid, run.cell);
+            looked.limits_later = Limited::of_living(pid, run.cell).unwrap_or(looked.limits_later);
             looked.limits_later == self.wanted()
         })?;
         looked.swap = bounds::way_around(pid, run.cell);
         until_at_rest(&mut run, pid)?;
         run.until(HASTE, |run| run.tracer.exit().is_some())?;
+        looked.limits_last = Limited::of_living(pid, run.cell).unwrap_or(looked.limits_later);
         looked.outlived = run.tracer.cmd_outlived();
         run.signal_program(Signal::SIGTERM);
-        looked.terminated =
-            run.until(GRACE, |run| run.tracer.exit().is_some() && run.cell.processes().is_empty())?;
-        looked.fate = if run.excess.is_some() { run.fate() } else { String::new() };
+        looked.terminated = run.until(GRACE, |run| {
+            run.tracer.exit().is_some() && !run.cell.processes().iter().any(&is_inside)
+        })?;
+        looked.deserted = !looked.terminated && run.tracer.exit().is_some();
+        looked.exceeded = run.exceeded();
         if looked.terminated {
+            run.until(DYING, |run| run.cell.processes().is_empty())?;
+            looked.running = run.cell.processes();
             looked.left = settled(&mut run, &looked.before)?;
         }
         evidence.looked = Some(looked);
@@ -149,10 +187,10 @@ impl Trial<'_> {
         let old_root = identity(Path::new(&format!("/proc/{outside}/root/")));
         let before_it = mounts::parse(&before.mounts.join("\n"));
         let of_outside = Foreign { outside: &before_it, given: self.given() };
-        let mut foreign = of_outside.standing(&Subject::parse(&view), run.cell)?;
-        foreign.extend(with_root(old_root, pid, run.cell));
+        let foreign = of_outside.standing(&Subject::parse(&view), run.cell)?;
         Ok(Looked {
             foreign,
+            old_roots: with_root(old_root, pid, run.cell),
             covers_old_root: times_below(old_root, &subject)
                 > times_below(old_root, &Subject::of(run.cell.container.pid)?),
             rooted_above: groups::rooted_above(pid, run.cell, &view.groups),
@@ -174,9 +212,12 @@ impl Trial<'_> {
             network_outside: Subject::of(outside_of(pid, run.cell))?.look(|| network(false))?,
             limits_first: Limited::of(pid, run.cell),
             limits_later: Limited::default(),
+            limits_last: Limited::default(),
             outlived: false,
             terminated: false,
-            fate: String::new(),
+            deserted: false,
+            exceeded: None,
+            running: Vec::new(),
             left: None,
         })
     }
@@ -189,18 +230,20 @@ impl Trial<'_> {
         let (mut cell, streams, _) = self.cell(Part::Strain, &words, Vec::new())?;
         let mut run = Run::start(self.lab, &mut cell, streams, &self.token)?;
         if !run.reach_cmd()? {
-            evidence.fate = run.fate();
+            evidence.fate = Some(run.fate());
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };
         run.release();
-        let mut counters = Counters::default();
+        let (mut counted, mut limits) = (Counters::default(), self.wanted());
+        let were_in_force = evidence.looked.as_ref().is_some_and(|looked| looked.limits_first == limits);
         run.until(STRAIN, |run| {
             // A group may be gone before the last look.
-            counters = counters.max(Counters::of(pid, run.cell));
-            counters.all_counted()
+            counted = counted.max(Counters::of(pid, run.cell));
+            limits = Limited::of_living(pid, run.cell).unwrap_or(limits);
+            counted.all_counted() || (were_in_force && limits == Limited::default())
         })?;
-        evidence.strained = Some(counters);
+        evidence.strained = Some(Strained { counted, limits, exceeded: run.exceeded() });
         Ok(())
     }
 
@@ -209,18 +252,18 @@ impl Trial<'_> {
         let (mut cell, [first, second]) = self.cell_for_two()?;
         let mut run = Run::start(self.lab, &mut cell, first, &self.token)?;
         if !run.reach_cmd()? {
-            evidence.fate = run.fate();
+            evidence.fate = Some(run.fate());
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };
         let Some(subject) = run.while_held(Subject::of(pid))? else { return Ok(()) };
         run.release();
-        let mut written = [false; 3];
+        let mut seen = [false; 3];
         run.until(SETTLE, |_| {
-            written = subject.look(seen_of_writes).unwrap_or_default();
-            written == [true; 3]
+            seen = subject.look(seen_of_writes).unwrap_or_default();
+            seen == [true; 3]
         })?;
-        evidence.written = Some(written);
+        evidence.written = Some(Written { seen, exceeded: run.exceeded() });
         until_at_rest(&mut run, pid)?;
         run.signal_program(Signal::SIGTERM);
         run.finish(GRACE)?;
@@ -236,9 +279,16 @@ impl Trial<'_> {
             }
             None => None,
         };
-        evidence.again = Some(fresh);
+        evidence.again = Some(fresh.ok_or_else(|| run.fate()));
         Ok(())
     }
+}
+
+/// The container: all that is in another PID namespace than the cell's, or everybody where CMD is not.
+fn is_in_container(cell: &Cell, apart: bool) -> impl Fn(&i32) -> bool + use<> {
+    let namespace = |pid: i32| process::namespace(&pid.to_string(), "pid");
+    let cells = namespace(cell.container.pid.as_raw());
+    move |pid| !apart || namespace(*pid) != cells
 }
 
 /// How many times a root lies below that of a mount namespace. A host that was booted from its initramfs, and stayed in

@@ -15,6 +15,7 @@ mod contents;
 mod ends;
 mod evidence;
 mod exec;
+mod fate;
 mod foreign;
 mod ground;
 mod groups;
@@ -32,11 +33,11 @@ mod wait;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use claims::Finding;
 use claims::{CLAIMS, Case, Claim};
 use trial::Trial;
 
 use crate::fault::Fault;
+use crate::finding::Finding;
 use crate::lab::Lab;
 
 /// A program that is to be judged.

@@ -79,9 +79,9 @@ impl Part {
     }
 }
 
-/// Whether this process was started to play a part.
+/// Whether this process was started to play a part, be it in words that were joined on the way.
 pub fn is_asked(mut arguments: impl Iterator<Item = OsString>) -> bool {
-    arguments.nth(1).is_some_and(|word| word == ACT)
+    arguments.nth(1).is_some_and(|word| word.to_string_lossy().starts_with(ACT))
 }
 
 /// Plays the part that the arguments name and returns the exit status. A part that was not understood, since the

@@ -125,7 +125,8 @@ fn is_noise(line: &str) -> bool {
         "==HINT: ",
     ];
     // What a shell says of what it ran.
-    const ENDS: [&str; 5] = ["Aborted", "Killed", "Terminated", "Segmentation fault", "(core dumped)"];
+    const ENDS: [&str; 6] =
+        ["Aborted", "Bad system call", "Killed", "Terminated", "Segmentation fault", "(core dumped)"];
     let line = line.trim();
     let traced = line.trim_start_matches('+').starts_with(' ') && line.starts_with('+');
     let drawn = !line.is_empty() && line.chars().all(|c| "+-|=^~ ".contains(c));

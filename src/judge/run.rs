@@ -13,7 +13,10 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, pipe2};
 
+use super::bounds::Refusals;
 use super::cell::{Cell, Launch, nonblocking};
+use super::fate::{Excess, Fate, Quote};
+use super::part::ASIDE;
 use super::reason;
 use super::tracer::Tracer;
 use super::wait::Wait;
@@ -24,13 +27,10 @@ use crate::lab::Lab;
 
 /// How much of each output stream is kept, in bytes, and how much there may be of both.
 const KEPT: usize = 1 << 20;
-const FLOOD: u64 = 64 << 20;
+pub const FLOOD: u64 = 64 << 20;
 
 /// Physical memory that PROGRAM and all that it starts may have together, in bytes.
-const MEMORY: u64 = 1 << 30;
-
-/// What is said of a CMD that can't be looked at before it runs.
-const GOT_AWAY: &str = "PROGRAM started CMD with CLONE_UNTRACED, so that nobody can see what it starts with";
+pub const MEMORY: u64 = 1 << 30;
 
 /// How many characters of PROGRAM's words are repeated.
 const SAID: usize = 200;
@@ -41,33 +41,6 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long CMD may take to be there when PROGRAM is not any more.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// Why a program was ended before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
-    /// More processes than [`super::tracer::CROWD`].
-    Processes,
-    /// More output than [`FLOOD`].
-    Output,
-    /// More memory than [`MEMORY`].
-    Memory,
-    /// Longer than [`LIFE`].
-    Time,
-    /// Not its own end, but that of its host.
-    Host,
-}
-
-impl Excess {
-    fn words(self) -> &'static str {
-        match self {
-            Excess::Processes => "ended by the judge, since it had more than 512 processes",
-            Excess::Output => "ended by the judge, since it wrote more than 64 MiB",
-            Excess::Memory => "ended by the judge, since it took more than 1 GiB of memory",
-            Excess::Time => "ended by the judge, since it ran for more than 120 s",
-            Excess::Host => "ended the first process of the host that it was given",
-        }
-    }
-}
 
 /// Our ends of a program's standard streams.
 pub struct Streams {
@@ -158,6 +131,8 @@ pub struct Run<'r> {
     began: Instant,
     weighed: Instant,
     pub excess: Option<Excess>,
+    /// What the cell had been refused before.
+    before: Refusals,
 }
 
 impl<'r> Run<'r> {
@@ -168,10 +143,11 @@ impl<'r> Run<'r> {
         children.thread_block().doing("block SIGCHLD")?;
         let ends = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .doing("signalfd")?;
+        let before = Refusals::of(cell);
         let tracer = Tracer::seize(cell.launch()?, token.into())?;
         cell.go()?;
         let now = Instant::now();
-        Ok(Run { cell, tracer, streams, lab, ends, began: now, weighed: now, excess: None })
+        Ok(Run { cell, tracer, streams, lab, ends, began: now, weighed: now, excess: None, before })
     }
 
     /// Lets things happen until `enough`, for as long as `patience`, or until PROGRAM has been ended for an
@@ -315,18 +291,29 @@ impl<'r> Run<'r> {
     }
 
     /// What PROGRAM is known to have done instead of what was waited for.
-    pub fn fate(&self) -> String {
-        let (_, said) = self.heard();
-        let reason = reason::of(&String::from_utf8_lossy(said));
-        let said = reason
-            .map_or(String::new(), |words| format!(": {}", words.chars().take(SAID).collect::<String>()));
-        match (self.excess, self.tracer.exit()) {
-            (Some(excess), _) => excess.words().to_owned(),
-            (None, Some(Exit::Code(code))) => format!("PROGRAM ended with status {code}{said}"),
-            (None, Some(Exit::Signal(signal))) => format!("PROGRAM was killed by signal {signal}{said}"),
-            (None, None) if self.cmd_has_got_away() => GOT_AWAY.to_owned(),
-            (None, None) => format!("nothing happened in {} s{said}", PATIENCE.as_secs()),
+    pub fn fate(&self) -> Fate {
+        let (said, now) = (self.said(), Refusals::of(self.cell));
+        let killed = (now.kills > self.before.kills).then_some(Excess::Memory);
+        let astray = self.tracer.astray().filter(|_| self.tracer.cmd().is_none());
+        match (self.excess.or(killed), self.tracer.exit()) {
+            (Some(excess), _) => Fate::Exceeded(excess),
+            (None, Some(_)) if astray.is_some() => Fate::Astray(astray.unwrap_or_default().into()),
+            (None, Some(exit)) if now.forks > self.before.forks => Fate::Crowded(exit, said),
+            (None, Some(exit)) => Fate::Ended(exit, said),
+            (None, None) if self.cmd_has_got_away() => Fate::Untraced,
+            (None, None) => Fate::Idle(said),
         }
+    }
+
+    /// What PROGRAM was ended for, if it was.
+    pub fn exceeded(&self) -> Option<Fate> {
+        self.excess.map(Fate::Exceeded)
+    }
+
+    /// The reason that PROGRAM gave, without what CMD itself had to say.
+    fn said(&self) -> Quote {
+        let said = String::from_utf8_lossy(self.heard().1).replace(ASIDE, "");
+        reason::of(&said).map(|words| words.chars().take(SAID).collect())
     }
 }
 

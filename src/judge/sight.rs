@@ -22,7 +22,7 @@ use super::contents::{Contents, inodes};
 use super::groups;
 use super::part::{self, NONCE};
 use crate::checks::pivot_root::broken_devices;
-use crate::fault::{Doing, Fault};
+use crate::fault::{Doing, Fault, errno_name};
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::netlink::facts as net;
 use crate::kernel::root::open_root;
@@ -95,10 +95,21 @@ pub struct Network {
     pub links: Vec<Link>,
     /// The default route's gateway, and the link that it leaves by.
     pub route: Option<(Option<Ipv4Addr>, String)>,
-    /// What came of a ping of the gateway; empty if there is none.
-    pub ping: String,
+    /// What came of a ping of the gateway.
+    pub ping: Ping,
     /// The address that a packet to each of [`FAR`] would have as its source; `None` if there is no way there.
     pub sources: Vec<Option<Ipv4Addr>>,
+}
+
+/// What came of a ping.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub enum Ping {
+    Answers,
+    /// Nothing, or nobody was asked.
+    #[default]
+    Silent,
+    /// The name of an error number.
+    Refused(String),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -277,8 +288,8 @@ pub fn network(try_it: bool) -> Network {
     let default = net::default_route().ok().flatten();
     let gateway = default.as_ref().and_then(|route| route.gateway).filter(|_| try_it);
     let ping = gateway.map(|gateway| match icmp::ping(gateway, PING) {
-        Ok(_) => "answers".to_owned(),
-        Err(e) => e.to_string(),
+        Ok(_) => Ping::Answers,
+        Err(e) => e.raw_os_error().map_or(Ping::Silent, |errno| Ping::Refused(errno_name(&errno))),
     });
     let sources = FAR.iter().filter(|_| try_it).map(|far| source(*far)).collect();
     Network {

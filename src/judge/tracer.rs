@@ -3,6 +3,7 @@
 //! was so *before* the program ran. It also stops for each new process, so that they can be counted.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,8 +35,13 @@ pub struct Tracer {
     cmd_exit: Option<Exit>,
     /// PROGRAM ended, and CMD had not.
     outlived: bool,
-    /// All that CMD and its children have started.
+    /// All that CMD and its children have started, and those of them that CMD is not the parent of.
     kin: Vec<Pid>,
+    orphans: Vec<Pid>,
+    /// Nobody is told of the ends of orphans yet.
+    gathers: bool,
+    /// Words that another of our own programs than CMD was started with, where CMD was to be.
+    astray: Option<Vec<OsString>>,
     /// There were more than [`CROWD`].
     pub crowded: bool,
 }
@@ -59,6 +65,9 @@ impl Tracer {
             cmd_exit: None,
             outlived: false,
             kin: Vec::new(),
+            orphans: Vec::new(),
+            gathers: false,
+            astray: None,
             crowded: false,
         })
     }
@@ -77,7 +86,8 @@ impl Tracer {
     fn round(&mut self) -> bool {
         let mut any = false;
         for pid in self.alive.clone() {
-            if self.held && self.cmd == Some(pid) {
+            let is_gathered = self.gathers && self.orphans.contains(&pid) && is_zombie(pid);
+            if is_gathered || self.held && self.cmd == Some(pid) {
                 continue;
             }
             let news = news::of(pid);
@@ -111,6 +121,10 @@ impl Tracer {
                 self.held = true;
                 self.outlived |= self.exit.is_some();
             }
+            libc::PTRACE_EVENT_EXEC => {
+                self.look_for_astray(pid);
+                go_on(pid, 0);
+            }
             // Stopped as a job is, not for us: it may stay so until it is continued (PTRACE_LISTEN, ptrace(2)).
             libc::PTRACE_EVENT_STOP if is_job_stop(signal) => listen(pid),
             _ => go_on(pid, 0),
@@ -123,6 +137,40 @@ impl Tracer {
         if self.cmd == Some(parent) || self.kin.contains(&parent) {
             self.kin.push(child);
         }
+        if self.kin.contains(&parent) {
+            self.orphans.push(child);
+        }
+    }
+
+    /// Takes note of a program of ours that is not CMD. One that judged programs are made of is on the way to CMD.
+    fn look_for_astray(&mut self, pid: Pid) {
+        let is_on_the_way = |word: &OsString| word == "run" || word.to_string_lossy().starts_with(ACT);
+        if self.cmd.is_none() && is_ours(Path::new(&format!("/proc/{pid}/exe"))) {
+            let words = arguments(pid);
+            self.astray = (!words.iter().any(is_on_the_way)).then_some(words);
+        }
+    }
+
+    /// What CMD was started with in place of what it was to be given, if that is known.
+    pub fn astray(&self) -> Option<&[OsString]> {
+        self.astray.as_deref()
+    }
+
+    /// From now on nobody is told that an orphan of CMD's has ended: its parent is told when its follower has been.
+    pub fn gather(&mut self) {
+        self.gathers = true;
+    }
+
+    /// Whether all orphans have ended that nobody has been told of.
+    pub fn has_gathered(&self) -> bool {
+        !self.orphans.is_empty() && self.orphans.iter().all(|pid| is_zombie(*pid))
+    }
+
+    /// Tells of all of them at once, as fast as can be: whoever is sent a signal for each finds one for several.
+    pub fn tell(&mut self) {
+        self.gathers = false;
+        let ends: Vec<(Pid, News)> = self.orphans.iter().map(|pid| (*pid, news::of(*pid))).collect();
+        ends.into_iter().for_each(|(pid, news)| self.hear(pid, news));
     }
 
     /// Takes in one that is followed without our having been told of it: its parent was killed before it could say
@@ -209,8 +257,7 @@ impl Tracer {
 
     /// How many of them nobody has waited for since they ended.
     pub fn zombies(&self) -> usize {
-        let state = |pid: &Pid| process::status(Path::new("/proc"), &pid.to_string(), "State");
-        self.kin.iter().filter(|pid| state(pid).is_some_and(|state| state.starts_with('Z'))).count()
+        self.kin.iter().filter(|pid| is_zombie(**pid)).count()
     }
 
     /// Ends all of them, and waits until they have: one that is followed is not gone before its follower has
@@ -244,6 +291,11 @@ impl Tracer {
         };
         self.alive.iter().filter(|pid| is_process(**pid)).filter_map(pages).sum::<u64>() * page_size()
     }
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let state = process::status(Path::new("/proc"), &pid.to_string(), "State");
+    state.is_some_and(|state| state.starts_with('Z'))
 }
 
 /// Whether an ID is a whole process's, and not that of one more thread in it (`Tgid`, proc_pid_status(5)).

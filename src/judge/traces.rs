@@ -1,5 +1,5 @@
 //! What is not among the files of a host, and may be left there too: names, IPC objects, and settings of the network.
-//! Each is told in words that change when it does.
+//! Each is told by something that changes when it does.
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Seen;
 use crate::kernel::netlink::facts as net;
 use crate::kernel::xtables;
 
@@ -23,25 +24,81 @@ const SETTINGS: [&str; 8] = [
     "net/bridge",
 ];
 
-/// The names of a host, and its IPC objects.
-pub fn names() -> Vec<String> {
-    let mut names = Vec::new();
-    for (kind, file) in [("host name", "hostname"), ("domain name", "domainname")] {
-        let name = fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).unwrap_or_default();
-        names.push(format!("{kind} {}", name.trim()));
+/// One thing that can be left behind: the words that say what it is, and itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    kind: Kind,
+    is: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    HostName,
+    DomainName,
+    SharedMemory,
+    Semaphores,
+    MessageQueue,
+    PosixQueue,
+    Address,
+    Route,
+    Rule,
+    /// One of the older iptables(8), with how many entries it has.
+    Table,
+    Setting,
+}
+
+impl Kind {
+    fn trace(self, is: impl Into<String>) -> Trace {
+        Trace { kind: self, is: is.into() }
     }
-    for (kind, file) in [("shared memory", "shm"), ("semaphores", "sem"), ("message queue", "msg")] {
+}
+
+impl Trace {
+    fn seen(&self) -> Seen {
+        let is: [(&str, &dyn std::fmt::Display); 1] = [("is", &self.is)];
+        match self.kind {
+            Kind::HostName => Seen::found("host-name", is),
+            Kind::DomainName => Seen::found("domain-name", is),
+            Kind::SharedMemory => Seen::found("shared-memory", is),
+            Kind::Semaphores => Seen::found("semaphores", is),
+            Kind::MessageQueue => Seen::found("message-queue", is),
+            Kind::PosixQueue => Seen::found("posix-queue", is),
+            Kind::Address => Seen::found("address", is),
+            Kind::Route => Seen::found("route", is),
+            Kind::Rule => Seen::found("rule", is),
+            Kind::Table => Seen::found("iptables-table", is),
+            Kind::Setting => Seen::fact(&self.is),
+        }
+    }
+}
+
+/// What is new in a list, and what is gone from it if nothing is new.
+pub fn differences(before: &[Trace], now: &[Trace]) -> Vec<Seen> {
+    let new: Vec<Seen> = now.iter().filter(|trace| !before.contains(trace)).map(Trace::seen).collect();
+    let gone = before.iter().filter(|trace| !now.contains(trace));
+    if new.is_empty() { gone.map(|trace| Seen::of("no-more", "what", trace.seen())).collect() } else { new }
+}
+
+/// The names of a host, and its IPC objects.
+pub fn names() -> Vec<Trace> {
+    let mut names = Vec::new();
+    for (kind, file) in [(Kind::HostName, "hostname"), (Kind::DomainName, "domainname")] {
+        let name = fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).unwrap_or_default();
+        names.push(kind.trace(name.trim()));
+    }
+    let tables = [(Kind::SharedMemory, "shm"), (Kind::Semaphores, "sem"), (Kind::MessageQueue, "msg")];
+    for (kind, file) in tables {
         let table = fs::read_to_string(Path::new("/proc/sysvipc").join(file)).unwrap_or_default();
         // Key and ID come first, below a line that says so (proc_sysvipc(5)).
         let ids = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
-        names.extend(ids.map(|id| format!("System V {kind} {id}")));
+        names.extend(ids.map(|id| kind.trace(id)));
     }
     names
 }
 
 /// POSIX message queues, which are files of a filesystem that need not be mounted (mq_overview(7)). Changes the caller's
 /// own mount namespace.
-pub fn queues() -> Vec<String> {
+pub fn queues() -> Vec<Trace> {
     let none: Option<&str> = None;
     let mounted = unshare(CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
@@ -50,27 +107,32 @@ pub fn queues() -> Vec<String> {
         return Vec::new();
     }
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.map(|entry| format!("POSIX message queue /{}", entry.file_name().display())).collect()
+    entries.map(|entry| Kind::PosixQueue.trace(format!("/{}", entry.file_name().display()))).collect()
 }
 
 /// What a network has besides its links.
-pub fn network() -> Vec<String> {
+pub fn network() -> Vec<Trace> {
     let mut network = Vec::new();
-    network.extend(net::every_address().unwrap_or_default());
-    network.extend(net::every_route().unwrap_or_default());
-    network.extend(net::every_rule().unwrap_or_default());
-    network.extend(xtables::filled());
+    let mut add = |kind: Kind, all: Vec<String>| network.extend(all.into_iter().map(|one| kind.trace(one)));
+    add(Kind::Address, net::every_address().unwrap_or_default());
+    add(Kind::Route, net::every_route().unwrap_or_default());
+    add(Kind::Rule, net::every_rule().unwrap_or_default());
+    add(
+        Kind::Table,
+        xtables::filled().into_iter().map(|(name, entries)| format!("{name} ({entries})")).collect(),
+    );
     SETTINGS.iter().for_each(|dir| settings(dir, &mut network));
     network
 }
 
 /// The settings in one directory of /proc/sys.
-fn settings(dir: &str, told: &mut Vec<String>) {
+fn settings(dir: &str, told: &mut Vec<Trace>) {
     for entry in fs::read_dir(Path::new("/proc/sys").join(dir)).into_iter().flatten().flatten() {
         if let Ok(value) = fs::read_to_string(entry.path()) {
             let words: Vec<&str> = value.split_whitespace().collect();
             let name = entry.file_name().to_string_lossy().into_owned();
-            told.push(format!("{}.{name} = {}", dir.replace('/', "."), words.join(" ")));
+            let setting = format!("{}.{name} = {}", dir.replace('/', "."), words.join(" "));
+            told.push(Kind::Setting.trace(setting));
         }
     }
 }
@@ -78,8 +140,8 @@ fn settings(dir: &str, told: &mut Vec<String>) {
 /// The traces of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traces {
-    pub names: Vec<String>,
-    pub network: Vec<String>,
+    pub names: Vec<Trace>,
+    pub network: Vec<Trace>,
 }
 
 impl Traces {
@@ -88,12 +150,5 @@ impl Traces {
         let mut traces = Traces { names: names(), network: network() };
         traces.names.extend(queues());
         traces
-    }
-
-    /// What is new in a list, and what is gone from it if nothing is new.
-    pub fn differences(before: &[String], now: &[String]) -> Vec<String> {
-        let new: Vec<String> = now.iter().filter(|word| !before.contains(word)).cloned().collect();
-        let gone = before.iter().filter(|word| !now.contains(word)).map(|word| format!("no more {word}"));
-        if new.is_empty() { gone.collect() } else { new }
     }
 }

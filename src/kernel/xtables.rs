@@ -30,13 +30,13 @@ const GET_INFO: i32 = 64;
 
 /// Tables of this network namespace that have rules or chains, each with how many entries that makes. A table that has
 /// none was only looked at once.
-pub fn filled() -> Vec<String> {
+pub fn filled() -> Vec<(String, u32)> {
     let mut filled = Vec::new();
     for (family, level, list) in KINDS {
         for table in fs::read_to_string(list).unwrap_or_default().lines() {
             match entries(family, level, table) {
                 Ok(0) | Err(_) => {}
-                Ok(n) => filled.push(format!("iptables table {table}, {n} entries")),
+                Ok(n) => filled.push((table.to_owned(), n)),
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::fault::{Doing, Fault};
+use crate::kernel::tree;
 
 use super::owner::acting;
 use super::{Project, starter};
@@ -33,10 +34,10 @@ fn write(project: &Project, to: &Path) -> io::Result<()> {
     }
     let beside = to.with_extension(std::process::id().to_string());
     let copied = copy(&files, &project.dir, &beside)
-        .and_then(|()| if to.exists() { fs::remove_dir_all(to) } else { Ok(()) })
+        .and_then(|()| if to.exists() { tree::remove(to) } else { Ok(()) })
         .and_then(|()| fs::rename(&beside, to));
     if copied.is_err() {
-        let _ = fs::remove_dir_all(&beside);
+        let _ = tree::remove(&beside);
     }
     copied
 }

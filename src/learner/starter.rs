@@ -11,6 +11,7 @@ use crate::course::language::Lang;
 use crate::course::lesson;
 use crate::course::words::{REPOSITORY, Words};
 use crate::fault::Fault;
+use crate::kernel::tree;
 
 use super::Language;
 use super::owner::{Owner, acting};
@@ -103,7 +104,7 @@ fn write_as_owner(dir: &Path, language: Language, lang: Lang) -> Result<(), Faul
         .and_then(|()| if empty { move_out(&beside, dir) } else { fs::rename(&beside, dir) });
     written.map_err(|e| {
         // What can't be removed either is hidden, and in nobody's way.
-        let _ = fs::remove_dir_all(&beside);
+        let _ = tree::remove(&beside);
         cannot(&path, &e)
     })
 }

@@ -9,8 +9,8 @@ use crate::compare::{Comparison, Host, Measured, Spread, Unit};
 use crate::course::Step;
 use crate::course::exercise::{self, Exercise};
 use crate::course::lesson::Lesson;
+use crate::course::words::Found;
 use crate::engine::op::Op;
-use crate::judge::Finding;
 use crate::kernel::told::{Actor, Call};
 
 /// Prints a run as JSON Lines. What is only there to be read by people is left out.
@@ -82,7 +82,7 @@ enum Event<'a> {
         help: &'a str,
         /// Why a judged program may have failed it, the likeliest cause first, and the place in the book.
         #[serde(skip_serializing_if = "Option::is_none")]
-        causes: Option<&'a [String]>,
+        causes: Option<Vec<&'a str>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         page: Option<String>,
     },
@@ -262,7 +262,7 @@ impl<W: Write> Renderer for Json<W> {
     }
 
     /// What could not be judged is no check that was made: `done` counts it.
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()> {
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()> {
         let Some(finding) = finding else { return Ok(()) };
         let causes = exercise.causes(name);
         self.write(&Event::Check {
@@ -271,7 +271,7 @@ impl<W: Write> Renderer for Json<W> {
             passed: finding.held,
             expected: &finding.expected,
             actual: &finding.actual,
-            help: causes.first().map_or("", String::as_str),
+            help: causes.first().copied().unwrap_or_default(),
             causes: Some(causes),
             page: Some(exercise::page(exercise.number, name)),
         })

@@ -28,10 +28,9 @@ use crate::compare::Comparison;
 use crate::course::Step;
 use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
-pub use crate::course::words::Failure;
+pub use crate::course::words::{Failure, Found};
 use crate::engine::experiment::{Experiment, Variant};
 use crate::engine::op::Op;
-use crate::judge::Finding;
 use crate::kernel::told::Call;
 pub use crate::vm::Booted;
 
@@ -81,7 +80,7 @@ pub trait Renderer {
     /// An exercise begins: a program is judged as this step's.
     fn exercise(&mut self, exercise: &Exercise) -> io::Result<()>;
     /// One claim about a judged program; `None` where there was nothing to judge it by.
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()>;
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()>;
     /// A step ends: where the container stands now, and how to go on from here.
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.

@@ -15,9 +15,9 @@ use super::{
 use crate::compare::Comparison;
 use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
+use crate::course::words::Found;
 use crate::course::{STEPS, Step};
 use crate::engine::op::Op;
-use crate::judge::Finding;
 use crate::kernel::breakable::Stream;
 use crate::kernel::strace;
 use crate::kernel::told::{Actor, Call};
@@ -300,7 +300,7 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&verdict::heading(&self.style, exercise))
     }
 
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> io::Result<()> {
+    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()> {
         self.begin(Part::Checks)?;
         self.lines(&verdict::lines(&self.style, exercise, name, finding))
     }

@@ -6,8 +6,7 @@ use super::style::{Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
 use crate::course::exercise::{self, Exercise};
-use crate::course::words;
-use crate::judge::Finding;
+use crate::course::words::Found;
 
 /// The heading of an exercise: `0  run · a program that runs a program`.
 pub fn heading(style: &Style, exercise: &Exercise) -> Vec<String> {
@@ -17,7 +16,7 @@ pub fn heading(style: &Style, exercise: &Exercise) -> Vec<String> {
 }
 
 /// One claim.
-pub fn lines(style: &Style, exercise: &Exercise, name: &str, finding: Option<&Finding>) -> Vec<String> {
+pub fn lines(style: &Style, exercise: &Exercise, name: &str, finding: Option<&Found>) -> Vec<String> {
     let signs = style.signs();
     let (role, sign) = match finding {
         Some(finding) if finding.held => (Role::Good, signs.passed),
@@ -37,17 +36,15 @@ pub fn lines(style: &Style, exercise: &Exercise, name: &str, finding: Option<&Fi
 }
 
 /// What was expected, and what was seen.
-fn both_sides(style: &Style, finding: &Finding, indent: &str, room: usize) -> Vec<String> {
+fn both_sides(style: &Style, finding: &Found, indent: &str, room: usize) -> Vec<String> {
     let words = Words::of(style.lang);
     let label = width(words.expected).max(width(words.actual)) + 2;
-    let said = words::Words::of(style.lang);
     let sides = [(words.expected, &finding.expected), (words.actual, &finding.actual)];
     sides
         .into_iter()
         .flat_map(|(name, value)| {
             let name = style.paint(Role::Bad, &pad(name, label));
-            let value: String =
-                said.value(value).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let value = prose::lines(style, Role::Plain, &value, room.saturating_sub(label).max(8));
             hanging(&format!("{indent}{name}"), &format!("{indent}{}", " ".repeat(label)), value)
         })

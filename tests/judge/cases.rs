@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use crate::common::child::command;
 use crate::common::{Who, am_root, have, place, run, skip};
-use crate::{check, each};
+use crate::korean::assert_told_in_korean;
+use crate::{check_in, each};
 
 /// Programs that come to the same.
 #[derive(Deserialize)]
@@ -48,7 +49,7 @@ fn programs(names: &[&str]) -> PathBuf {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("open it to others");
     let base = dir.join("base");
     let mut compiler = command("cc");
-    compiler.args(["-w", "-O1", "-o"]).arg(&base).arg(sources().join("base.c")).arg("-lpthread");
+    compiler.args(["-w", "-O1", "-o"]).arg(&base).arg(sources().join("base.c"));
     let built = run(&mut compiler);
     assert_eq!(built.status, 0, "{}", built.stderr);
     for name in names {
@@ -78,7 +79,8 @@ fn each_small_runtime_gets_the_verdict_that_reading_it_gives() {
         .collect();
     let found = Mutex::new(BTreeMap::new());
     each(&rows, |(step, name, _)| {
-        let verdict = check(Who::Root, &step.to_string(), &dir.join(name));
+        let verdict = check_in("ko", Who::Root, &step.to_string(), &dir.join(name));
+        assert_told_in_korean(name, &verdict.events);
         found.lock().expect("a list").insert((*step, *name), verdict.failed);
     });
     let found = found.into_inner().expect("a list");

@@ -71,5 +71,31 @@ fn a_program_that_nobody_can_follow_is_told_so() {
         let verdict = check(Who::User, "0", &script("starts CMD untraced", UNTRACED));
         assert_eq!(verdict.failed, ["starts"]);
         assert!(actual(&verdict, "starts").contains("CLONE_UNTRACED"), "{}", actual(&verdict, "starts"));
+        let check = verdict.events.iter().find(|e| e["name"] == "starts").expect("the check");
+        let causes = check["causes"].as_array().expect("causes");
+        assert!(
+            causes.len() == 1 && causes[0].as_str().expect("text").starts_with("CLONE_UNTRACED"),
+            "{causes:?}"
+        );
+    }
+}
+
+/// Programs that fail in a way that could be told by the judge's own words, a check that they fail, and what is told.
+const OWN_WORDS: [(&str, &str, &str, &str); 3] = [
+    ("hands on no words", "exec \"$2\"", "starts", "was started with other words than CMD's: ["),
+    ("loses the first word", "program=$2; shift 3; exec \"$program\" \"$@\"", "starts", "with other words"),
+    ("ends with 1", "shift; \"$@\"; exit 1", "exit-status", "PROGRAM ended with status 1"),
+];
+
+#[test]
+fn what_the_judges_own_program_says_is_not_told_as_the_judged_ones() {
+    for (name, text, failed, told) in OWN_WORDS {
+        let verdict = check(Who::User, "0", &script(name, &format!("#!/bin/sh\n{text}\n")));
+        assert!(verdict.failed.iter().any(|check| check == failed), "{name}: {:?}", verdict.failed);
+        let actual = actual(&verdict, failed);
+        assert!(
+            actual.contains(told) && !actual.contains("error") && !actual.contains("said"),
+            "{name}: {actual}"
+        );
     }
 }

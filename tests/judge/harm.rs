@@ -25,7 +25,7 @@ const HOSTILE: [(&str, &str, &str); 10] = [
     ),
     ("dies of a real-time signal", "exec perl -e 'kill 40, $$; sleep 20'", "killed by signal 40"),
     ("kills its parent and everybody else", "kill -9 $PPID; kill -9 -1; exit 3", "ended"),
-    ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "signal 9|1 GiB"),
+    ("takes all memory", "exec perl -e 'while (1) { push @a, \"x\" x (1 << 24) }'", "more than 1 GiB"),
     (
         "changes the host",
         "hostname harm; ip link delete lo; mount -t tmpfs tmpfs /usr; rm -rf /etc/hostname; kill -KILL $$",

@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::course::exercise::{self, Exercise};
-use crate::course::words;
-use crate::judge::Finding;
+use crate::course::words::{self, Found};
 use crate::render::learner::entry;
 use crate::render::style::{Role, Style};
 use crate::render::words::Words;
@@ -165,7 +164,7 @@ fn failed(style: &Style, check: &Check, in_full: bool) -> Vec<String> {
         return entry(style, &style.paint(Role::Bad, style.signs().failed), exercise.claim(&check.name));
     }
     let (expected, actual) = (check.expected.clone(), check.actual.clone());
-    verdict::lines(style, &exercise, &check.name, Some(&Finding { held: false, expected, actual }))
+    verdict::lines(style, &exercise, &check.name, Some(&Found { held: false, expected, actual }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Case, Finding, holds, is_apart, left_of, nothing, some_of};
+use super::{Case, Finding, is_apart, left_of};
+use crate::finding::Seen;
 use crate::judge::sight::Subject;
 use crate::kernel::mounts::{self, Mount};
 
@@ -20,20 +21,20 @@ pub(super) fn private(case: &Case) -> Option<Finding> {
     let (inside, outside) = (Subject::parse(&looked.view), parse(&looked.during.mounts));
     let theirs = peers(&outside);
     let shares = |m: &&Mount| m.propagation.split(' ').any(|peer| theirs.contains(peer));
-    let shared: Vec<&str> = inside.iter().filter(shares).map(|m| m.target.as_str()).collect();
-    let otherwise = format!("shared with outside: {}", some_of(&shared));
-    holds(shared.is_empty(), "no mount is shared with outside", otherwise)
+    let shared: Vec<&String> = inside.iter().filter(shares).map(|m| &m.target).collect();
+    let otherwise = Seen::of("shared-with-outside", "mounts", Seen::facts(&shared));
+    Some(Finding::holds(shared.is_empty(), Seen::words("nothing-shared"), otherwise))
 }
 
 pub(super) fn own_proc(case: &Case) -> Option<Finding> {
     let view = &case.looked()?.view;
     let held = view.proc_is_procfs && view.proc_self == view.own_pid.to_string();
     let otherwise = match (view.proc_is_procfs, view.proc_self.as_str()) {
-        (false, _) => "no procfs at /proc".to_owned(),
-        (true, "") => "a /proc in which its own processes are not".to_owned(),
-        (true, other) => format!("a /proc in which PID {} is PID {other}", view.own_pid),
+        (false, _) => Seen::words("no-procfs"),
+        (true, "") => Seen::words("proc-without-self"),
+        (true, other) => Seen::found("proc-of-another", [("pid", &view.own_pid), ("other", &other)]),
     };
-    holds(held, "the /proc of its own PID namespace", otherwise)
+    Some(Finding::holds(held, Seen::words("own-proc"), otherwise))
 }
 
 pub(super) fn outside_same(case: &Case) -> Option<Finding> {
@@ -41,82 +42,81 @@ pub(super) fn outside_same(case: &Case) -> Option<Finding> {
     let (before, during) = (parse(&looked.before.mounts), parse(&looked.during.mounts));
     let inside = Subject::parse(&looked.view);
     let theirs = peers(&inside);
+    let told = |key, m: &Mount| Seen::found(key, [("fstype", &m.fstype), ("target", &m.target)]);
     let is_new = |m: &&Mount| !before.contains(m);
     let leaked = |m: &&Mount| m.propagation.split(' ').any(|peer| theirs.contains(peer));
     // What PROGRAM mounts outside on purpose it may, as long as it takes it back.
-    let mut names: Vec<String> = during
-        .iter()
-        .filter(is_new)
-        .filter(leaked)
-        .filter(|_| is_apart(looked, "mnt"))
-        .map(|m| format!("{} on {}, from inside", m.fstype, m.target))
-        .collect();
+    let apart = is_apart(looked, "mnt");
+    let from_inside = during.iter().filter(is_new).filter(leaked).filter(|_| apart);
+    let mut wrong: Vec<Seen> = from_inside.map(|m| told("mounted-from-inside", m)).collect();
     for (before, left) in case.left()? {
-        let new = parse(&left.mounts);
-        let old = parse(&before.mounts);
-        names.extend(
-            new.iter().filter(|m| !old.contains(m)).map(|m| format!("{} on {}, left", m.fstype, m.target)),
-        );
-        names.extend(
-            old.iter()
-                .filter(|m| !new.contains(m))
-                .map(|m| format!("{} on {}, gone or changed", m.fstype, m.target)),
-        );
+        let (old, new) = (parse(&before.mounts), parse(&left.mounts));
+        wrong.extend(new.iter().filter(|m| !old.contains(m)).map(|m| told("mount-left", m)));
+        wrong.extend(old.iter().filter(|m| !new.contains(m)).map(|m| told("mount-gone", m)));
     }
-    names.sort();
-    names.dedup();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    holds(names.is_empty(), "the mount table outside stays the same", some_of(&names))
+    wrong.sort();
+    wrong.dedup();
+    Some(Finding::holds(wrong.is_empty(), Seen::words("mounts-same"), Seen::List(wrong)))
 }
 
 pub(super) fn own_root(case: &Case) -> Option<Finding> {
     let view = &case.looked()?.view;
+    let expected = Seen::words("files-of-dir");
     if view.nonce != case.trial.token {
-        return holds(false, "the files of DIR", "other files");
+        return Some(Finding::holds(false, expected, Seen::words("other-files")));
     }
-    let missing: Vec<&str> = view.missing.iter().map(String::as_str).collect();
-    holds(missing.is_empty(), "the files of DIR", format!("without {}", some_of(&missing)))
+    let otherwise = Seen::of("without", "names", Seen::facts(&view.missing));
+    Some(Finding::holds(view.missing.is_empty(), expected, otherwise))
 }
 
 pub(super) fn pivoted(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let held = looked.view.top.is_some() && looked.view.top == looked.root;
-    let otherwise = if held {
-        "the old root lies below it"
-    } else {
-        "CMD has a root of its own in a namespace that has another"
+    let (otherwise, sign) = match held {
+        true => (Seen::words("old-root-below"), "below"),
+        false => (Seen::words("root-of-its-own"), "apart"),
     };
-    holds(held && !looked.covers_old_root, "CMD's root is its mount namespace's", otherwise)
+    let finding = Finding::holds(held && !looked.covers_old_root, Seen::words("namespace-root"), otherwise);
+    Some(finding.with_signs([sign]))
 }
 
 pub(super) fn old_root_gone(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
-    let names: Vec<&str> = looked.foreign.iter().map(String::as_str).collect();
-    holds(names.is_empty(), "nothing of the old root", format!("found at {}", some_of(&names)))
+    let found = looked.foreign.iter().chain(&looked.old_roots);
+    let otherwise = Seen::of("found-at", "places", Seen::facts(found));
+    let held = looked.foreign.is_empty() && looked.old_roots.is_empty();
+    let sign = if looked.foreign.is_empty() { "process" } else { "mount" };
+    Some(Finding::holds(held, Seen::words("nothing-of-old-root"), otherwise).with_signs([sign]))
 }
 
 pub(super) fn inside_cwd(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| looked.view.top == looked.root)?;
     let held = looked.top_of_cwd == looked.root;
-    holds(held, "CMD's working directory is below its root", "going up from it leads out of the root")
+    Some(Finding::holds(held, Seen::words("cwd-inside"), Seen::words("cwd-outside")))
 }
 
 pub(super) fn devices(case: &Case) -> Option<Finding> {
     // The rest of a whole /dev (ptmx, pts, shm) is welcome, and not asked for.
     let asked = ["null", "zero", "full", "random", "urandom", "tty"];
     let broken = &case.looked()?.view.broken_devices;
-    let broken: Vec<&str> = broken.iter().map(String::as_str).filter(|name| asked.contains(name)).collect();
-    let names = asked.join(", ");
-    holds(broken.is_empty(), format!("{names} work"), format!("missing or broken: {}", broken.join(", ")))
+    let broken: Vec<&String> = broken.iter().filter(|name| asked.contains(&name.as_str())).collect();
+    let expected = Seen::found("devices-work", [("names", &asked.join(", "))]);
+    let otherwise = Seen::found(
+        "devices-broken",
+        [("names", &broken.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "))],
+    );
+    Some(Finding::holds(broken.is_empty(), expected, otherwise))
 }
 
 pub(super) fn sys(case: &Case) -> Option<Finding> {
-    holds(case.looked()?.view.sys_is_sysfs, "sysfs at /sys", "something else at /sys")
+    let held = case.looked()?.view.sys_is_sysfs;
+    Some(Finding::holds(held, Seen::words("sysfs"), Seen::words("no-sysfs")))
 }
 
 pub(super) fn no_descriptors(case: &Case) -> Option<Finding> {
     let open = &case.looked()?.descriptors;
-    holds(open.is_empty(), "0, 1 and 2", format!("also {}", open.join(", ")))
+    let otherwise = Seen::of("also-open", "names", Seen::facts(open));
+    Some(Finding::holds(open.is_empty(), Seen::words("three-descriptors"), otherwise))
 }
 
 pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
@@ -125,32 +125,40 @@ pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
     // properties"). One in user space chooses its own.
     let low = |inodes: &[u64]| inodes.iter().map(|inode| *inode as u32).collect::<Vec<_>>();
     let is_below = low(&case.looked()?.view.inodes) == low(&case.trial.contents.inodes);
-    match root.fstype.as_str() {
-        "overlay" => holds(is_below, "overlay of DIR", "overlay of something else"),
-        "fuse.fuse-overlayfs" => holds(true, "overlay of DIR", ""),
-        other => holds(false, "overlay of DIR", other),
-    }
+    let expected = Seen::words("overlay-of-dir");
+    Some(match root.fstype.as_str() {
+        "overlay" => Finding::holds(is_below, expected, Seen::words("overlay-of-else")).with_signs(["copy"]),
+        "fuse.fuse-overlayfs" => Finding::same(expected.clone(), expected),
+        other => Finding::holds(false, expected, Seen::fact(other)),
+    })
 }
 
 pub(super) fn writable(case: &Case) -> Option<Finding> {
-    let written = case.evidence.written?;
-    let kinds = ["create", "change", "delete"].iter().zip(written);
-    let failed: Vec<&str> = kinds.filter(|(_, done)| !done).map(|(kind, _)| *kind).collect();
-    holds(failed.is_empty(), "create, change and delete work", format!("did not work: {}", failed.join(", ")))
+    let written = case.evidence.written.as_ref()?;
+    let expected = Seen::words("writes-work");
+    if let Some(fate) = &written.exceeded {
+        return Some(Finding::holds(false, expected, fate.seen()));
+    }
+    let kinds = ["write-create", "write-change", "write-delete"].into_iter().zip(written.seen);
+    let failed: Vec<Seen> = kinds.filter(|(_, seen)| !seen).map(|(kind, _)| Seen::words(kind)).collect();
+    let held = failed.is_empty();
+    Some(Finding::holds(held, expected, Seen::of("writes-failed", "kinds", Seen::List(failed))))
 }
 
 pub(super) fn image_same(case: &Case) -> Option<Finding> {
-    case.evidence.written?;
-    holds(case.evidence.image_same?, "DIR is as it was", "DIR was changed")
+    case.evidence.written.as_ref()?;
+    Some(Finding::holds(case.evidence.image_same?, Seen::words("dir-same"), Seen::words("dir-changed")))
 }
 
 pub(super) fn fresh(case: &Case) -> Option<Finding> {
-    let again = case.evidence.again?;
-    let otherwise =
-        if again.is_none() { "a second container did not start" } else { "it finds the first one's writes" };
-    holds(again == Some(true), "a second container starts from the image", otherwise)
+    let otherwise = match case.evidence.again.as_ref()? {
+        Err(fate) => Seen::of("no-second", "fate", fate.seen()),
+        Ok(_) => Seen::words("finds-writes"),
+    };
+    let held = matches!(case.evidence.again, Some(Ok(true)));
+    Some(Finding::holds(held, Seen::words("from-the-image"), otherwise))
 }
 
 pub(super) fn no_files(case: &Case) -> Option<Finding> {
-    nothing(&left_of(case, |o| &o.files)?)
+    Some(Finding::nothing(left_of(case, |o| &o.files)?))
 }

@@ -1,76 +1,142 @@
 //! Claims about groups and their limits (step 4).
 
-use super::{Case, Finding, holds, left_of, nothing, own_namespace, same, some_of};
+use super::{Case, Finding, left_of, own_namespace};
+use crate::finding::Seen;
+use crate::judge::bounds::Limited;
+use crate::judge::evidence::{Looked, Strained};
 
-fn number(value: Option<u64>) -> String {
-    value.map_or("none".into(), |n| n.to_string())
-}
+/// Which of the limits.
+type Which = fn(&Limited) -> Option<u64>;
+
+const MEMORY: Which = |limits| limits.memory;
+const PIDS: Which = |limits| limits.pids;
+const CPUS: Which = |limits| limits.cpus;
 
 pub(super) fn memory_limit(case: &Case) -> Option<Finding> {
-    same(number(case.trial.wanted().memory), number(case.looked()?.limits_later.memory))
+    in_force(case, MEMORY, |bytes| bytes.to_string())
 }
 
 pub(super) fn pids_limit(case: &Case) -> Option<Finding> {
-    same(number(case.trial.wanted().pids), number(case.looked()?.limits_later.pids))
+    in_force(case, PIDS, |tasks| tasks.to_string())
 }
 
 pub(super) fn cpu_limit(case: &Case) -> Option<Finding> {
-    let words = |value: Option<u64>| value.map_or("none".into(), |n| format!("{:.2}", n as f64 / 100.0));
-    same(words(case.trial.wanted().cpus), words(case.looked()?.limits_later.cpus))
+    in_force(case, CPUS, |hundredths| format!("{:.2}", hundredths as f64 / 100.0))
+}
+
+/// Whether a limit is as it was asked for, and stays so.
+fn in_force(case: &Case, which: Which, number: fn(u64) -> String) -> Option<Finding> {
+    let looked = case.looked()?;
+    let words = |value: Option<u64>| value.map_or_else(|| Seen::words("none"), |n| Seen::fact(number(n)));
+    let (wanted, last) = (which(&case.trial.wanted()), which(&looked.limits_last));
+    let expected = words(wanted);
+    Some(if is_lifted(looked, which, wanted) {
+        let was_and_is = vec![("was", words(wanted)), ("is", words(last))];
+        Finding::holds(false, expected, Seen::Words("lifted", was_and_is)).with_signs(["lifted"])
+    } else {
+        let later = which(&looked.limits_later);
+        Finding::same(expected, words(later)).with_signs([if later.is_none() { "none" } else { "other" }])
+    })
+}
+
+/// Whether a limit was there, and was taken away or changed while CMD ran.
+fn is_lifted(looked: &Looked, which: Which, wanted: Option<u64>) -> bool {
+    let was = [&looked.limits_first, &looked.limits_later].into_iter().any(|limits| which(limits) == wanted);
+    was && which(&looked.limits_last) != wanted
 }
 
 pub(super) fn limits_first(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
-    let (first, later) = (looked.limits_first, looked.limits_later);
-    let late: Vec<&str> = [
-        ("memory", first.memory == later.memory),
-        ("pids", first.pids == later.pids),
-        ("cpu", first.cpus == later.cpus),
-    ]
-    .into_iter()
-    .filter(|(_, same)| !same)
-    .map(|(name, _)| name)
-    .collect();
-    holds(late.is_empty(), "in force before CMD's first instruction", format!("later: {}", late.join(", ")))
+    let wanted = case.trial.wanted();
+    let is_late = |which: &Which| {
+        let (first, later) = (which(&looked.limits_first), which(&looked.limits_later));
+        first != later && !is_lifted(looked, *which, which(&wanted))
+    };
+    let limits = [("limit-memory", MEMORY), ("limit-pids", PIDS), ("limit-cpu", CPUS)];
+    let late = limits.into_iter().filter(|(_, which)| is_late(which)).map(|(name, _)| Seen::words(name));
+    let late: Vec<Seen> = late.collect();
+    let held = late.is_empty();
+    Some(Finding::holds(held, Seen::words("in-force-first"), Seen::of("later", "limits", Seen::List(late))))
+}
+
+/// What there is to say of a run against the limits in which one was not in force: it was taken away meanwhile, or all of
+/// PROGRAM was ended.
+fn not_in_force(case: &Case, strained: &Strained, which: Which, expected: &Seen) -> Option<Finding> {
+    let looked = case.looked()?;
+    let wanted = which(&case.trial.wanted());
+    if let Some(fate) = &strained.exceeded {
+        return Some(Finding::holds(false, expected.clone(), fate.seen()));
+    }
+    let was = which(&looked.limits_first) == wanted || which(&looked.limits_later) == wanted;
+    let lifted = was && which(&strained.limits) != wanted;
+    lifted.then(|| {
+        Finding::holds(false, expected.clone(), Seen::words("limit-taken-away")).with_signs(["no-limit"])
+    })
+}
+
+/// What is known of the cause where the kernel did not hold CMD to a limit.
+fn sign(case: &Case, which: Which) -> Option<&'static str> {
+    let in_force = which(&case.looked()?.limits_later) == which(&case.trial.wanted());
+    Some(if in_force { "limited" } else { "no-limit" })
 }
 
 pub(super) fn oom(case: &Case) -> Option<Finding> {
-    let counted = case.evidence.strained?.oom_kills;
-    let expected = "killed by the kernel, and counted";
-    match &case.looked()?.swap {
-        Some(swap) if counted > 0 => {
-            holds(false, expected, format!("killed, but only for want of swap: {swap}"))
-        }
-        _ => holds(counted > 0, expected, "not killed in this group"),
+    let strained = case.evidence.strained.as_ref()?;
+    let expected = Seen::words("killed-and-counted");
+    if let Some(finding) = not_in_force(case, strained, MEMORY, &expected) {
+        return Some(finding);
     }
+    let killed = strained.counted.oom_kills > 0;
+    Some(match &case.looked()?.swap {
+        Some(swap) if killed => {
+            let file = Seen::fact(format!("{} = {}", swap.file, swap.value));
+            let otherwise = Seen::of("killed-for-want-of-swap", "file", file);
+            Finding::holds(false, expected, otherwise).with_signs(["swap"])
+        }
+        _ => Finding::holds(killed, expected, Seen::words("not-killed")).with_signs(sign(case, MEMORY)),
+    })
 }
 
 pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
-    let strained = case.evidence.strained?;
+    let strained = case.evidence.strained.as_ref()?;
     let most = case.trial.wanted().pids.unwrap_or(0);
-    let held = strained.forks_refused > 0 && strained.processes <= most;
-    let otherwise = format!("{} processes, and no fork refused in this group", strained.processes);
-    holds(held, format!("at most {most} processes, then EAGAIN"), otherwise)
+    let expected = Seen::found("then-eagain", [("most", &most)]);
+    if let Some(finding) = not_in_force(case, strained, PIDS, &expected) {
+        return Some(finding);
+    }
+    let counted = strained.counted;
+    let held = counted.forks_refused > 0 && counted.processes <= most;
+    let otherwise = Seen::found("no-fork-refused", [("processes", &counted.processes)]);
+    Some(Finding::holds(held, expected, otherwise).with_signs(sign(case, PIDS)))
 }
 
 pub(super) fn throttled(case: &Case) -> Option<Finding> {
-    holds(case.evidence.strained?.throttled > 0, "throttled at least once", "never throttled")
+    let strained = case.evidence.strained.as_ref()?;
+    let expected = Seen::words("throttled");
+    if let Some(finding) = not_in_force(case, strained, CPUS, &expected) {
+        return Some(finding);
+    }
+    let held = strained.counted.throttled > 0;
+    Some(Finding::holds(held, expected, Seen::words("never-throttled")).with_signs(sign(case, CPUS)))
 }
 
 pub(super) fn own_groups(case: &Case) -> Option<Finding> {
     let finding = own_namespace(case, "cgroup")?;
-    let above: Vec<&str> = case.looked()?.rooted_above.iter().map(String::as_str).collect();
-    if !finding.held || above.is_empty() {
-        return Some(finding);
+    let above = &case.looked()?.rooted_above;
+    if !finding.held {
+        return Some(finding.with_signs(["outside"]));
     }
-    holds(false, "CMD's group is /", format!("CMD's group is {}", some_of(&above)))
+    let group = |path: Seen| Seen::of("group-is", "path", path);
+    let root = group(Seen::fact("/"));
+    Some(Finding::holds(above.is_empty(), root, group(Seen::facts(above))).with_signs(["above"]))
 }
 
 pub(super) fn locked(case: &Case) -> Option<Finding> {
-    let open: Vec<&str> = case.looked()?.view.open_groups.iter().map(String::as_str).collect();
-    holds(open.is_empty(), "nothing that opens for writing", some_of(&open))
+    let open = Seen::facts(&case.looked()?.view.open_groups);
+    let held = open == Seen::List(Vec::new());
+    Some(Finding::holds(held, Seen::words("nothing-to-write"), open))
 }
 
 pub(super) fn groups_gone(case: &Case) -> Option<Finding> {
-    nothing(&left_of(case, |o| &o.groups)?)
+    Some(Finding::nothing(left_of(case, |o| &o.groups)?))
 }

@@ -6,19 +6,14 @@ mod limits;
 mod network;
 mod processes;
 
+use std::collections::BTreeSet;
+
 use super::ends::{Talked, Way};
 use super::evidence::{Evidence, Looked};
 use super::outside::Outside;
-use super::traces::Traces;
+use super::traces::{self, Trace};
 use super::trial::{Runs, Trial};
-
-/// What came of a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub held: bool,
-    pub expected: String,
-    pub actual: String,
-}
+use crate::finding::{Finding, Seen};
 
 /// Judges one claim; `None` where there is nothing to judge it by, since another claim failed.
 type Test = fn(&Case) -> Option<Finding>;
@@ -82,7 +77,7 @@ pub const CLAIMS: [Claim; 48] = [
     claim(3, "sys", Need::Look, files::sys),
     claim(3, "own-names", Need::Look, |case| own_namespace(case, "uts")),
     claim(3, "own-ipc", Need::Look, |case| own_namespace(case, "ipc")),
-    claim(3, "names-same", Need::Talk, |case| nothing(&changed(case, |o| &o.traces.names)?)),
+    claim(3, "names-same", Need::Talk, |case| unchanged(case, |o| &o.traces.names)),
     claim(3, "no-descriptors", Need::Look, files::no_descriptors),
     claim(4, "memory-limit", Need::Look, limits::memory_limit),
     claim(4, "pids-limit", Need::Look, limits::pids_limit),
@@ -106,7 +101,7 @@ pub const CLAIMS: [Claim; 48] = [
     claim(6, "bridged", Need::Look, network::bridged),
     claim(6, "gateway", Need::Look, network::gateway),
     claim(6, "links-gone", Need::Talk, network::links_gone),
-    claim(6, "network-same", Need::Talk, |case| nothing(&changed(case, |o| &o.traces.network)?)),
+    claim(6, "network-same", Need::Talk, |case| unchanged(case, |o| &o.traces.network)),
 ];
 
 impl Claim {
@@ -138,33 +133,6 @@ pub fn runs_for(claims: &[&Claim]) -> Runs {
     }
 }
 
-/// A finding that holds if both sides are the same.
-fn same(expected: impl ToString, actual: impl ToString) -> Option<Finding> {
-    let (expected, actual) = (expected.to_string(), actual.to_string());
-    Some(Finding { held: expected == actual, expected, actual })
-}
-
-/// A finding with what is to be said when it holds, and otherwise.
-fn holds(held: bool, expected: impl ToString, otherwise: impl ToString) -> Option<Finding> {
-    let expected = expected.to_string();
-    let actual = if held { expected.clone() } else { otherwise.to_string() };
-    Some(Finding { held, expected, actual })
-}
-
-/// A list that must be empty.
-fn nothing<T: AsRef<str>>(names: &[T]) -> Option<Finding> {
-    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    holds(names.is_empty(), "nothing", some_of(&names))
-}
-
-/// Enough of a list to know what is meant.
-fn some_of(names: &[&str]) -> String {
-    const SHOWN: usize = 4;
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
-}
-
 impl<'c> Case<'c> {
     fn looked(&self) -> Option<&'c Looked> {
         self.evidence.looked.as_ref()
@@ -187,33 +155,30 @@ impl<'c> Case<'c> {
 
 fn own_namespace(case: &Case, kind: &str) -> Option<Finding> {
     let (_, outside, inside) = case.looked()?.namespaces.iter().find(|(name, ..)| *name == kind)?;
-    Some(Finding { held: outside != inside, expected: format!("not {outside}"), actual: inside.clone() })
+    let (expected, actual) = (Seen::found("not", [("what", outside)]), Seen::fact(inside));
+    Some(Finding { held: outside != inside, expected, actual, signs: Vec::new() })
 }
 
 /// Whether CMD is in another namespace of a kind than the cell.
 fn is_apart(looked: &Looked, kind: &str) -> bool {
-    looked.namespaces.iter().any(|(name, outside, inside)| *name == kind && outside != inside)
+    looked.is_apart(kind)
 }
 
-/// What of a host's traces is otherwise after an end.
-fn changed(case: &Case, list: fn(&Outside) -> &[String]) -> Option<Vec<String>> {
-    let ends = case.left()?;
-    let mut words: Vec<String> = Vec::new();
-    for word in ends.iter().flat_map(|(before, left)| Traces::differences(list(before), list(left))) {
-        if !words.contains(&word) {
-            words.push(word);
-        }
+/// Whether nothing of a host's traces is otherwise after an end.
+fn unchanged(case: &Case, list: fn(&Outside) -> &[Trace]) -> Option<Finding> {
+    let mut changed: Vec<Seen> = Vec::new();
+    for (before, left) in case.left()? {
+        changed.extend(traces::differences(list(before), list(left)));
     }
-    Some(words)
+    let mut seen = BTreeSet::new();
+    changed.retain(|change| seen.insert(change.clone()));
+    Some(Finding::nothing(changed))
 }
 
 /// What is new of a kind after an end.
-fn left_of(case: &Case, list: fn(&Outside) -> &[String]) -> Option<Vec<String>> {
-    let mut names: Vec<String> = Vec::new();
-    for (before, left) in case.left()? {
-        names.extend(Outside::new_in(list(left), list(before)).into_iter().map(String::from));
-    }
-    names.sort();
-    names.dedup();
-    Some(names)
+fn left_of(case: &Case, list: fn(&Outside) -> &[String]) -> Option<Vec<Seen>> {
+    let ends = case.left()?;
+    let new = ends.iter().flat_map(|(before, left)| Outside::new_in(list(left), list(before)));
+    let names: BTreeSet<&str> = new.collect();
+    Some(names.into_iter().map(Seen::fact).collect())
 }

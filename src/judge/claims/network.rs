@@ -2,24 +2,32 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Case, Finding, holds, is_apart, left_of, nothing, same};
-use crate::judge::sight::Link;
+use super::{Case, Finding, is_apart, left_of};
+use crate::finding::Seen;
+use crate::judge::sight::{Link, Ping};
 
 pub(super) fn loopback(case: &Case) -> Option<Finding> {
     let network = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network;
-    holds(network.links.iter().any(|l| l.name == "lo" && l.up), "lo is up", "lo is down")
+    let up = network.links.iter().any(|l| l.name == "lo" && l.up);
+    let is = |key| Seen::found(key, [("link", &"lo")]);
+    Some(Finding::holds(up, is("link-up"), is("link-down")))
 }
 
 pub(super) fn eth0(case: &Case) -> Option<Finding> {
     let links = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network.links;
-    let found = links.iter().find(|link| link.name == "eth0");
-    let actual = match found {
-        None => format!("only {}", links.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")),
-        Some(link) if !link.up => "eth0 is down".into(),
-        Some(link) if link.addresses.is_empty() => "eth0 has no address".into(),
-        Some(_) => String::new(),
+    let of_eth0 = |key| Some(Seen::found(key, [("link", &"eth0")]));
+    let wrong = match links.iter().find(|link| link.name == "eth0") {
+        None => Some(Seen::of("only", "names", Seen::facts(links.iter().map(|link| &link.name)))),
+        Some(link) if !link.up => of_eth0("link-down"),
+        Some(link) if link.addresses.is_empty() => of_eth0("no-address"),
+        Some(_) => None,
     };
-    holds(actual.is_empty(), "eth0, up, with an address", &actual)
+    Some(unless(wrong, Seen::words("eth0-up")))
+}
+
+/// A finding that holds where nothing is wrong.
+fn unless(wrong: Option<Seen>, expected: Seen) -> Finding {
+    Finding::holds(wrong.is_none(), expected.clone(), wrong.unwrap_or(expected))
 }
 
 /// The container's eth0, where there is one to judge further.
@@ -35,14 +43,14 @@ pub(super) fn default_route(case: &Case) -> Option<Finding> {
     let is_own =
         |source: &Ipv4Addr| addresses.iter().any(|own| own.split('/').next() == Some(&source.to_string()));
     let all_leave = network.sources.iter().all(|source| source.as_ref().is_some_and(is_own));
-    let actual = match &network.route {
-        Some((Some(_), link)) if link == "eth0" && all_leave => String::new(),
-        Some((Some(_), link)) if link == "eth0" => "one, but other routes come before it".into(),
-        Some((None, link)) => format!("one without a gateway, through {link}"),
-        Some((_, link)) => format!("one through {link}"),
-        None => "none".into(),
+    let wrong = match &network.route {
+        Some((Some(_), link)) if link == "eth0" && all_leave => None,
+        Some((Some(_), link)) if link == "eth0" => Some(Seen::words("other-routes-first")),
+        Some((None, link)) => Some(Seen::found("route-without-gateway", [("link", link)])),
+        Some((_, link)) => Some(Seen::found("route-through", [("link", link)])),
+        None => Some(Seen::words("none")),
     };
-    holds(actual.is_empty(), "a default route through eth0", &actual)
+    Some(unless(wrong, Seen::found("route-through", [("link", &"eth0")])))
 }
 
 pub(super) fn bridged(case: &Case) -> Option<Finding> {
@@ -52,16 +60,16 @@ pub(super) fn bridged(case: &Case) -> Option<Finding> {
     let bridge = |index| outside.iter().any(|link| Some(link.index) == index && link.kind == "bridge");
     let is_pair =
         |peer: &Link| inside.kind == "veth" && peer.kind == "veth" && peer.peer == Some(inside.index);
-    let actual = match peer {
+    let wrong = match peer {
         Some(peer) if !is_pair(peer) => {
-            format!("eth0 is a {}, and {} is not its other end", inside.kind, peer.name)
+            Some(Seen::found("no-pair", [("kind", &inside.kind), ("link", &peer.name)]))
         }
-        None => "eth0 has no other end outside".to_owned(),
-        Some(peer) if peer.master.is_none() => format!("{} is no port of a bridge", peer.name),
-        Some(peer) if !bridge(peer.master) => format!("{} is a port of something else", peer.name),
-        Some(_) => String::new(),
+        None => Some(Seen::words("no-other-end")),
+        Some(peer) if peer.master.is_none() => Some(Seen::found("no-port", [("link", &peer.name)])),
+        Some(peer) if !bridge(peer.master) => Some(Seen::found("other-port", [("link", &peer.name)])),
+        Some(_) => None,
     };
-    holds(actual.is_empty(), "eth0's other end is a port of a bridge outside", &actual)
+    Some(unless(wrong, Seen::words("port-of-a-bridge")))
 }
 
 pub(super) fn gateway(case: &Case) -> Option<Finding> {
@@ -73,16 +81,20 @@ pub(super) fn gateway(case: &Case) -> Option<Finding> {
     let is_bridges = |bridge: &Link| {
         bridge.addresses.iter().any(|own| own.split('/').next() == Some(&gateway.to_string()))
     };
-    match bridge {
-        Some(bridge) if network.ping == "answers" && !is_bridges(bridge) => {
-            holds(false, "answers", format!("answers, but {gateway} is not an address of {}", bridge.name))
+    let (wrong, sign) = match (&network.ping, bridge) {
+        (Ping::Answers, Some(bridge)) if !is_bridges(bridge) => {
+            let with = [("gateway", &gateway as &dyn std::fmt::Display), ("link", &bridge.name)];
+            (Some(Seen::found("answers-elsewhere", with)), "elsewhere")
         }
-        _ => same("answers", &network.ping),
-    }
+        (Ping::Answers, _) => (None, "silent"),
+        (Ping::Silent, _) => (Some(Seen::words("no-answer")), "silent"),
+        (Ping::Refused(errno), _) => (Some(Seen::found("refused", [("errno", errno)])), "silent"),
+    };
+    Some(unless(wrong, Seen::words("answers")).with_signs([sign]))
 }
 
 pub(super) fn links_gone(case: &Case) -> Option<Finding> {
-    let mut names = left_of(case, |o| &o.links)?;
-    names.extend(left_of(case, |o| &o.tables)?.iter().map(|table| format!("nftables table {table}")));
-    nothing(&names)
+    let mut left = left_of(case, |o| &o.links)?;
+    left.extend(left_of(case, |o| &o.tables)?.into_iter().map(|table| Seen::of("nft-table", "name", table)));
+    Some(Finding::nothing(left))
 }

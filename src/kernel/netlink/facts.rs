@@ -153,7 +153,8 @@ pub fn default_route() -> Result<Option<Route>, NetlinkError> {
     Ok(routes.find(|route| route.destination.prefix() == 0))
 }
 
-/// All addresses of both Internet protocols in words: `10.0.0.1/24 on link 3`.
+/// All addresses of both Internet protocols, each with the number of its link, as ip-address(8) has them:
+/// `10.0.0.1/24 dev 3`.
 ///
 /// # Errors
 ///
@@ -165,12 +166,12 @@ pub fn every_address() -> Result<Vec<String>, NetlinkError> {
     let told = |reply: &Reply| {
         let (header, attributes) = OpGetaddrDump::decode_reply(reply.body());
         let address = attributes.get_local().or_else(|_| attributes.get_address()).ok()?;
-        Some(format!("address {address}/{} on link {}", header.ifa_prefixlen, header.ifa_index))
+        Some(format!("{address}/{} dev {}", header.ifa_prefixlen, header.ifa_index))
     };
     Ok(replies.iter().filter_map(told).collect())
 }
 
-/// All routes of both Internet protocols and all tables in words, the kernel's own among them.
+/// All routes of both Internet protocols and all tables, the kernel's own among them, much as ip-route(8) has them.
 ///
 /// # Errors
 ///
@@ -184,14 +185,14 @@ pub fn every_route() -> Result<Vec<String>, NetlinkError> {
         let to =
             attributes.get_dst().map_or("default".to_owned(), |dst| format!("{dst}/{}", header.rtm_dst_len));
         let via = attributes.get_gateway().map_or(String::new(), |gateway| format!(" via {gateway}"));
-        let link = attributes.get_oif().map_or(String::new(), |index| format!(" on link {index}"));
+        let link = attributes.get_oif().map_or(String::new(), |index| format!(" dev {index}"));
         // Type 6 is `blackhole` (rtnetlink(7)).
-        format!("route to {to}{via}{link}, type {}, table {}", header.rtm_type, header.rtm_table)
+        format!("{to}{via}{link} type {} table {}", header.rtm_type, header.rtm_table)
     };
     Ok(replies.iter().map(told).collect())
 }
 
-/// All rules that choose a routing table, in words (ip-rule(8)).
+/// All rules that choose a routing table, much as ip-rule(8) has them.
 ///
 /// # Errors
 ///
@@ -203,7 +204,7 @@ pub fn every_rule() -> Result<Vec<String>, NetlinkError> {
     let told = |reply: &Reply| {
         let (header, attributes) = OpGetruleDump::decode_reply(reply.body());
         let priority = attributes.get_priority().unwrap_or(0);
-        format!("rule {priority}, family {}, table {}", header.family, header.table)
+        format!("{priority}: family {} table {}", header.family, header.table)
     };
     Ok(replies.iter().map(told).collect())
 }
