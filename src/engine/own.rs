@@ -228,6 +228,7 @@ mod tests {
 
     /// Runs a part in a child with mounts of its own, which go nowhere else, and says whether it came to its end.
     fn in_own_mounts(part: impl FnOnce()) -> bool {
+        // SAFETY: the child makes system calls, and ends by _exit(2).
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => guarded(|| {
                 let user = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;

@@ -361,15 +361,17 @@ impl Container {
     /// Whether the first process has ended, by `until` or (with signals) before the next one comes.
     pub(super) fn over(&mut self, until: Option<Instant>, signals: Option<&Signals>) -> Result<bool, Fault> {
         loop {
+            let guard = self.guard.as_ref().map(|guard| guard.as_fd());
             let mut ready = vec![PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-            ready.extend(self.guard.as_ref().map(|g| PollFd::new(g.as_fd(), PollFlags::POLLIN)));
+            ready.extend(guard.map(|guard| PollFd::new(guard, PollFlags::POLLIN)));
             ready.extend(signals.map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             let left = until.map(|u| u.saturating_duration_since(Instant::now()));
             let patience =
                 left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
             let polled = poll(&mut ready, patience);
-            let over = ready[0].any() == Some(true);
-            let unguarded = self.guard.is_some() && ready[1].any() == Some(true);
+            let is_ready = |fd: &PollFd| fd.any() == Some(true);
+            let over = ready.first().is_some_and(is_ready);
+            let unguarded = guard.is_some() && ready.get(1).is_some_and(is_ready);
             match polled {
                 Ok(_) if unguarded && !over => self.post_guard()?,
                 Ok(_) => return Ok(over),

@@ -64,7 +64,7 @@ impl Wire {
         let mut rest = &[&(text.len() as u64).to_ne_bytes(), &text[..]].concat()[..];
         while !rest.is_empty() {
             match send(self.0.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
-                Ok(sent) => rest = &rest[sent..],
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(Errno::EINTR) => {}
                 Err(e) => return Err(Fault::broken("speak to the workshop", e)),
             }
@@ -105,8 +105,8 @@ impl Wire {
     /// Reads until the room is full or the wire ends; returns how much was read.
     fn fill(&self, room: &mut [u8]) -> Result<usize, Fault> {
         let mut filled = 0;
-        while filled < room.len() {
-            match recv(self.0.as_raw_fd(), &mut room[filled..], MsgFlags::empty()) {
+        while let Some(left) = room.get_mut(filled..).filter(|left| !left.is_empty()) {
+            match recv(self.0.as_raw_fd(), left, MsgFlags::empty()) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(Errno::EINTR) => {}

@@ -126,8 +126,8 @@ fn relative(place: &Path, target: &Path) -> PathBuf {
     let from: Vec<Component> = place.parent().unwrap_or(Path::new("")).components().collect();
     let to: Vec<Component> = target.components().collect();
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let up = from[shared..].iter().map(|_| Component::ParentDir);
-    up.chain(to[shared..].iter().copied()).collect()
+    let up = from.iter().skip(shared).map(|_| Component::ParentDir);
+    up.chain(to.iter().skip(shared).copied()).collect()
 }
 
 /// Makes a directory with exactly MODE, whatever the umask.

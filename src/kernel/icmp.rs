@@ -59,13 +59,15 @@ pub fn ping(destination: Ipv4Addr, timeout: Duration) -> io::Result<Duration> {
 
 /// An Echo message with its checksum.
 fn echo(identifier: u16, sequence: u16) -> Vec<u8> {
-    let mut message = vec![ECHO, 0, 0, 0];
-    message.extend(identifier.to_be_bytes());
-    message.extend(sequence.to_be_bytes());
-    message.extend(DATA);
-    let sum = checksum(&message);
-    message[2..4].copy_from_slice(&sum.to_be_bytes());
-    message
+    let with = |sum: u16| {
+        let mut message = vec![ECHO, 0];
+        message.extend(sum.to_be_bytes());
+        message.extend(identifier.to_be_bytes());
+        message.extend(sequence.to_be_bytes());
+        message.extend(DATA);
+        message
+    };
+    with(checksum(&with(0)))
 }
 
 /// The Internet checksum (RFC 1071): the one's complement of the one's complement sum of all 16-bit words.
@@ -73,8 +75,8 @@ fn echo(identifier: u16, sequence: u16) -> Vec<u8> {
 /// Over a message that contains its own checksum it is 0.
 fn checksum(message: &[u8]) -> u16 {
     let words = message.chunks(2).map(|word| {
-        let low = word.get(1).copied().unwrap_or(0);
-        u64::from(u16::from_be_bytes([word[0], low]))
+        let byte = |at: usize| word.get(at).copied().unwrap_or(0);
+        u64::from(u16::from_be_bytes([byte(0), byte(1)]))
     });
     let mut sum: u64 = words.sum();
     // A carry out of the top goes back in at the bottom.

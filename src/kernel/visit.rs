@@ -183,7 +183,7 @@ pub fn hear(reader: OwnedFd) -> Result<Option<Vec<u8>>, Fault> {
         }
         match file.read(&mut chunk).doing("read a visitor's report")? {
             0 => return Ok(Some(report)),
-            n => report.extend_from_slice(&chunk[..n]),
+            n => report.extend(chunk.iter().take(n)),
         }
     }
 }
@@ -227,6 +227,7 @@ mod tests {
 
         let (up, ready) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;
         let (wait, hold) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;
+        // SAFETY: the child makes system calls, and ends by _exit(2).
         match unsafe { fork() }.doing("fork")? {
             ForkResult::Child => guarded(|| {
                 drop(hold);
@@ -270,6 +271,7 @@ mod tests {
 
     #[test]
     fn a_visitor_that_dies_is_a_fault_not_a_hang() {
+        // SAFETY: _exit(2) ends the process at once.
         let died: Result<(), _> = aside(|| Ok(|| unsafe { libc::_exit(3) }));
         assert!(died.is_err());
     }

@@ -50,8 +50,10 @@ fn entries(family: i32, level: i32, table: &str) -> nix::Result<u32> {
     // SAFETY: the kernel has just given it to us.
     let socket = unsafe { OwnedFd::from_raw_fd(Errno::result(socket)?) };
     let mut info = Info::default();
-    let name = table.as_bytes().get(..table.len().min(31)).unwrap_or_default();
-    info.name[..name.len()].copy_from_slice(name);
+    // The last byte stays 0.
+    for (place, byte) in info.name.iter_mut().zip(table.bytes().take(31)) {
+        *place = byte;
+    }
     let mut size = size_of::<Info>() as libc::socklen_t;
     // SAFETY: the structure is live and as long as is said.
     let told = unsafe {

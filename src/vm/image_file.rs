@@ -92,8 +92,8 @@ fn head(file: &Path) -> Result<Vec<u8>, NotKernel> {
 
 /// The 16-bit number at OFFSET, least significant byte first.
 fn word(head: &[u8], offset: usize) -> Option<u16> {
-    let bytes = head.get(offset..offset + 2)?;
-    Some(u16::from_le_bytes([bytes[0], bytes[1]]))
+    let bytes = head.get(offset..offset + 2)?.try_into().ok()?;
+    Some(u16::from_le_bytes(bytes))
 }
 
 /// What a file is that has no setup header: the marks by which file(1) knows them, too.

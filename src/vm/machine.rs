@@ -155,7 +155,7 @@ impl Machine {
     /// Waits for a word of the guest's, or for one of `yours`.
     pub fn next(&mut self, yours: &[PollFd]) -> Result<Event, Fault> {
         loop {
-            if let Some(word) = self.frames.next::<FromGuest>().doing("understand the guest")? {
+            if let Some(word) = self.frames.take::<FromGuest>().doing("understand the guest")? {
                 self.mark(&word);
                 return Ok(Event::Word(word));
             }
@@ -192,7 +192,7 @@ impl Machine {
         drop(all);
         self.speak()?;
         self.hear()?;
-        Ok(ready[1..=yours.len()].contains(&true))
+        Ok(ready.iter().skip(1).take(yours.len()).any(|ready| *ready))
     }
 
     /// Takes what the machine has said by all its ways, without waiting for more.
@@ -211,7 +211,7 @@ impl Machine {
         let mut chunk = [0; 1 << 16];
         match self.wire.read(&mut chunk) {
             Ok(0) => self.over = true,
-            Ok(n) => self.frames.push(&chunk[..n]),
+            Ok(n) => self.frames.push(chunk.get(..n).unwrap_or_default()),
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}
             Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => self.over = true,
             Err(e) => return Err(Fault::broken("hear the guest", e)),
@@ -298,7 +298,7 @@ impl Machine {
                 break;
             }
             // What a guest says while it goes is nobody's concern.
-            while let Ok(Some(_)) = self.frames.next::<FromGuest>() {}
+            while let Ok(Some(_)) = self.frames.take::<FromGuest>() {}
         }
         self.kill();
         self.timeline.end();

@@ -59,7 +59,7 @@ impl Voice {
     pub fn last(&self, count: usize) -> String {
         let all = self.lines.iter().map(String::as_str).chain([self.partial.trim_end()]);
         let all: Vec<&str> = all.filter(|line| !line.is_empty()).collect();
-        all[all.len().saturating_sub(count)..].join("\n")
+        all.get(all.len().saturating_sub(count)..).unwrap_or_default().join("\n")
     }
 }
 

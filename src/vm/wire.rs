@@ -182,7 +182,7 @@ impl Frames {
     }
 
     /// The next whole frame, if it has come.
-    pub fn next<T: Framed>(&mut self) -> io::Result<Option<T>> {
+    pub fn take<T: Framed>(&mut self) -> io::Result<Option<T>> {
         let Some((head, rest)) = self.0.split_first_chunk::<5>() else { return Ok(None) };
         let [kind, length @ ..] = *head;
         let length = u32::from_le_bytes(length) as usize;
@@ -208,7 +208,7 @@ mod tests {
         let (mut frames, mut came) = (Frames::default(), Vec::new());
         for byte in line {
             frames.push(&[byte]);
-            came.extend(frames.next::<FromGuest>().unwrap());
+            came.extend(frames.take::<FromGuest>().unwrap());
         }
         let [FromGuest::Ready, FromGuest::Output(Stream::Error, bytes), FromGuest::Ended(exit)] = &came[..]
         else {
@@ -222,7 +222,7 @@ mod tests {
         for noise in [&b"m\x02\0\0\0{]"[..], b"?\0\0\0\0", b"m\xff\xff\xff\xff"] {
             let mut frames = Frames::default();
             frames.push(noise);
-            assert!(frames.next::<ToGuest>().is_err(), "{noise:?}");
+            assert!(frames.take::<ToGuest>().is_err(), "{noise:?}");
         }
     }
 }

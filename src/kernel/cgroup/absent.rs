@@ -21,8 +21,10 @@ fn unmounted(controller: &str) -> Option<String> {
     let mounts = mounts::mine().ok()?;
     let table = fs::read_to_string("/proc/cgroups").unwrap_or_default();
     let enabled = |name: &str| {
-        let line =
-            table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|l| l[0] == name)?;
+        let line = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|l| l.first() == Some(&name))?;
         (line.get(3) == Some(&"1")).then(|| line.get(1).is_some_and(|number| *number != "0"))
     };
     // Since Linux 6.13 a kernel may have no v1, and then it lists nothing there.

@@ -201,7 +201,8 @@ impl Place {
         if read_only(&self.parent) {
             return Err(Fault::unable("cgroup-read-only", &[("path", &dir)]));
         }
-        Err(Fault::unable("cgroup-v1-needs-root", &[("path", &dir), ("controller", self.wanted[0].name())]))
+        let controller = self.wanted.first().map_or("", |controller| controller.name());
+        Err(Fault::unable("cgroup-v1-needs-root", &[("path", &dir), ("controller", controller)]))
     }
 
     /// v2: the nearest group upwards that may have children with these controllers.
@@ -239,7 +240,7 @@ impl Place {
         // Only the real root has no cgroup.type; it alone may have both processes and children.
         let kind = words(&dir.join("cgroup.type"));
         let root = kind.is_empty();
-        let alone = members.len() == 1 && members[0] == std::process::id().to_string();
+        let alone = members == [std::process::id().to_string()];
         if !handed_on && !members.is_empty() && !root && !alone {
             return Err(Fault::unable("cgroup-v2-crowded", &[("path", &path)]));
         }

@@ -62,7 +62,9 @@ pub(super) fn push_message(
     // Messages and attributes start at multiples of four bytes (NLMSG_ALIGN, NLA_ALIGN).
     align(bytes);
     let len = (bytes.len() - start) as u32;
-    bytes[start..start + 4].copy_from_slice(&len.to_ne_bytes());
+    for (place, byte) in bytes.iter_mut().skip(start).zip(len.to_ne_bytes()) {
+        *place = byte;
+    }
 }
 
 /// Numbers for messages, so that an answer can be matched to its question (`nlmsg_seq`).

@@ -90,7 +90,7 @@ fn serve(line: &mut File) -> Result<(), Fault> {
         if ready.line {
             frames.push(&read_some(line).doing("hear the host")?);
         }
-        while let Some(word) = frames.next::<ToGuest>().doing("hear the host")? {
+        while let Some(word) = frames.take::<ToGuest>().doing("hear the host")? {
             if let ToGuest::PowerOff = word {
                 return Ok(());
             }
@@ -221,5 +221,5 @@ fn read_some(line: &mut File) -> std::io::Result<Vec<u8>> {
     let mut chunk = [0; CHUNK];
     let n = line.read(&mut chunk)?;
     line.flush()?;
-    Ok(chunk[..n].to_vec())
+    Ok(chunk.get(..n).unwrap_or_default().to_vec())
 }

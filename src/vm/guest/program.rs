@@ -214,7 +214,8 @@ fn winsize(size: Size) -> Winsize {
 fn become_it(job: &Job, theirs: &Theirs) -> Fault {
     let environment = environment(job);
     let settled = settle(job, theirs);
-    let path = match settled.and_then(|()| find_program(&job.argv[0], &environment)) {
+    let name = job.argv.first().map(OsString::as_os_str).unwrap_or_default();
+    let path = match settled.and_then(|()| find_program(name, &environment)) {
         Ok(path) => path,
         Err(fault) => return fault,
     };

@@ -78,6 +78,7 @@ struct Room {
 }
 
 impl Room {
+    #[expect(clippy::disallowed_methods, reason = "a thread of a test's own has a namespace of its own")]
     fn new() -> Self {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (made, netns) = mpsc::channel();
