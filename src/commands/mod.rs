@@ -46,7 +46,7 @@ use crate::kernel::breakable::Stream;
 use crate::kernel::cgroup::{self, Controller, Limits, Place};
 use crate::kernel::ledger;
 use crate::kernel::process::need_own_proc;
-use crate::kernel::root::refuse_chroot;
+use crate::kernel::root::refuse_chroot_directory;
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
@@ -231,18 +231,21 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
 
 /// The same, for limits on some of what can be limited.
 pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
-    refuse_chroot()?;
+    refuse_chroot_directory()?;
     need_own_proc()?;
     let folders = Folders::find()?;
-    for leftover in ledger::leftovers(&folders.ledger()) {
-        // What can't be undone now is tried again next time, and named by `clean`.
-        let _ = leftover.undo();
-    }
     if !limits.is_empty() && wants_scope(&cgroup::places(limits)) {
         // If there is none for us, root goes on with what it has, and the step that needs it tells others.
         systemd::scope_of_our_own();
     }
-    Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)
+    let pages = folders.ledger();
+    // Where we stand in a chroot nothing is touched.
+    let lab = Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)?;
+    for leftover in ledger::leftovers(&pages) {
+        // What can't be undone now is tried again next time, and named by `clean`.
+        let _ = leftover.undo();
+    }
+    Ok(lab)
 }
 
 /// Whether systemd should be asked for a group: an ordinary user's login has none to make others in, and one

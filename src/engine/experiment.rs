@@ -8,6 +8,8 @@ use super::template::{Files, Template, Wanted};
 use super::{Plan, Site, sealed};
 use fault::Fault;
 use lab::Lab;
+use std::panic::Location;
+
 use nix::sched::CloneFlags;
 
 /// One experiment.
@@ -74,6 +76,7 @@ pub const EXPERIMENTS: [Experiment; 5] = [
             why: "exec",
             call: Call::NoNewPrivileges,
             undo: None,
+            source: Location::caller(),
             told: true,
         }),
         place: Place::SealedLab,

@@ -72,7 +72,7 @@ impl<'a> Hands<'a> {
     /// Carries one operation out: the ledger, then the call, told as it is made. What was refused is not ours to take
     /// back.
     pub fn carry_out(&mut self, op: &Op) -> Result<(), Fault> {
-        self.calls.speak_for(op.step);
+        self.calls.speak_of(op.step, op.source);
         self.note(op)?;
         let done = if op.told { self.make(op.why, &op.call) } else { self.make_room(&op.call) };
         if done.is_err()

@@ -2,6 +2,7 @@
 //! be printed, compared, left out and moved before anything is done.
 
 use std::ffi::OsString;
+use std::panic::Location;
 use std::path::PathBuf;
 
 use nix::mount::{MntFlags, MsFlags};
@@ -23,6 +24,8 @@ pub struct Op {
     pub call: Call,
     /// What takes it back. It is noted before the call is made, where that changes the host.
     pub undo: Option<Reversal>,
+    /// Where it stands in the source.
+    pub source: &'static Location<'static>,
     /// Whether the call is told. Those that only make room for the next one (an empty directory to mount on, a
     /// descriptor to write to) are not.
     pub told: bool,
@@ -210,27 +213,32 @@ impl Ops {
     }
 
     /// Adds one that is told.
+    #[track_caller]
     pub fn add(&mut self, stage: Stage, why: &'static str, call: Call) {
         self.push(stage, why, call, None, true);
     }
 
     /// Adds one that is told, and what takes it back.
+    #[track_caller]
     pub fn add_with_undo(&mut self, stage: Stage, why: &'static str, call: Call, undo: Reversal) {
         self.push(stage, why, call, Some(undo), true);
     }
 
     /// Adds one that makes room for the one with this reason, and is not told.
+    #[track_caller]
     pub fn make_room(&mut self, stage: Stage, why: &'static str, call: Call) {
         self.push(stage, why, call, None, false);
     }
 
     /// The same, with what takes it back.
+    #[track_caller]
     pub fn make_room_with_undo(&mut self, stage: Stage, why: &'static str, call: Call, undo: Reversal) {
         self.push(stage, why, call, Some(undo), false);
     }
 
+    #[track_caller]
     fn push(&mut self, stage: Stage, why: &'static str, call: Call, undo: Option<Reversal>, told: bool) {
-        self.list.push(Op { step: self.step, stage, why, call, undo, told });
+        self.list.push(Op { step: self.step, stage, why, call, undo, source: Location::caller(), told });
     }
 
     /// All of them, in the order in which they were added.

@@ -181,10 +181,12 @@ fn last_calls(plan: &Plan, execve: &Execve, wire: &Wire, wanted: Vec<&'static st
     let mut upward = Upward::new(wire, wanted);
     let mut calls = Caller::new(Actor::Container, &mut upward);
     for op in plan.stage(Stage::Seal) {
-        calls.speak_for(op.step);
+        calls.speak_of(op.step, op.source);
         calls.announce(op.why, op.call.name(), op.call.args())?;
     }
-    calls.speak_for(plan.stage(Stage::Exec).last().map_or("", |op| op.step));
+    if let Some(op) = plan.stage(Stage::Exec).last() {
+        calls.speak_of(op.step, op.source);
+    }
     calls.announce_execve("exec", execve)?;
     seal(plan)?;
     Ok(calls.execve("exec", execve))

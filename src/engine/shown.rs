@@ -21,6 +21,7 @@ impl Op {
             result: String::new(),
             ok: true,
             why: self.why.into(),
+            source: format!("{}:{}", self.source.file(), self.source.line()),
             brief: self.call.brief(),
         }
     }

@@ -160,7 +160,9 @@ fn clone(plan: &Plan, hands: &mut Hands) -> Result<Option<Pid>, Fault> {
         _ => None,
     });
     let args = clone3::arguments(plan.born_in().bits() as u64, group.transpose()?);
-    hands.calls.speak_for(shares.last().map_or("", |op| op.step));
+    if let Some(last) = shares.last() {
+        hands.calls.speak_of(last.step, last.source);
+    }
     hands.calls.clone3("clone", &args).map_err(|fault| culprit(&shares, fault))
 }
 // ANCHOR_END: unshare-pid-clone

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::Location;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -21,6 +22,8 @@ use fault::{Doing, Fault, Refused};
 pub struct Caller<'a> {
     actor: Actor,
     step: &'static str,
+    /// Where the operation stands whose call it is.
+    source: &'static Location<'static>,
     listener: &'a mut dyn Listener,
 }
 
@@ -33,13 +36,20 @@ struct Shown {
 
 impl<'a> Caller<'a> {
     /// A caller for `actor` whose calls `listener` hears.
+    #[track_caller]
     pub fn new(actor: Actor, listener: &'a mut dyn Listener) -> Caller<'a> {
-        Caller { actor, step: "", listener }
+        Caller { actor, step: "", source: Location::caller(), listener }
     }
 
-    /// From here on, calls are made in the name of `step`.
+    /// From here on, calls are made in the name of `step`, and of this place in the source.
+    #[track_caller]
     pub fn speak_for(&mut self, step: &'static str) {
-        self.step = step;
+        self.speak_of(step, Location::caller());
+    }
+
+    /// The same, of another place.
+    pub fn speak_of(&mut self, step: &'static str, source: &'static Location<'static>) {
+        (self.step, self.source) = (step, source);
     }
 
     /// Makes one call. `shown` is only worked out when somebody listens or the call fails. An error means that nothing
@@ -75,6 +85,7 @@ impl<'a> Caller<'a> {
             result: String::new(),
             ok: true,
             why: why.into(),
+            source: format!("{}:{}", self.source.file(), self.source.line()),
             brief: shown.brief,
         }
     }

@@ -59,15 +59,37 @@ fn statx(fd: i32, path: &CStr, flags: i32) -> nix::Result<Spot> {
     })
 }
 
+/// Fails in a chroot whose directory is no mount point, which one look tells.
+pub fn refuse_chroot_directory() -> Result<(), Fault> {
+    match Spot::root().doing("look at /")?.tops_mount {
+        Some(false) => Err(Fault::unable("chroot-directory", &[])),
+        _ => Ok(()),
+    }
+}
+
+/// The same for one that is a mount point, in a mount namespace that is our own already: is our root that namespace's?
+/// Nothing is changed, so whoever is refused may go on to say so.
+pub fn refuse_chroot_mount() -> Result<(), Fault> {
+    let look = || -> nix::Result<bool> {
+        let before = Spot::root()?;
+        let here = nix::fcntl::open(".", OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
+        setns(pidfd::open(getpid())?, CloneFlags::CLONE_NEWNS)?;
+        let after = Spot::root()?;
+        // setns(2) has put us there.
+        nix::unistd::fchdir(here)?;
+        Ok(before != after)
+    };
+    if look().doing("look for the mount namespace's root")? {
+        return Err(Fault::unable("chroot-mount", &[]));
+    }
+    Ok(())
+}
+
 /// Fails in a chroot, before anything is done there. Mounts would be refused in it (EINVAL) if its directory is no mount
 /// point; if it is one, the namespace still has the other system's root, which is one setns(2) away.
 pub fn refuse_chroot() -> Result<(), Fault> {
-    let key = match Spot::root().doing("look at /")?.tops_mount {
-        Some(false) => "chroot-directory",
-        _ if is_beside_the_namespaces()? => "chroot-mount",
-        _ => return Ok(()),
-    };
-    Err(Fault::unable(key, &[]))
+    refuse_chroot_directory()?;
+    if is_beside_the_namespaces()? { Err(Fault::unable("chroot-mount", &[])) } else { Ok(()) }
 }
 
 /// Whether `/` is not the mount namespace's root. A child of ours leaves for a copy of the namespace, in which it still

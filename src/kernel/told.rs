@@ -31,6 +31,8 @@ pub struct Call {
     pub ok: bool,
     /// Key of the sentence in the lesson that says why it is made.
     pub why: String,
+    /// Where in the source it stands, `src/engine/parts/pivot_root.rs:41`: the operation, if it is one of a plan's.
+    pub source: String,
     /// The arguments in short, for people, where shortening each alone would not do.
     pub brief: Option<String>,
 }

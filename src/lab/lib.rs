@@ -19,6 +19,7 @@ use kernel::mounts::Window;
 use kernel::netlink::route::{LinkChange, link_set};
 use kernel::netlink::{Device, Family, Name, NetlinkSocket};
 use kernel::process::has_capability;
+use kernel::root::{refuse_chroot, refuse_chroot_mount};
 use kernel::signals::Signals;
 use kernel::strace;
 
@@ -48,7 +49,10 @@ impl Lab {
         // Root asks for other help than an ordinary user. Inside we may be nobody.
         let is_root = geteuid().is_root();
         let of_root = |fault| if is_root { powerless_root(fault, &missing) } else { fault };
-        move_in(rootless).map_err(of_root)?;
+        // A chroot gets no user namespace, and says no more than that.
+        let chroot = |fault| refuse_chroot().err().unwrap_or(fault);
+        move_in(rootless).map_err(chroot).map_err(of_root)?;
+        refuse_chroot_mount()?;
         make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno)).map_err(of_root)?;
         loopback_up()?;
         let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));

@@ -166,6 +166,7 @@ mod tests {
             result: "0".into(),
             ok: true,
             why: "private".into(),
+            source: String::new(),
             brief: brief.map(String::from),
         }
     }

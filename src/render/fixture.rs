@@ -24,6 +24,7 @@ fn call(actor: Actor, why: &str, name: &str, args: &[&str], result: &str) -> Cal
         result: result.into(),
         ok: !result.starts_with("-1"),
         why: why.into(),
+        source: "src/engine/parts/pivot_root.rs:1".into(),
         brief: None,
     }
 }

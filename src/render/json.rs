@@ -1,6 +1,7 @@
 //! JSON Lines for programs: one object a line, each with its `event`.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ use crate::kernel::told::{Actor, Call};
 /// Prints a run as JSON Lines. What is only there to be read by people is left out.
 pub struct Json<W: Write> {
     out: W,
+    began: Instant,
 }
 
 /// What `workshop list` says of a step beyond its name.
@@ -47,6 +49,9 @@ enum Event<'a> {
         result: &'a str,
         ok: bool,
         why: &'a str,
+        /// Seconds since the start.
+        t: f64,
+        source: &'a str,
     },
     Op {
         seq: u32,
@@ -124,7 +129,12 @@ enum Event<'a> {
 
 impl<W: Write> Json<W> {
     pub fn new(out: W) -> Json<W> {
-        Json { out }
+        Json { out, began: Instant::now() }
+    }
+
+    /// Seconds since it was made, which is when the program starts; to the microsecond.
+    fn since_start(&self) -> f64 {
+        (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e6
     }
 
     fn write(&mut self, event: &impl Serialize) -> io::Result<()> {
@@ -207,6 +217,8 @@ impl<W: Write> Renderer for Json<W> {
             result: &call.result,
             ok: call.ok,
             why: lesson.why(&call.why),
+            t: self.since_start(),
+            source: &call.source,
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 /// Patterns and what takes their place, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 58] = [
+const PATTERNS: [(&str, &str); 59] = [
     // Releases of kernels, of the host and of guests; addresses have four numbers and no dash.
     (r"(?m)(^|[^\w.])(?:\d+(?:\.\d+){2,3}[-+~][\w.+~-]*\w|\d{1,2}\.\d+\.\d+)($|[^\w.]|\.$)", "$1[release]$2"),
     // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
@@ -81,6 +81,7 @@ const PATTERNS: [(&str, &str); 58] = [
     (r#"("outside":"\[n\]","inside":")\d+ 1""#, r#"$1[pid] 1""#),
     (r#"("name":"(?:first|hostname|proc|root)","outside":")[^"\[]+""#, r#"$1[host's]""#),
     (r#"("name":"proc","outside":"\[host's\]","inside":")[\d:]+"#, "$1[device]"),
+    (r#","t":[0-9.e-]+,"source":"src/[a-z0-9_/]+\.rs:\d+""#, ""),
     (r#""(at|seconds)":[0-9.e-]+"#, r#""$1":[s]"#),
     (r" \d+\.\d ?(s|초)\n", " [s] $1\n"),
 ];

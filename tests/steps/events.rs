@@ -11,7 +11,7 @@ use crate::common::{STEPS, Who, events, filters, may_be_refused, run, who, works
 /// The events of the contract and the fields of each, besides `event`.
 const CONTRACT: [(&str, &[&str]); 7] = [
     ("step", &["number", "slug", "title", "builds_on"]),
-    ("call", &["seq", "step", "actor", "name", "args", "result", "ok", "why"]),
+    ("call", &["seq", "step", "actor", "name", "args", "result", "ok", "why", "t", "source"]),
     ("fact", &["name", "outside", "inside"]),
     ("check", &["step", "name", "passed", "expected", "actual", "help"]),
     ("boot", &["kernel", "accelerator", "memory", "stages"]),
@@ -87,7 +87,7 @@ fn fields_are_of_the_types_of_the_contract() {
                 "number" | "seq" | "memory" | "failed" | "skipped" | "code" => value.is_u64(),
                 "passed" if event["event"] == "done" => value.is_u64(),
                 "passed" | "ok" => value.is_boolean(),
-                "seconds" => value.as_f64().is_some_and(|seconds| (0.0..600.0).contains(&seconds)),
+                "seconds" | "t" => value.as_f64().is_some_and(|seconds| (0.0..600.0).contains(&seconds)),
                 "args" | "builds_on" => {
                     value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
                 }
@@ -103,6 +103,26 @@ fn fields_are_of_the_types_of_the_contract() {
 /// A stage of a machine's boot: its name, when it began and how long it took.
 fn is_stage(stage: &Value) -> bool {
     stage["name"].is_string() && ["at", "seconds"].iter().all(|time| stage[time].as_f64() >= Some(0.0))
+}
+
+#[test]
+fn each_call_is_told_with_its_time_and_its_place_in_the_source() {
+    for story in stories() {
+        let mut before = 0.0;
+        for call in story.of("call") {
+            let t = call["t"].as_f64().expect("seconds");
+            assert!(t >= before, "{call}");
+            before = t;
+            let (file, line) = text(call, "source").rsplit_once(':').expect("a line");
+            let source = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{file}: {e}"));
+            let line = source.lines().nth(line.parse::<usize>().expect("a number") - 1).expect("a line");
+            // An operation stands in the file of its step, on the line that adds it.
+            if file.starts_with("src/engine/parts/") {
+                let own = text(call, "step").replace('-', "_");
+                assert!(file.ends_with(&format!("{own}.rs")) && line.contains("ops."), "{file}: {line}");
+            }
+        }
+    }
 }
 
 #[test]
