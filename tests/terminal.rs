@@ -268,3 +268,15 @@ fn colours_are_on_in_a_terminal_and_off_where_they_are_not_wanted() {
         assert_eq!(coloured.is_match(&screen.shown), wanted, "{when}, {variable:?}");
     }
 }
+
+#[test]
+fn the_terminal_that_is_lent_has_a_name_inside() {
+    for who in who() {
+        let desk = Desk::new(who, "tty");
+        for args in [&["run", "--no-net", "--", "tty"][..], &["step", "3", "--lang", "en", "--", "tty"]] {
+            let mut screen = Screen::open(&desk, 80, args);
+            screen.wait_for("/dev/console");
+            assert_eq!(screen.end(), 0, "{}", screen.text());
+        }
+    }
+}

@@ -46,7 +46,7 @@ use crate::kernel::breakable::Stream;
 use crate::kernel::cgroup::{self, Controller, Limits, Place};
 use crate::kernel::ledger;
 use crate::kernel::process::need_own_proc;
-use crate::kernel::root::refuse_chroot_directory;
+use crate::kernel::root::{refuse_chroot, refuse_chroot_directory};
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
@@ -232,8 +232,10 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
 /// The same, for limits on some of what can be limited.
 pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
     refuse_chroot_directory()?;
-    need_own_proc()?;
-    let folders = Folders::find()?;
+    // In a chroot that is why.
+    let chroot = |fault| refuse_chroot().err().unwrap_or(fault);
+    need_own_proc().map_err(chroot)?;
+    let folders = Folders::find().map_err(chroot)?;
     if !limits.is_empty() && wants_scope(&cgroup::places(limits)) {
         // If there is none for us, root goes on with what it has, and the step that needs it tells others.
         systemd::scope_of_our_own();

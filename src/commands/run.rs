@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::cli::RunOptions;
 use crate::course::{STEPS, command_line, wanted};
 use crate::engine::template::Template;
-use crate::engine::{Process, Program, Tty};
+use crate::engine::{Process, Program, Spec, Tty, terminal_name};
 use crate::fault::Fault;
 use crate::folders::Folders;
 use crate::kernel::cgroup::{Controller, Limits};
@@ -37,12 +37,12 @@ fn contain(out: &mut Output, options: RunOptions, limits: Option<Limits>) -> Res
     let lab = enter_lab_for(&limits.map(|limits| limits.controllers()).unwrap_or_default())?;
     let rootfs = options.rootfs.as_deref();
     let template = Template::new(&lab, wanted, || files(&lab.folders, rootfs))?;
-    let tty = Tty::of(&options.program);
+    let (tty, terminal) = (Tty::of(&options.program), terminal_name());
     let mut process = Process { init: options.init, tty, ..Process::new(Program::Planned) };
     process.passes_signals_on = true;
     process.stdio.stdout = out.program_stdout()?;
     let mut container = template
-        .create(&template.with(options.program), process, &mut Silence)
+        .create(&Spec { terminal, ..template.with(options.program) }, process, &mut Silence)
         .map_err(|fault| fault.again(&command_line::own()))?;
     container.start(&mut Silence)?;
     let exit = container.wait(&lab.signals)?;

@@ -9,7 +9,7 @@ use crate::cli::StepOptions;
 use crate::course::lesson::Lesson;
 use crate::course::{Build, Part, Step, wanted};
 use crate::engine::template::{FIRST, Template};
-use crate::engine::{Container, Exit, Process, Program, Tty};
+use crate::engine::{Container, Exit, Process, Program, Spec, Tty, terminal_name};
 use crate::fault::Fault;
 use crate::lab::Lab;
 
@@ -173,7 +173,9 @@ fn build(
     let mut process = Process { init: options.init, tty, ..Process::new(Program::Planned) };
     process.passes_signals_on = true;
     process.stdio.stdout = narrator.out.program_stdout()?;
-    Ok((template.create(&template.with(program), process, narrator)?, None))
+    let terminal = terminal_name();
+    let spec = Spec { terminal, ..template.with(program) };
+    Ok((template.create(&spec, process, narrator)?, None))
 }
 
 /// A shell for a person: bash where there is one, since it has line editing, without the startup files of a

@@ -53,7 +53,7 @@ pub use program::{
 };
 pub use site::Site;
 pub use spec::Spec;
-pub use terminal::Tty;
+pub use terminal::{Tty, terminal_name};
 pub use walk::create;
 
 use fault::{Doing, Fault};

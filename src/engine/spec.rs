@@ -13,6 +13,8 @@ use kernel::cgroup::Limits;
 pub struct Spec {
     /// The program to become; `None` for a function of ours.
     pub command: Option<Command>,
+    /// The terminal on our standard input, which it is to know by a name of its own.
+    pub terminal: Option<PathBuf>,
     /// A process tree of its own.
     pub processes: bool,
     /// It goes on without whoever made it.

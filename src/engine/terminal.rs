@@ -7,12 +7,12 @@
 //! of its process groups is empty and nobody has given the terminal back.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp, ttyname};
 
 /// What a program has to do with our terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,11 @@ impl Tty {
             options.iter().all(|option| ["-i", "-l", "--login"].iter().any(|known| option == known));
         if SHELLS.contains(&name) && interactive { Tty::OwnJob } else { Tty::Shared }
     }
+}
+
+/// Where the terminal on our standard input is, if there is one and it can be found by a name (ttyname(3)).
+pub fn terminal_name() -> Option<PathBuf> {
+    ttyname(std::io::stdin()).ok()
 }
 
 /// Our terminal as it was before a program could change it.

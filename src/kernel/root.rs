@@ -79,10 +79,12 @@ pub fn refuse_chroot_mount() -> Result<(), Fault> {
         nix::unistd::fchdir(here)?;
         Ok(before != after)
     };
-    if look().doing("look for the mount namespace's root")? {
-        return Err(Fault::unable("chroot-mount", &[]));
-    }
-    Ok(())
+    let is_beside = match look() {
+        // There is no way back to a working directory that we may not open: a child looks in our place.
+        Err(Errno::EACCES) => is_beside_the_namespaces()?,
+        seen => seen.doing("look for the mount namespace's root")?,
+    };
+    if is_beside { Err(Fault::unable("chroot-mount", &[])) } else { Ok(()) }
 }
 
 /// Fails in a chroot, before anything is done there. Mounts would be refused in it (EINVAL) if its directory is no mount

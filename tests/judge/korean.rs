@@ -44,8 +44,8 @@ const NAMES: [&str; 38] = [
     "family",
 ];
 
-/// Marks behind which somebody else's words stand: a program's own, or CMD's arguments.
-const QUOTES: [&str; 3] = ["끝남: ", "없었음: ", "죽음: "];
+/// Marks behind which somebody else's words stand: a program's own, CMD's arguments, or the name of a host.
+const QUOTES: [&str; 4] = ["끝남: ", "없었음: ", "죽음: ", "호스트 이름 "];
 
 /// English words in what a check expected and found, but names, paths, identifiers and numbers.
 fn english(text: &str) -> Vec<String> {

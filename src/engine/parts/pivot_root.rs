@@ -39,6 +39,9 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     // ANCHOR_END: pivot-root-clone
     choose(&mut ops, files, &root);
     mount_dev(&mut ops, &root.join("dev"));
+    if let Some(terminal) = &spec.terminal {
+        name_terminal(&mut ops, terminal.clone(), root.join("dev/console"));
+    }
     mount_sys(&mut ops, root.join("sys"));
     switch(&mut ops, root);
     // ANCHOR: pivot-root-hostname
@@ -83,6 +86,15 @@ fn mount_dev(ops: &mut Ops, dev: &Path) {
     ops.add(Stage::Mounts, "shm", filesystem("tmpfs", shm, flags, "mode=1777"));
 }
 // ANCHOR_END: pivot-root-dev
+
+// ANCHOR: pivot-root-console
+/// The terminal that we lend it is one of the host's devpts, whose names mean nothing inside. Where /dev has the same
+/// node, ttyname(3) finds it.
+fn name_terminal(ops: &mut Ops, terminal: PathBuf, console: PathBuf) {
+    ops.make_room(Stage::Mounts, "console", Call::MakeFile(console.clone()));
+    ops.add(Stage::Mounts, "console", bind(terminal, console, MsFlags::empty()));
+}
+// ANCHOR_END: pivot-root-console
 
 // ANCHOR: pivot-root-sys
 /// sysfs shows the devices of the network namespace it is mounted in; read-only, since much of what
