@@ -123,7 +123,7 @@ fn list_in_json_is_the_steps() {
 fn a_step_is_the_same_by_number_by_name_and_as_a_command() {
     let calls = |args: &[&str]| -> Vec<String> {
         let ran = run(workshop(Who::User).args(args).args(["--format", "json"]));
-        assert_eq!(ran.status, 0, "{args:?}: {}", ran.stderr);
+        assert_eq!(ran.status, 0, "{args:?}: {}{}", ran.stdout, ran.stderr);
         let calls = events(&ran.stdout).into_iter().filter(|e| e["event"] == "call");
         calls
             .map(|call| format!("{} {} {} {}", call["seq"], call["actor"], call["name"], call["why"]))

@@ -23,6 +23,9 @@ pub const STATUS: i32 = 42;
 /// A file that every root filesystem with a shell has.
 const FILE: &str = "/bin/sh";
 
+/// How often it is tried to find a moment in which nobody else reads that file.
+const ATTEMPTS: u32 = 5;
+
 /// A machine that runs, and what it was made of.
 pub struct Boot<'b> {
     pub machine: &'b mut Machine,
@@ -94,19 +97,29 @@ fn own_cache(boot: &mut Boot, report: &mut Report) -> Result<(), Fault> {
     let file =
         file.ok_or_else(|| Fault::broken(format!("find {} in the image", inside.display()), "none"))?;
     let look = || cached(&file).doing(format!("look for {} in the page cache", file.display()));
-    forget(&file).doing("drop a file's pages")?;
-    let before = look()?.resident;
-    let again: Reading = boot.machine.ask(Question::Read(found.path.clone()))?;
-    let (now, guest) = (look()?.resident, again.cached);
-    let passed = guest.resident == guest.pages && guest.pages > 0 && now <= before;
+    let mut attempts = 0;
+    // Another program of the host's may read it meanwhile, as a workshop does that makes a root filesystem of it.
+    let (passed, guest, before, now) = loop {
+        attempts += 1;
+        forget(&file).doing("drop a file's pages")?;
+        let before = look()?.resident;
+        let again: Reading = boot.machine.ask(Question::Read(found.path.clone()))?;
+        let (now, guest) = (look()?.resident, again.cached);
+        let passed = guest.resident == guest.pages && guest.pages > 0 && now <= before;
+        if passed || attempts == ATTEMPTS {
+            break (passed, guest, before, now);
+        }
+    };
     let words = |inside: usize, outside: usize| format!("{inside} pages inside, {outside} outside");
     report.tell("own-cache", passed, words(guest.pages, before), words(guest.resident, now))
 }
 
-/// The host's clock says when each stage was heard of, the guest's how long its kernel has been counting.
+/// The host's clock says when each stage was heard of, the guest's how long its kernel had been counting when init
+/// said that it runs. (Later, an answer may have been under way for longer than the kernel took to boot.)
 fn boot_chain(boot: &Boot, guest: &Survey, report: &mut Report) -> Result<(), Fault> {
     let timeline = &boot.machine.timeline;
-    let counting = timeline.elapsed().checked_sub(Duration::from_secs_f64(guest.uptime));
+    let fits = timeline.elapsed() > Duration::from_secs_f64(guest.uptime);
+    let counting = timeline.at(Stage::Kernel).filter(|_| fits);
     let times = [
         Some(Duration::ZERO),
         counting,

@@ -28,7 +28,6 @@ mod sight;
 mod tracer;
 mod traces;
 mod trial;
-mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -19,10 +19,10 @@ use super::fate::{Excess, Fate, Quote};
 use super::part::ASIDE;
 use super::reason;
 use super::tracer::Tracer;
-use super::wait::Wait;
 use crate::engine::Exit;
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
+use crate::kernel::wait::Wait;
 use crate::lab::Lab;
 
 /// How much of each output stream is kept, in bytes, and how much there may be of both.

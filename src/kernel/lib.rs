@@ -25,4 +25,5 @@ pub mod told;
 pub mod tree;
 pub mod undo;
 pub mod visit;
+pub mod wait;
 pub mod xtables;

@@ -25,6 +25,7 @@ use fault::{Doing, Fault};
 use kernel::caller::Caller;
 use kernel::signals::Signals;
 use kernel::told::{Actor, Listener, Silence};
+use kernel::wait::Wait;
 
 /// What to boot.
 pub struct Plan<'p> {
@@ -71,6 +72,8 @@ pub struct Machine {
     errors: Voice,
     echo: Option<Box<dyn Write>>,
     until: Option<Instant>,
+    /// What is given more time on a busy machine: all but a time that somebody has asked for.
+    patience: Option<Wait>,
     /// The wire's other end was closed: QEMU has ended.
     over: bool,
 }
@@ -145,6 +148,7 @@ impl Machine {
             errors,
             echo: None,
             until: Some(Instant::now() + plan.timeout.unwrap_or(BOOT)),
+            patience: plan.timeout.is_none().then(|| Wait::begin(BOOT)),
             over: false,
         };
         listener.heard().map_err(Fault::output)?;
@@ -172,7 +176,7 @@ impl Machine {
     fn wait(&mut self, yours: &[PollFd]) -> Result<bool, Fault> {
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
         // Asked first: there may be something to hear each time, and no end of it.
-        if left.is_some_and(|left| left.is_zero()) {
+        if left.is_some_and(|left| left.is_zero()) && self.is_late() {
             return Err(self.hangs());
         }
         let patience =
@@ -184,7 +188,6 @@ impl Machine {
         let open = voices.iter().filter_map(|voice| voice.pipe.as_ref());
         all.extend(open.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
         match poll(&mut all, patience) {
-            Ok(0) => return Err(self.hangs()),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => return Err(Fault::broken("wait for the guest", e)),
         }
@@ -193,6 +196,21 @@ impl Machine {
         self.speak()?;
         self.hear()?;
         Ok(ready.iter().skip(1).take(yours.len()).any(|ready| *ready))
+    }
+
+    /// Waits for no longer than that, or a little longer where the machine that we run on is busy.
+    fn limit(&mut self, patience: Duration) {
+        self.until = Some(Instant::now() + patience);
+        self.patience = Some(Wait::begin(patience));
+    }
+
+    /// Whether the time is up for good. If not, it is looked again in a second.
+    fn is_late(&mut self) -> bool {
+        let late = self.patience.as_ref().is_none_or(Wait::is_over);
+        if !late {
+            self.until = Some(Instant::now() + Duration::from_secs(1));
+        }
+        late
     }
 
     /// Takes what the machine has said by all its ways, without waiting for more.
@@ -292,7 +310,7 @@ impl Machine {
     /// Switches the machine off and waits for the end of QEMU.
     pub fn end(&mut self) {
         let _ = self.say(&ToGuest::PowerOff);
-        self.until = Some(Instant::now() + SWITCH_OFF);
+        self.limit(SWITCH_OFF);
         while !self.over {
             if self.wait(&[]).is_err() {
                 break;
@@ -352,7 +370,7 @@ impl Drop for Machine {
 /// kernel's loader, which has said a word by then, begins to unpack it.
 fn shows_life(plan: &Plan) -> Result<bool, Fault> {
     let mut machine = Machine::start(plan, Accelerator::Kvm, &mut Silence)?;
-    machine.until = Some(Instant::now() + KVM_PATIENCE);
+    machine.limit(KVM_PATIENCE);
     let begun = |said: String| said.lines().any(|line| MESSAGE.iter().any(|start| line.starts_with(start)));
     while !begun(machine.console.last(usize::MAX)) {
         if machine.over || machine.wait(&[]).is_err() {
