@@ -1,5 +1,7 @@
 //! The program's own words, in the learner's language: `lessons/words/LANG.toml`.
 
+use memchr::memmem;
+
 use super::language::Lang;
 use crate::fault::{Fault, Refused, With, errno_name};
 use crate::finding::{Finding, Seen};
@@ -58,8 +60,9 @@ impl Words {
 
     /// The lines of the table with this name, up to the next one.
     fn table(&self, name: &str) -> Option<&'static str> {
-        let (_, below) = self.0.split_once(&format!("\n[{name}]\n"))?;
-        Some(below.split_once("\n[").map_or(below, |(lines, _)| lines))
+        let header = format!("\n[{name}]\n");
+        let below = self.0.get(memmem::find(self.0.as_bytes(), header.as_bytes())? + header.len()..)?;
+        memmem::find(below.as_bytes(), b"\n[").map_or(Some(below), |end| below.get(..end))
     }
 
     /// The words `[say] key`, or the key itself.
