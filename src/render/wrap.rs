@@ -40,18 +40,17 @@ pub fn pad_left(text: &str, to: usize) -> String {
 /// it can, and the last line is no single short word where a narrower paragraph of as many lines avoids that.
 pub fn prose(text: &str, to: usize) -> Vec<String> {
     let text = bind_code(text);
-    let lines = break_lines(&text, to);
+    let mut lines = break_lines(&text, to);
     let ragged = |lines: &[String]| lines.last().is_some_and(|last| width(last) < to / 4);
-    // A narrower line must not break what this one keeps whole.
-    let better = ((to * 3 / 4).max(widest(&text, to))..to)
-        .rev()
-        .map(|narrower| break_lines(&text, narrower))
-        .take_while(|candidate| candidate.len() == lines.len())
-        .find(|candidate| !ragged(candidate));
-    let lines = match better {
-        Some(better) if lines.len() > 1 && ragged(&lines) => better,
-        _ => lines,
-    };
+    if lines.len() > 1 && ragged(&lines) {
+        // A narrower line must not break what this one keeps whole.
+        let better = ((to * 3 / 4).max(widest(&text, to))..to)
+            .rev()
+            .map(|narrower| break_lines(&text, narrower))
+            .take_while(|candidate| candidate.len() == lines.len())
+            .find(|candidate| !ragged(candidate));
+        lines = better.unwrap_or(lines);
+    }
     lines.into_iter().map(|line| line.replace(KEEP, " ")).collect()
 }
 
