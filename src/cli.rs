@@ -5,6 +5,7 @@
 mod judged;
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -41,13 +42,16 @@ impl Cli {
             let about = format!("Step {}: {}", step.number, lesson::adds(step, Lang::En));
             let named =
                 clap::Command::new(step.slug).about(about).display_order(STEP_ORDER + step.number as usize);
-            cli.subcommand(StepOptions::augment_args(named))
+            // Its options are made when they are looked at.
+            cli.subcommand(named.defer(StepOptions::augment_args))
         })
     }
 
     /// Parses the process's arguments; a step's own name stands for `step NAME`.
     pub fn parse_arguments() -> Result<Cli, clap::Error> {
-        let matches = Cli::definition().try_get_matches()?;
+        // To take it apart again would be a third of all the work on it, and we end soon enough.
+        let mut definition = ManuallyDrop::new(Cli::definition());
+        let matches = definition.try_get_matches_from_mut(std::env::args_os())?;
         match matches.subcommand() {
             Some((name, options)) if STEPS.iter().any(|step| step.slug == name) => Ok(Cli {
                 global: Global::from_arg_matches(options)?,
