@@ -35,6 +35,22 @@ impl Lang {
     }
 }
 
+/// A short text in each language.
+pub struct Phrase {
+    pub en: &'static str,
+    pub ko: &'static str,
+}
+
+impl Phrase {
+    /// It in a language.
+    pub fn of(&self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::En => self.en,
+            Lang::Ko => self.ko,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

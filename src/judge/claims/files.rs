@@ -15,7 +15,7 @@ fn parse(lines: &[String]) -> Vec<Mount> {
     mounts::parse(&lines.join("\n"))
 }
 
-pub(super) fn private(case: &Case) -> Option<Finding> {
+pub fn private(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let (inside, outside) = (Subject::parse(&looked.view), parse(&looked.during.mounts));
     let theirs = peers(&outside);
@@ -25,7 +25,7 @@ pub(super) fn private(case: &Case) -> Option<Finding> {
     holds(shared.is_empty(), "no mount is shared with outside", otherwise)
 }
 
-pub(super) fn own_proc(case: &Case) -> Option<Finding> {
+pub fn own_proc(case: &Case) -> Option<Finding> {
     let view = &case.looked()?.view;
     let held = view.proc_is_procfs && view.proc_self == view.own_pid.to_string();
     let otherwise = match (view.proc_is_procfs, view.proc_self.as_str()) {
@@ -36,7 +36,7 @@ pub(super) fn own_proc(case: &Case) -> Option<Finding> {
     holds(held, "the /proc of its own PID namespace", otherwise)
 }
 
-pub(super) fn outside_same(case: &Case) -> Option<Finding> {
+pub fn outside_same(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let (before, during) = (parse(&looked.before.mounts), parse(&looked.during.mounts));
     let inside = Subject::parse(&looked.view);
@@ -69,7 +69,7 @@ pub(super) fn outside_same(case: &Case) -> Option<Finding> {
     holds(names.is_empty(), "the mount table outside stays the same", some_of(&names))
 }
 
-pub(super) fn own_root(case: &Case) -> Option<Finding> {
+pub fn own_root(case: &Case) -> Option<Finding> {
     let view = &case.looked()?.view;
     if view.nonce != case.trial.token {
         return holds(false, "the files of DIR", "other files");
@@ -78,7 +78,7 @@ pub(super) fn own_root(case: &Case) -> Option<Finding> {
     holds(missing.is_empty(), "the files of DIR", format!("without {}", some_of(&missing)))
 }
 
-pub(super) fn pivoted(case: &Case) -> Option<Finding> {
+pub fn pivoted(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let held = looked.view.top.is_some() && looked.view.top == looked.root;
     let otherwise = if held {
@@ -89,19 +89,19 @@ pub(super) fn pivoted(case: &Case) -> Option<Finding> {
     holds(held && !looked.covers_old_root, "CMD's root is its mount namespace's", otherwise)
 }
 
-pub(super) fn old_root_gone(case: &Case) -> Option<Finding> {
+pub fn old_root_gone(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let names: Vec<&str> = looked.foreign.iter().map(String::as_str).collect();
     holds(names.is_empty(), "nothing of the old root", format!("found at {}", some_of(&names)))
 }
 
-pub(super) fn inside_cwd(case: &Case) -> Option<Finding> {
+pub fn inside_cwd(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| looked.view.top == looked.root)?;
     let held = looked.top_of_cwd == looked.root;
     holds(held, "CMD's working directory is below its root", "going up from it leads out of the root")
 }
 
-pub(super) fn devices(case: &Case) -> Option<Finding> {
+pub fn devices(case: &Case) -> Option<Finding> {
     // The rest of a whole /dev (ptmx, pts, shm) is welcome, and not asked for.
     let asked = ["null", "zero", "full", "random", "urandom", "tty"];
     let broken = &case.looked()?.view.broken_devices;
@@ -110,16 +110,16 @@ pub(super) fn devices(case: &Case) -> Option<Finding> {
     holds(broken.is_empty(), format!("{names} work"), format!("missing or broken: {}", broken.join(", ")))
 }
 
-pub(super) fn sys(case: &Case) -> Option<Finding> {
+pub fn sys(case: &Case) -> Option<Finding> {
     holds(case.looked()?.view.sys_is_sysfs, "sysfs at /sys", "something else at /sys")
 }
 
-pub(super) fn no_descriptors(case: &Case) -> Option<Finding> {
+pub fn no_descriptors(case: &Case) -> Option<Finding> {
     let open = &case.looked()?.descriptors;
     holds(open.is_empty(), "0, 1 and 2", format!("also {}", open.join(", ")))
 }
 
-pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
+pub fn overlay_root(case: &Case) -> Option<Finding> {
     let root = mounts::at(&case.looked()?.own_mounts, "/")?;
     // Files that lie in a lower layer keep their inode numbers, at least the lower half (overlayfs.rst, "Inode
     // properties"). One in user space chooses its own.
@@ -132,25 +132,25 @@ pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
     }
 }
 
-pub(super) fn writable(case: &Case) -> Option<Finding> {
+pub fn writable(case: &Case) -> Option<Finding> {
     let written = case.evidence.written?;
     let kinds = ["create", "change", "delete"].iter().zip(written);
     let failed: Vec<&str> = kinds.filter(|(_, done)| !done).map(|(kind, _)| *kind).collect();
     holds(failed.is_empty(), "create, change and delete work", format!("did not work: {}", failed.join(", ")))
 }
 
-pub(super) fn image_same(case: &Case) -> Option<Finding> {
+pub fn image_same(case: &Case) -> Option<Finding> {
     case.evidence.written?;
     holds(case.evidence.image_same?, "DIR is as it was", "DIR was changed")
 }
 
-pub(super) fn fresh(case: &Case) -> Option<Finding> {
+pub fn fresh(case: &Case) -> Option<Finding> {
     let again = case.evidence.again?;
     let otherwise =
         if again.is_none() { "a second container did not start" } else { "it finds the first one's writes" };
     holds(again == Some(true), "a second container starts from the image", otherwise)
 }
 
-pub(super) fn no_files(case: &Case) -> Option<Finding> {
+pub fn no_files(case: &Case) -> Option<Finding> {
     nothing(&left_of(case, |o| &o.files)?)
 }

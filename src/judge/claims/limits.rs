@@ -6,20 +6,20 @@ fn number(value: Option<u64>) -> String {
     value.map_or("none".into(), |n| n.to_string())
 }
 
-pub(super) fn memory_limit(case: &Case) -> Option<Finding> {
+pub fn memory_limit(case: &Case) -> Option<Finding> {
     same(number(case.trial.wanted().memory), number(case.looked()?.limits_later.memory))
 }
 
-pub(super) fn pids_limit(case: &Case) -> Option<Finding> {
+pub fn pids_limit(case: &Case) -> Option<Finding> {
     same(number(case.trial.wanted().pids), number(case.looked()?.limits_later.pids))
 }
 
-pub(super) fn cpu_limit(case: &Case) -> Option<Finding> {
+pub fn cpu_limit(case: &Case) -> Option<Finding> {
     let words = |value: Option<u64>| value.map_or("none".into(), |n| format!("{:.2}", n as f64 / 100.0));
     same(words(case.trial.wanted().cpus), words(case.looked()?.limits_later.cpus))
 }
 
-pub(super) fn limits_first(case: &Case) -> Option<Finding> {
+pub fn limits_first(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let (first, later) = (looked.limits_first, looked.limits_later);
     let late: Vec<&str> = [
@@ -34,7 +34,7 @@ pub(super) fn limits_first(case: &Case) -> Option<Finding> {
     holds(late.is_empty(), "in force before CMD's first instruction", format!("later: {}", late.join(", ")))
 }
 
-pub(super) fn oom(case: &Case) -> Option<Finding> {
+pub fn oom(case: &Case) -> Option<Finding> {
     let counted = case.evidence.strained?.oom_kills;
     let expected = "killed by the kernel, and counted";
     match &case.looked()?.swap {
@@ -45,7 +45,7 @@ pub(super) fn oom(case: &Case) -> Option<Finding> {
     }
 }
 
-pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
+pub fn forks_refused(case: &Case) -> Option<Finding> {
     let strained = case.evidence.strained?;
     let most = case.trial.wanted().pids.unwrap_or(0);
     let held = strained.forks_refused > 0 && strained.processes <= most;
@@ -53,11 +53,11 @@ pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
     holds(held, format!("at most {most} processes, then EAGAIN"), otherwise)
 }
 
-pub(super) fn throttled(case: &Case) -> Option<Finding> {
+pub fn throttled(case: &Case) -> Option<Finding> {
     holds(case.evidence.strained?.throttled > 0, "throttled at least once", "never throttled")
 }
 
-pub(super) fn own_groups(case: &Case) -> Option<Finding> {
+pub fn own_groups(case: &Case) -> Option<Finding> {
     let finding = own_namespace(case, "cgroup")?;
     let above: Vec<&str> = case.looked()?.rooted_above.iter().map(String::as_str).collect();
     if !finding.held || above.is_empty() {
@@ -66,11 +66,11 @@ pub(super) fn own_groups(case: &Case) -> Option<Finding> {
     holds(false, "CMD's group is /", format!("CMD's group is {}", some_of(&above)))
 }
 
-pub(super) fn locked(case: &Case) -> Option<Finding> {
+pub fn locked(case: &Case) -> Option<Finding> {
     let open: Vec<&str> = case.looked()?.view.open_groups.iter().map(String::as_str).collect();
     holds(open.is_empty(), "nothing that opens for writing", some_of(&open))
 }
 
-pub(super) fn groups_gone(case: &Case) -> Option<Finding> {
+pub fn groups_gone(case: &Case) -> Option<Finding> {
     nothing(&left_of(case, |o| &o.groups)?)
 }

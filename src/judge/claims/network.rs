@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use super::{Case, Finding, holds, is_apart, left_of, nothing, same};
 use crate::judge::sight::Link;
 
-pub(super) fn loopback(case: &Case) -> Option<Finding> {
+pub fn loopback(case: &Case) -> Option<Finding> {
     let network = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network;
     holds(network.links.iter().any(|l| l.name == "lo" && l.up), "lo is up", "lo is down")
 }
 
-pub(super) fn eth0(case: &Case) -> Option<Finding> {
+pub fn eth0(case: &Case) -> Option<Finding> {
     let links = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network.links;
     let found = links.iter().find(|link| link.name == "eth0");
     let actual = match found {
@@ -28,7 +28,7 @@ fn has_eth0<'c>(case: &Case<'c>) -> Option<&'c Link> {
     looked.view.network.links.iter().find(|link| link.name == "eth0")
 }
 
-pub(super) fn default_route(case: &Case) -> Option<Finding> {
+pub fn default_route(case: &Case) -> Option<Finding> {
     has_eth0(case)?;
     let network = &case.looked()?.view.network;
     let addresses = &has_eth0(case)?.addresses;
@@ -45,7 +45,7 @@ pub(super) fn default_route(case: &Case) -> Option<Finding> {
     holds(actual.is_empty(), "a default route through eth0", &actual)
 }
 
-pub(super) fn bridged(case: &Case) -> Option<Finding> {
+pub fn bridged(case: &Case) -> Option<Finding> {
     let inside = has_eth0(case)?;
     let outside = &case.looked()?.network_outside.links;
     let peer = outside.iter().find(|link| Some(link.index) == inside.peer);
@@ -64,7 +64,7 @@ pub(super) fn bridged(case: &Case) -> Option<Finding> {
     holds(actual.is_empty(), "eth0's other end is a port of a bridge outside", &actual)
 }
 
-pub(super) fn gateway(case: &Case) -> Option<Finding> {
+pub fn gateway(case: &Case) -> Option<Finding> {
     let network = &case.looked()?.view.network;
     let gateway = network.route.as_ref()?.0?;
     let outside = &case.looked()?.network_outside.links;
@@ -81,7 +81,7 @@ pub(super) fn gateway(case: &Case) -> Option<Finding> {
     }
 }
 
-pub(super) fn links_gone(case: &Case) -> Option<Finding> {
+pub fn links_gone(case: &Case) -> Option<Finding> {
     let mut names = left_of(case, |o| &o.links)?;
     names.extend(left_of(case, |o| &o.tables)?.iter().map(|table| format!("nftables table {table}")));
     nothing(&names)

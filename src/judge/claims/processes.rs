@@ -8,7 +8,7 @@ use crate::judge::ends::Died;
 use crate::judge::evidence::GRACE;
 use crate::judge::part::{self, ASIDE, STATUS};
 
-pub(super) fn starts(case: &Case) -> Option<Finding> {
+pub fn starts(case: &Case) -> Option<Finding> {
     // Each time: one that starts CMD only while it is looked at has the rest unjudged.
     let started = case.evidence.looked.is_some() && case.evidence.fate.is_empty();
     holds(started, "CMD is executed", &case.evidence.fate)
@@ -17,7 +17,7 @@ pub(super) fn starts(case: &Case) -> Option<Finding> {
 /// How many words are shown of those that CMD should have got and those that it did, from where they differ.
 const SHOWN: usize = 3;
 
-pub(super) fn arguments(case: &Case) -> Option<Finding> {
+pub fn arguments(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let worded = case.evidence.worded.as_ref()?;
     let words = |all: &[OsString], from: usize| {
@@ -35,12 +35,12 @@ pub(super) fn arguments(case: &Case) -> Option<Finding> {
     holds(false, words(asked, same + 1), words(given, same + 1))
 }
 
-pub(super) fn by_name(case: &Case) -> Option<Finding> {
+pub fn by_name(case: &Case) -> Option<Finding> {
     let named = case.evidence.named.as_ref()?;
     holds(named.given.is_some(), "CMD is found in PATH", &named.fate)
 }
 
-pub(super) fn streams(case: &Case) -> Option<Finding> {
+pub fn streams(case: &Case) -> Option<Finding> {
     let talked = case.talked()?;
     let spoilt = talked.spoilt();
     let (all, out, err) = (talked.input.len(), talked.stdout.len(), talked.stderr.len());
@@ -50,7 +50,7 @@ pub(super) fn streams(case: &Case) -> Option<Finding> {
     holds(spoilt.is_none(), "what CMD writes and nothing else, as soon as it is written", actual)
 }
 
-pub(super) fn exit_status(case: &Case) -> Option<Finding> {
+pub fn exit_status(case: &Case) -> Option<Finding> {
     let talked = case.talked()?;
     let more = [&case.evidence.worded, &case.evidence.named].into_iter().flatten();
     // One that was not started has no status.
@@ -64,7 +64,7 @@ pub(super) fn exit_status(case: &Case) -> Option<Finding> {
     }
 }
 
-pub(super) fn death_status(case: &Case) -> Option<Finding> {
+pub fn death_status(case: &Case) -> Option<Finding> {
     let orphaned = case.evidence.orphaned.as_ref()?;
     let deaths = [Some(orphaned), case.evidence.died.as_ref()].into_iter().flatten();
     let deaths: Vec<_> = deaths.filter_map(|died| Some((died, died.signal?))).collect();
@@ -79,7 +79,7 @@ pub(super) fn death_status(case: &Case) -> Option<Finding> {
     }
 }
 
-pub(super) fn nothing_running(case: &Case) -> Option<Finding> {
+pub fn nothing_running(case: &Case) -> Option<Finding> {
     let talked = case.talked().filter(|talked| talked.exit.is_some())?;
     if talked.outlived || case.looked().is_some_and(|looked| looked.outlived) {
         return holds(false, "nothing", "CMD");
@@ -92,19 +92,19 @@ pub(super) fn nothing_running(case: &Case) -> Option<Finding> {
     nothing(&names)
 }
 
-pub(super) fn pid_1(case: &Case) -> Option<Finding> {
+pub fn pid_1(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "pid"))?;
     let otherwise = format!("CMD has the PIDs {}, and none of its ancestors is PID 1", looked.pids.join(" "));
     holds(looked.pid_1_above, "CMD or an ancestor of it is PID 1", otherwise)
 }
 
-pub(super) fn reaped(case: &Case) -> Option<Finding> {
+pub fn reaped(case: &Case) -> Option<Finding> {
     case.evidence.orphaned.as_ref()?;
     let zombies = case.evidence.zombies;
     holds(zombies == 0, "no zombie", format!("{zombies} of {} that have ended", part::ORPHANS))
 }
 
-pub(super) fn sigterm(case: &Case) -> Option<Finding> {
+pub fn sigterm(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let running = format!("still running after {} s", GRACE.as_secs());
     holds(looked.terminated, "ended", if looked.fate.is_empty() { &running } else { &looked.fate })
