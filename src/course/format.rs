@@ -7,6 +7,7 @@ use super::language::Lang;
 use super::lesson::Lesson;
 use super::markdown::Block;
 use super::{STEPS, Step};
+use crate::judge::Asked;
 
 /// Sections that every lesson has, in this order; others may stand between them.
 const SECTIONS: [&str; 12] = [
@@ -155,5 +156,33 @@ fn every_exercise_explains_what_is_judged() {
         assert!(exercise.hints.iter().all(|hint| !hint.is_empty()), "{file}");
         let explained: Vec<_> = exercise.checks.iter().map(|check| check.name.as_str()).collect();
         assert_eq!(explained, entry.task.claims.iter().map(|claim| claim.name).collect::<Vec<_>>(), "{file}");
+    }
+}
+
+#[test]
+fn a_task_shows_the_command_line_of_its_step() {
+    for lang in [Lang::En, Lang::Ko] {
+        let mut line = "PROGRAM run CMD";
+        for entry in exercise::all() {
+            line = match entry.task.asks {
+                Asked { network: true, .. } => "--net",
+                Asked { layers: true, .. } => "--image DIR",
+                Asked { limits: true, .. } => "--memory BYTES --pids N --cpus F",
+                Asked { root: true, .. } => "--rootfs DIR",
+                Asked::NOTHING => line,
+            };
+            let task = Exercise::load(entry.number, lang).task;
+            let paragraphs: Vec<&str> = task
+                .iter()
+                .filter_map(|block| match block {
+                    Block::Paragraph(text) => Some(text.as_str()),
+                    _ => None,
+                })
+                .collect();
+            assert!(paragraphs.first().is_some_and(|text| text.contains(line)), "{} {lang:?}", entry.slug);
+            let words: usize = paragraphs.iter().map(|text| text.split_whitespace().count()).sum();
+            let codes = task.iter().filter(|block| matches!(block, Block::Code(_))).count();
+            assert!(words >= 20 && codes == 1, "{} {lang:?}", entry.slug);
+        }
     }
 }
