@@ -28,10 +28,7 @@ pub const STEP: Step = Step {
         facts,
         checks,
         after,
-        row: Row {
-            host: Phrase { en: "memory, CPU", ko: "메모리, CPU" },
-            own: Phrase { en: "limits", ko: "한도" },
-        },
+        row: Row { host: Phrase::new("memory, CPU", "메모리, CPU"), own: Phrase::new("limits", "한도") },
         owns: &["part-groups", "part-limits"],
         options: &["--memory", "--pids", "--cpus"],
         way_on: Some("run-without-limits"),

@@ -22,7 +22,7 @@ pub const STEP: Step = Step {
         facts,
         checks,
         after,
-        row: Row { host: Phrase { en: "mounts", ko: "마운트" }, own: Phrase { en: "/proc", ko: "/proc" } },
+        row: Row { host: Phrase::new("mounts", "마운트"), own: Phrase::new("/proc", "/proc") },
         owns: &["part-mounts"],
         options: &[],
         way_on: Some("run-without-mounts"),

@@ -29,9 +29,7 @@ pub const STEP: Step = Step {
         facts,
         checks,
         after: nothing_after,
-        row: Row {
-            host: Phrase { en: "image", ko: "이미지" }, own: Phrase { en: "layers", ko: "레이어" }
-        },
+        row: Row { host: Phrase::new("image", "이미지"), own: Phrase::new("layers", "레이어") },
         owns: &["part-writes"],
         options: &[],
         way_on: Some("run-without-overlay"),

@@ -34,7 +34,7 @@ pub const STEP: Step = Step {
         facts,
         checks,
         after: mount_proc::after,
-        row: Row { host: Phrase { en: "files", ko: "파일" }, own: Phrase { en: "root", ko: "루트" } },
+        row: Row { host: Phrase::new("files", "파일"), own: Phrase::new("root", "루트") },
         owns: &["part-files", "part-hostname", "part-ipc"],
         options: &["--rootfs"],
         way_on: Some("run-without-root"),

@@ -32,9 +32,7 @@ pub const STEP: Step = Step {
         facts,
         checks,
         after: nothing_after,
-        row: Row {
-            host: Phrase { en: "processes", ko: "프로세스" }, own: Phrase { en: "PIDs", ko: "PID" }
-        },
+        row: Row { host: Phrase::new("processes", "프로세스"), own: Phrase::new("PIDs", "PID") },
         owns: &["part-processes"],
         options: &[],
         way_on: None,

@@ -27,6 +27,9 @@ use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
 use crate::kernel::told::Silence;
 use crate::kernel::undo::Reversal;
 
+/// Both sides have one then.
+const NETWORK: Phrase = Phrase::new("network", "네트워크");
+
 pub const STEP: Step = Step {
     number: 6,
     slug: parts::veth_bridge::SLUG,
@@ -37,10 +40,7 @@ pub const STEP: Step = Step {
         facts,
         checks,
         after,
-        row: Row {
-            host: Phrase { en: "network", ko: "네트워크" },
-            own: Phrase { en: "network", ko: "네트워크" },
-        },
+        row: Row { host: NETWORK, own: NETWORK },
         owns: &["part-network"],
         options: &["--net"],
         way_on: Some("run-without-net"),
