@@ -325,9 +325,9 @@ pub struct TourOptions {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
-    /// Build the first N steps' container only [default: the finished one, without limits that are not asked for]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=6))]
-    pub step: Option<u32>,
+    /// Build the container of the steps up to this one only [default: the finished one, without limits that are not asked for]
+    #[arg(long, value_name = "N|NAME", value_parser = step_name)]
+    pub step: Option<String>,
     /// Use this directory as the image instead of one made from the host's programs; it is not written to
     #[arg(long, value_name = "DIR", visible_alias = "image")]
     pub rootfs: Option<PathBuf>,

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use common::child::command;
 use common::guest::Guest;
+use common::steps;
 use common::{Who, am_root, events, have, run, skip, workshop};
 
 /// The runtimes, by what they are called on the command line, with their packages.
@@ -20,9 +21,6 @@ const RUNTIMES: [(&str, &str); 5] = [
     ("bwrap", "bubblewrap"),
     ("unshare", "util-linux"),
 ];
-
-/// The last step that is judged.
-const LAST: usize = 6;
 
 /// What came of one runtime's trial as each step: a cell for each.
 fn cells(json: &str) -> Vec<String> {
@@ -42,18 +40,20 @@ fn cells(json: &str) -> Vec<String> {
             _ => {}
         }
     }
-    assert_eq!(cells.len(), LAST + 1, "{json}");
+    assert_eq!(cells.len(), steps::exercise_numbers().count(), "{json}");
     cells
 }
 
 /// A table with a line for each step of each runtime; equal neighbours share one.
 fn table(rows: &[(&str, Vec<String>)]) -> String {
     let mut text = String::new();
+    let numbers: Vec<u32> = steps::exercise_numbers().collect();
     for (name, cells) in rows {
         let mut from = 0;
         while from < cells.len() {
             let same = cells[from..].iter().take_while(|cell| **cell == cells[from]).count();
-            let steps = if same == 1 { from.to_string() } else { format!("{from}-{}", from + same - 1) };
+            let (first, last) = (numbers[from], numbers[from + same - 1]);
+            let steps = if same == 1 { first.to_string() } else { format!("{first}-{last}") };
             text += &format!("{name:<9} {steps:<4} {}\n", cells[from]);
             from += same;
         }
@@ -119,7 +119,7 @@ fn runtimes_as_root() {
 #[test]
 fn runtimes_as_an_ordinary_user() {
     if all_are_here() {
-        let limited = run(workshop(Who::User).args(["step", "4"])).status != 3;
+        let limited = common::gets_limits(Who::User);
         let name = match (has_v2_alone(), limited) {
             (true, true) => "user_v2_limited",
             (true, false) => "user_v2",
@@ -211,11 +211,12 @@ fn crun_in_a_machine_as_root_and_as_an_ordinary_user() {
 #[test]
 fn the_finished_run_obeys_the_contract_as_it_is() {
     let who = if am_root() { Who::Root } else { Who::User };
-    for step in 3..=LAST {
+    let first = steps::with_option("--rootfs").number;
+    for step in steps::exercise_numbers().filter(|number| *number >= first) {
         let mut command = workshop(who);
         command.args(["check", &step.to_string(), "--format", "json", "--"]).arg(&common::place().program);
         let ran = run(&mut command);
-        if step == 4 && ran.status == 3 {
+        if step == steps::of_limits().number && ran.status == 3 {
             skip("this user gets no limits on this host", "Run as root, or with a delegated cgroup v2");
             continue;
         }

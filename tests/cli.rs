@@ -6,9 +6,8 @@ mod common;
 use std::fs;
 
 use common::child::command;
-use common::{
-    Ran, STEPS, Who, am_root, events, has_machines, have, may_be_refused, place, run, who, workshop,
-};
+use common::steps::{STEPS, Step};
+use common::{Ran, Who, am_root, events, has_machines, have, may_be_refused, place, run, who, workshop};
 
 /// Runs as an ordinary user.
 fn ask(args: &[&str]) -> Ran {
@@ -61,7 +60,7 @@ fn wrong_usage_is_2_and_says_what_is_right() {
 fn help_and_version_are_answers() {
     let ran = ask(&["--help"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
-    for word in STEPS.map(|(_, slug)| slug).into_iter().chain(["tour", "run", "doctor", "clean", "--lang"]) {
+    for word in STEPS.iter().map(|step| step.slug).chain(["tour", "run", "doctor", "clean", "--lang"]) {
         assert!(ran.stdout.contains(word), "{word} in {}", ran.stdout);
     }
     let ran = ask(&["--version"]);
@@ -91,18 +90,19 @@ fn fresh_home(name: &str) -> impl Fn(&[&str]) -> Ran {
 fn list_shows_every_step_and_marks_those_that_are_done() {
     let ask = fresh_home("list");
     let done = |ran: &Ran| -> Vec<bool> {
-        let line = |(number, slug): (u32, &str)| {
+        let line = |Step { number, slug, .. }: &Step| {
             let start = format!("{number} {slug} ");
             let find = |line: &&str| unwrapped(line).starts_with(&start);
             ran.stdout.lines().find(find).unwrap_or_else(|| panic!("{slug} in {}", ran.stdout)).to_string()
         };
-        STEPS.map(line).iter().map(|line| line.trim_end().ends_with(" done")).collect()
+        STEPS.iter().map(line).map(|line| line.trim_end().ends_with(" done")).collect()
     };
-    assert_eq!(done(&ask(&["list"])), [false; STEPS.len()]);
+    assert_eq!(done(&ask(&["list"])), vec![false; STEPS.len()]);
     assert_eq!(ask(&["step", "2"]).status, 0);
     assert_eq!(ask(&["step", "3", "--", "true"]).status, 0);
     let list = ask(&["list"]);
-    assert_eq!(done(&list), STEPS.map(|(number, _)| [2, 3].contains(&number)));
+    let wanted: Vec<_> = STEPS.iter().map(|step| [2, 3].contains(&step.number)).collect();
+    assert_eq!(done(&list), wanted);
     // Off a terminal there is no menu.
     assert_eq!(ask(&[]).stdout, list.stdout);
 }
@@ -111,10 +111,13 @@ fn list_shows_every_step_and_marks_those_that_are_done() {
 fn list_in_json_is_the_steps() {
     let steps = events(&ask(&["list", "--format", "json"]).stdout);
     let ids: Vec<_> = steps.iter().map(|e| (e["number"].clone(), e["slug"].clone())).collect();
-    assert_eq!(ids, STEPS.map(|(number, slug)| (number.into(), slug.into())));
-    for (step, below) in steps.iter().zip(0..) {
+    assert!(ids.iter().zip(1..).all(|((number, _), place)| *number == place), "{ids:?}");
+    let mut below = 0;
+    for step in &steps {
         assert_eq!(step["event"], "step");
         assert_eq!(step["builds_on"].as_array().map(Vec::len), Some(below), "{step}");
+        // What stands beside the container is nothing to build on.
+        below += usize::from(step["builds"] == "container");
         assert!(step["title"].as_str().is_some_and(|title| !title.is_empty()), "{step}");
     }
 }
@@ -129,7 +132,10 @@ fn a_step_is_the_same_by_number_by_name_and_as_a_command() {
             .map(|call| format!("{} {} {} {}", call["seq"], call["actor"], call["name"], call["why"]))
             .collect()
     };
-    for (number, slug) in STEPS.into_iter().filter(|(number, _)| !may_be_refused(Who::User, *number)) {
+    for step @ Step { number, slug, .. } in STEPS.iter() {
+        if may_be_refused(Who::User, step) {
+            continue;
+        }
         let by_number = calls(&["step", &number.to_string()]);
         assert!(!by_number.is_empty(), "{slug}");
         assert_eq!(calls(&["step", slug]), by_number, "{slug}");
@@ -188,8 +194,8 @@ fn completions_are_scripts_that_their_shells_take() {
         let ran = ask(&["completions", shell]);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{shell}");
         assert!(ran.stdout.contains(words), "{shell}");
-        for (_, slug) in STEPS {
-            assert!(ran.stdout.contains(slug), "{shell} completes {slug}");
+        for step in STEPS.iter() {
+            assert!(ran.stdout.contains(step.slug), "{shell} completes {}", step.slug);
         }
     }
     if have("bash", "bash") {
@@ -208,9 +214,9 @@ fn manual_pages_are_written_for_every_command() {
     let dir = common::home(Who::User).join("man");
     let ran = ask(&["man", dir.to_str().expect("a path")]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let commands = STEPS.map(|(_, slug)| format!("workshop-{slug}"));
+    let commands = STEPS.iter().map(|step| format!("workshop-{}", step.slug));
     let others = ["workshop", "workshop-tour", "workshop-run", "workshop-step"].map(String::from);
-    for name in commands.into_iter().chain(others) {
+    for name in commands.chain(others) {
         let page =
             fs::read_to_string(dir.join(format!("{name}.1"))).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(page.contains(".TH ") && page.contains(".SH SYNOPSIS"), "{name}");
@@ -254,21 +260,23 @@ fn the_command_that_new_ends_with_can_be_pasted() {
 #[test]
 fn doctor_says_of_every_step_whether_it_can_be_run() {
     for who in who() {
-        let limited = run(workshop(who).args(["step", "4"])).status == 0;
-        let refused = |number| (number == 4 && !limited) || (number == 7 && !has_machines(who));
-        let status = if STEPS.iter().any(|(number, _)| refused(*number)) { 3 } else { 0 };
+        let limits = common::steps::of_limits();
+        let limited = common::gets_limits(who);
+        let refused = |step: &Step| (step.limits() && !limited) || (!step.is_part && !has_machines(who));
+        let status = if STEPS.iter().any(refused) { 3 } else { 0 };
         let ran = run(workshop(who).arg("doctor"));
         assert_eq!(ran.status, status, "{}{}", ran.stdout, ran.stderr);
         let release = nix::sys::utsname::uname().expect("uname").release().to_string_lossy().into_owned();
         assert!(ran.stdout.contains(&release), "{}", ran.stdout);
-        for (number, slug) in STEPS {
-            let can = if refused(number) { "no" } else { "yes" };
-            let row = format!("{number} {slug} {can}");
+        for step in STEPS.iter() {
+            let can = if refused(step) { "no" } else { "yes" };
+            let row = format!("{} {} {can}", step.number, step.slug);
             assert!(ran.stdout.lines().any(|line| unwrapped(line) == row), "{row} in {}", ran.stdout);
         }
         if !limited {
             // What is missing, and the command that mends it.
-            assert!(ran.stderr.contains("sudo workshop step 4"), "{}", ran.stderr);
+            let remedy = format!("sudo workshop step {}", limits.number);
+            assert!(ran.stderr.contains(&remedy), "{}", ran.stderr);
         }
     }
 }
@@ -280,7 +288,7 @@ fn doctor_in_json_checks_every_step() {
         let events = events(&ran.stdout);
         let checks: Vec<_> = events.iter().filter(|e| e["event"] == "check").collect();
         let slugs: Vec<_> = checks.iter().map(|e| e["step"].clone()).collect();
-        assert_eq!(slugs, STEPS.map(|(_, slug)| slug));
+        assert_eq!(slugs, STEPS.iter().map(|step| step.slug).collect::<Vec<_>>());
         let cannot = checks.iter().filter(|e| e["passed"] == false).count();
         let errors = events.iter().filter(|e| e["event"] == "error").count();
         assert_eq!((errors, ran.status), (cannot, if cannot == 0 { 0 } else { 3 }), "{}", ran.stdout);

@@ -21,24 +21,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::guest::Guest;
+use common::steps;
 use common::{Who, am_root, events, have, place, run, skip, workshop};
 use korean::assert_told_in_korean;
 use serde::Deserialize;
 use serde_json::Value;
-
-/// Folders of the exercises, by number.
-const FOLDERS: [&str; 7] = [
-    "00-run",
-    "01-unshare-pid",
-    "02-mount-proc",
-    "03-pivot-root",
-    "04-cgroup-limit",
-    "05-overlay",
-    "06-veth-bridge",
-];
-
-/// How many checks there are.
-const CLAIMS: u64 = 48;
 
 /// What the judge said.
 struct Verdict {
@@ -69,14 +56,14 @@ fn check_in(lang: &str, who: Who, step: &str, program: &Path) -> Verdict {
 }
 
 /// The text of a shell solution.
-fn shell_solution(step: usize) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons").join(FOLDERS[step]);
+fn shell_solution(step: u32) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons").join(steps::exercise_folder(step));
     let file = if step == 0 { file.join("starter/sh/box.sh") } else { file.join("solution/box.sh") };
     fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
 }
 
 /// The program that Cargo has built of a Rust solution, as an example.
-fn rust_solution(step: usize) -> PathBuf {
+fn rust_solution(step: u32) -> PathBuf {
     let own = std::env::current_exe().expect("this test's own file");
     let examples = own.parent().and_then(Path::parent).expect("the build folder").join("examples");
     examples.join(format!("solution-{step}"))
@@ -116,14 +103,16 @@ fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 }
 
 /// The solution of step N passes as every step up to N, and not as the one after it.
-fn solutions(who: Who, last: usize, program: impl Fn(usize) -> PathBuf + Sync) {
-    let pairs: Vec<(usize, usize)> =
-        (1..=last).flat_map(|step| (0..=6.min(step + 1)).map(move |judged| (step, judged))).collect();
+fn solutions(who: Who, last: u32, program: impl Fn(u32) -> PathBuf + Sync) {
+    let up_to = |last: u32| steps::exercise_numbers().filter(move |number| *number <= last);
+    let judged_as = |step: u32| up_to(steps::exercise_after(step).unwrap_or(step));
+    let pairs: Vec<(u32, u32)> =
+        up_to(last).skip(1).flat_map(|step| judged_as(step).map(move |judged| (step, judged))).collect();
     each(&pairs, |(step, judged)| {
         let verdict = check(who, &judged.to_string(), &program(*step));
         if verdict.status == 3 {
             assert!(
-                *judged == 4 && who == Who::User,
+                *judged == steps::of_limits().number && who == Who::User,
                 "solution {step} as step {judged}: {:?}",
                 verdict.events
             );
@@ -138,10 +127,11 @@ fn solutions(who: Who, last: usize, program: impl Fn(usize) -> PathBuf + Sync) {
 #[test]
 fn shell_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
     if have_tools() {
-        let scripts: Vec<PathBuf> =
-            (0..=6).map(|step| script(&format!("solution-{step}"), &shell_solution(step))).collect();
+        let scripts: BTreeMap<u32, PathBuf> = steps::exercise_numbers()
+            .map(|step| (step, script(&format!("solution-{step}"), &shell_solution(step))))
+            .collect();
         for who in common::who() {
-            solutions(who, 6, |step| scripts[step].clone());
+            solutions(who, steps::last_exercise(), |step| scripts[&step].clone());
         }
     }
 }
@@ -151,19 +141,20 @@ fn rust_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
     let dir = place().dir.join("judged-rust");
     fs::create_dir_all(&dir).expect("a folder");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("open it to others");
-    let copies: Vec<PathBuf> = (0..=6)
+    let copies: BTreeMap<u32, PathBuf> = steps::exercise_numbers()
         .map(|step| {
             let copy = dir.join(format!("box-{step}"));
             if step > 0 {
                 fs::copy(rust_solution(step), &copy).expect("cargo test builds the examples");
             }
-            copy
+            (step, copy)
         })
         .collect();
-    // The sixth has its links made by ip(8).
-    let last = if have("ip", "iproute2") { 6 } else { 5 };
+    // The one with a network has its links made by ip(8).
+    let networked = if have("ip", "iproute2") { u32::MAX } else { steps::with_option("--net").number };
+    let last = steps::exercise_numbers().take_while(|step| *step < networked).last().expect("some");
     for who in common::who() {
-        solutions(who, last, |step| copies[step].clone());
+        solutions(who, last, |step| copies[&step].clone());
     }
 }
 
@@ -173,10 +164,11 @@ fn the_last_rust_solution_passes_where_there_is_only_cgroup_v2() {
         return;
     }
     let program = place().dir.join("box-in-guest");
-    fs::copy(rust_solution(6), &program).expect("cargo test builds the examples");
+    let last = steps::last_exercise();
+    fs::copy(rust_solution(last), &program).expect("cargo test builds the examples");
     let copy = format!("{}:/usr/bin/box", program.display());
     for options in [&["--copy", &copy][..], &["--copy", &copy, "--user"]] {
-        let piece = ("check".to_owned(), "workshop check 6 --format json -- box".to_owned());
+        let piece = ("check".to_owned(), format!("workshop check {last} --format json -- box"));
         let said = Guest::new(Who::User).with(options).script(&[piece]);
         let (_, text, status) = &said[0];
         let events = events(text);
@@ -185,18 +177,26 @@ fn the_last_rust_solution_passes_where_there_is_only_cgroup_v2() {
         let done = events.iter().find(|e| e["event"] == "done").expect("the last event");
         assert_eq!(
             (&done["skipped"], done["passed"].as_u64()),
-            (&Value::from(0), Some(CLAIMS)),
+            (&Value::from(0), Some(claims())),
             "{options:?}"
         );
     }
+}
+
+/// How many checks the exercises' texts explain.
+fn claims() -> u64 {
+    let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons");
+    let text = |step| fs::read_to_string(lessons.join(steps::exercise_folder(step)).join("exercise/en.md"));
+    let checks = |step| text(step).expect("an exercise").matches("{#check-").count() as u64;
+    steps::exercise_numbers().map(checks).sum()
 }
 
 /// A program that is wrong in one way.
 #[derive(Deserialize)]
 struct Broken {
     name: String,
-    base: usize,
-    step: Option<usize>,
+    base: u32,
+    step: Option<u32>,
     change: Vec<(String, String)>,
     fails: Vec<String>,
 }
@@ -256,7 +256,9 @@ fn each_broken_program_fails_exactly_the_checks_that_find_it() {
 
 /// The names of all checks, as a program that passes them all is told.
 fn all_names() -> Vec<String> {
-    let verdict = check(Who::Root, "6", &script("solution-6", &shell_solution(6)));
+    let last = steps::last_exercise();
+    let program = script(&format!("solution-{last}"), &shell_solution(last));
+    let verdict = check(Who::Root, &last.to_string(), &program);
     let checks = verdict.events.iter().filter(|e| e["event"] == "check");
     checks.filter_map(|e| e["name"].as_str().map(String::from)).collect()
 }
@@ -273,8 +275,9 @@ fn a_failed_check_is_explained_in_both_languages() {
     }
     let verdict = check(Who::User, "1", &program);
     let check = verdict.events.iter().find(|e| e["name"] == "own-pids").expect("the check");
-    assert_eq!(check["step"], "unshare-pid");
-    assert_eq!(check["page"], "own/01-unshare-pid.html#check-own-pids");
+    let step = steps::numbered(1);
+    assert_eq!(check["step"], step.slug);
+    assert_eq!(check["page"], format!("own/{}.html#check-own-pids", step.folder()));
     assert!(check["causes"].as_array().is_some_and(|causes| !causes.is_empty()));
     assert_eq!(check["help"], check["causes"][0]);
 }
@@ -286,7 +289,7 @@ fn wrong_usage_is_told() {
         assert_eq!(ran.status, 2, "{args:?}: {}", ran.stderr);
         ran.stderr
     };
-    assert!(usage(&["9", "--", "true"]).contains("0 to 6"));
+    assert!(usage(&["99", "--", "true"]).contains(&format!("0 to {}", steps::last_exercise())));
     assert!(usage(&["1", "--", "no-such-program"]).contains("was not found"));
     assert!(usage(&["--", "true"]).contains("Which step"));
     assert!(usage(&["1"]).contains("workshop.toml"), "in no project");

@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use common::child::command;
+use common::steps::{self, STEPS};
 use common::watch::{Desk, Session, groups_of, pages, recorded};
 use common::{Who, am_root, around, have, home, place, who};
 
@@ -255,13 +256,10 @@ fn the_host_is_the_same_before_and_after_each_command() {
     for who in who() {
         let machines = common::has_machines(who);
         let promise = Promise::new(who, "commands");
-        for number in ["1", "2", "3", "4", "5", "6"] {
+        for step in STEPS.iter().filter(|step| step.is_part || machines) {
             // Without a group of their own, ordinary users get no limits.
-            let refused: &[i32] = if (who, number) == (Who::User, "4") { &[0, 3] } else { &[0] };
-            promise.through(&["step", number], refused);
-        }
-        if machines {
-            promise.through(&["step", "7"], &[0]);
+            let refused: &[i32] = if who == Who::User && step.limits() { &[0, 3] } else { &[0] };
+            promise.through(&["step", step.slug], refused);
         }
         for args in [&["tour"][..], &["list"], &["clean"], &["clean", "--dry-run"], &["run", "--", "true"]] {
             promise.through(args, &[0]);
@@ -279,12 +277,13 @@ fn the_host_is_the_same_while_a_container_runs() {
     }
     for who in who() {
         let promise = Promise::new(who, "held");
-        let limits = common::run(&mut promise.desk.workshop(&["step", "4"])).status == 0;
-        for number in ["1", "2", "3", "5", "6"] {
-            promise.held(&["step", number], limits && number > "4");
+        let step_of_limits = steps::of_limits();
+        let limits = common::run(&mut promise.desk.workshop(&["step", step_of_limits.slug])).status == 0;
+        for step in steps::parts().filter(|step| !step.limits()) {
+            promise.held(&["step", step.slug], limits && step.number > step_of_limits.number);
         }
         if limits {
-            promise.held(&["step", "4"], true);
+            promise.held(&["step", step_of_limits.slug], true);
             promise.held(&["run", "--memory", "64M"], true);
         }
         promise.held(&["run"], false);

@@ -8,32 +8,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use common::{STEPS, Who, am_root, events, run, who, workshop};
+use common::steps::{self, STEPS, Step};
+use common::{Who, am_root, events, run, who, workshop};
 use reader::{Lesson, lesson};
 use serde_json::Value;
 
-/// Keys of step 4 that need a cgroup v2 hierarchy with the controllers in it. v1 has no
+/// Keys of the step with limits that need a cgroup v2 hierarchy with the controllers in it. v1 has no
 /// `cgroup.subtree_control` to hand them on with (`subtree`), so nobody must step aside before
 /// that (`aside`), and clone3(2) can't make a process in a v1 group (`clone`).
 const ONLY_V2: [&str; 3] = ["subtree", "aside", "clone"];
 
-/// Keys of step 4 that only v1 has, where v2 has one file for period and quota, puts a process into its
+/// Keys of the step with limits that only v1 has, where v2 has one file for period and quota, puts a process into its
 /// group at birth, and needs one mount to show it.
 const ONLY_V1: [&str; 3] = ["limit-period", "join", "view-dir"];
 
 fn each_step(test: impl Fn(&str, &Lesson, &Lesson)) {
-    for (_, slug) in STEPS {
+    for Step { slug, .. } in STEPS.iter() {
         test(slug, &lesson(slug, "en"), &lesson(slug, "ko"));
     }
 }
 
 #[test]
 fn every_step_has_a_lesson_and_every_lesson_a_step() {
-    let listed = events(&run(workshop(Who::User).args(["list", "--format", "json"])).stdout);
-    let listed: Vec<String> = listed
-        .iter()
-        .map(|e| format!("{:02}-{}", e["number"].as_u64().unwrap_or(0), e["slug"].as_str().unwrap_or("?")))
-        .collect();
+    let listed: Vec<String> = STEPS.iter().map(Step::folder).collect();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons");
     let names = std::fs::read_dir(dir).expect("lessons").flatten().map(|e| e.file_name());
     let folders: BTreeSet<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -41,7 +38,6 @@ fn every_step_has_a_lesson_and_every_lesson_a_step() {
     let others = ["words", "00-run"];
     let folders: Vec<String> = folders.into_iter().filter(|name| !others.contains(&name.as_str())).collect();
     assert_eq!(listed, folders);
-    assert_eq!(listed, STEPS.map(|(number, slug)| format!("{number:02}-{slug}")));
 }
 
 #[test]
@@ -100,7 +96,7 @@ fn told() -> &'static BTreeMap<String, Told> {
     TOLD.get_or_init(|| {
         let mut all = BTreeMap::<String, Told>::new();
         for who in who() {
-            for (number, slug) in STEPS {
+            for Step { number, slug, .. } in STEPS.iter() {
                 let args = ["step", &number.to_string(), "--verbose", "--format", "json", "--lang", "en"];
                 for event in events(&run(workshop(who).args(args)).stdout) {
                     add(&mut all, slug, &event);
@@ -130,7 +126,7 @@ fn calls(lesson: &Lesson) -> BTreeMap<&str, &str> {
 #[test]
 fn whatever_the_program_tells_is_in_the_lesson() {
     each_step(|slug, english, _| {
-        // An ordinary user may be refused step 4; the next test says so.
+        // An ordinary user may be refused limits; the next test says so.
         let Some(told) = told().get(slug) else { return };
         let calls = calls(english);
         assert_eq!(calls.len(), english.keys("call").len(), "{slug}: two calls with one sentence");
@@ -145,7 +141,7 @@ fn whatever_the_program_tells_is_in_the_lesson() {
     });
 }
 
-/// Whether step 4's key can't come up on this host.
+/// Whether a key of the step with limits can't come up on this host.
 fn of_another_host(key: &str) -> bool {
     // With `swapaccount=0` a v1 kernel has no file for the limit.
     let swap = Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists();
@@ -158,17 +154,18 @@ fn of_another_host(key: &str) -> bool {
 
 #[test]
 fn whatever_is_in_the_lesson_the_program_tells() {
-    let can_limit = told().get("cgroup-limit").is_some_and(|told| !told.checks.is_empty());
+    let is_told = |slug: &str| told().get(slug).is_some_and(|told| !told.checks.is_empty());
     each_step(|slug, english, _| {
-        if slug == "cgroup-limit" && !can_limit {
+        let step = steps::named(slug);
+        if step.limits() && !is_told(slug) {
             return common::skip("no limits on this host for this user", "Run the tests as root");
         }
-        if slug == "boot-vm" && told().get(slug).is_none_or(|told| told.checks.is_empty()) {
+        if !step.is_part && !is_told(slug) {
             return common::skip("no virtual machine on this host", "Install qemu-system-x86 and a kernel");
         }
         let told = &told()[slug];
         for (sentence, key) in calls(english) {
-            let silent = slug == "cgroup-limit" && of_another_host(key);
+            let silent = step.limits() && of_another_host(key);
             assert!(silent || told.whys.contains(sentence), "{slug}: no run made call-{key}");
         }
         for (kind, names) in [("fact", &told.facts), ("check", &told.checks)] {
@@ -181,8 +178,8 @@ fn whatever_is_in_the_lesson_the_program_tells() {
 
 #[test]
 fn the_text_has_the_lessons_labels_and_claims_and_never_a_bare_key() {
-    for (number, slug) in STEPS {
-        let Some(told) = told().get(slug).filter(|told| !told.checks.is_empty()) else { continue };
+    for Step { number, slug, .. } in STEPS.iter() {
+        let Some(told) = told().get(*slug).filter(|told| !told.checks.is_empty()) else { continue };
         let who = if am_root() { Who::Root } else { Who::User };
         for lang in ["en", "ko"] {
             let lesson = lesson(slug, lang);

@@ -9,12 +9,14 @@ use std::process::Stdio;
 
 use common::project::{at, come_to, me, solution, state};
 use common::screen::{Screen, word};
+use common::steps;
 use common::watch::Desk;
 use common::{Who, am_root, command_as, events, gets_limits, have, home, run, skip, who, workshop};
 
-/// The last step, and the one that not every host can judge.
-const LAST: u32 = 6;
-const LIMITED: u32 = 4;
+/// The number of the step that not every host can judge.
+fn limited_step() -> u32 {
+    steps::of_limits().number
+}
 
 /// Somebody who learns, in their folder.
 struct Newcomer {
@@ -84,19 +86,20 @@ impl Newcomer {
 
     /// Builds the step that can't be judged here, and goes on without it.
     fn build_unjudged(&mut self) {
-        self.edit(LIMITED);
-        self.screen.see_words(&word("en", "watch-unjudged").replace("{step}", &LIMITED.to_string()));
-        assert_eq!(self.state("step"), LIMITED.to_string());
+        let step = limited_step();
+        self.edit(step);
+        self.screen.see_words(&word("en", "watch-unjudged").replace("{step}", &step.to_string()));
+        assert_eq!(self.state("step"), step.to_string());
     }
 
     /// Waits until all checks of a step hold. That alone leads nowhere.
     fn held(&mut self, step: u32) {
-        let key = match (step == LAST, self.state("left_out").as_str()) {
+        let key = match (step == steps::last_exercise(), self.state("left_out").as_str()) {
             (true, "none") => "watch-all-done",
             (true, _) => "watch-all-but",
             (false, _) => "watch-held",
         };
-        let held = self.screen.see_words(&word("en", key).replace("{step}", &LIMITED.to_string()));
+        let held = self.screen.see_words(&word("en", key).replace("{step}", &limited_step().to_string()));
         assert!(held.contains(&format!("Step {step} ")) && !held.contains('✗'), "{held}");
         assert_eq!(self.state("step"), step.to_string(), "it goes on by itself");
     }
@@ -139,24 +142,29 @@ fn whole_way(who: Who, name: &str, language: &str, source: &str) {
     }
     let mut newcomer = Newcomer::begin(who, name, language, "en");
     newcomer.held(0);
-    for step in 1..=LAST {
+    let is_judged = |step: u32| limited || step != limited_step();
+    for step in steps::exercise_numbers().skip(1) {
         newcomer.screen.keys("n");
-        match step {
-            LIMITED if !limited => newcomer.build_unjudged(),
-            _ => newcomer.build(step),
+        match is_judged(step) {
+            false => newcomer.build_unjudged(),
+            true => newcomer.build(step),
         }
     }
-    let (done, bar) = match limited {
-        true => ("[0, 1, 2, 3, 4, 5, 6]", "■■■■■■■ 7/7"),
-        false => ("[0, 1, 2, 3, 5, 6]", "■■■■–■■ 6/7"),
-    };
-    assert_eq!(newcomer.state("done"), done);
+    let all: Vec<u32> = steps::exercise_numbers().collect();
+    let done: Vec<u32> = all.iter().copied().filter(|step| is_judged(*step)).collect();
+    let marks: String = all.iter().map(|step| if is_judged(*step) { '■' } else { '–' }).collect();
+    let bar = &format!("{marks} {}/{}", done.len(), all.len());
+    assert_eq!(newcomer.state("done"), format!("{done:?}"));
     newcomer.screen.keys("n");
     newcomer.screen.keys("l");
-    let list = newcomer.screen.see_words("veth-bridge");
+    let list = newcomer.screen.see_words(&steps::exercise_folder(steps::last_exercise())[3..]);
     assert!(list.contains(bar), "{list}");
     let written = fs::read_to_string(newcomer.dir.join(source)).expect("the program");
-    assert_eq!(written, newcomer.ask(&["solution", "6"]), "the diffs lead to the last solution");
+    assert_eq!(
+        written,
+        newcomer.ask(&["solution", &steps::last_exercise().to_string()]),
+        "the diffs lead to the last solution"
+    );
     let progress = newcomer.leave();
     assert!(progress.contains(bar), "{progress}");
     assert_eq!(progress.matches("left out").count(), usize::from(!limited), "{progress}");
@@ -185,20 +193,25 @@ fn a_step_that_a_host_cannot_judge_is_explained_and_left_out_in_either_language(
         return;
     }
     for lang in ["en", "ko"] {
-        let dir = come_to(Who::User, &format!("unjudged-{lang}"), LIMITED, LIMITED);
+        let limits = limited_step();
+        let next = steps::exercise_after(limits).expect("a step after it");
+        let dir = come_to(Who::User, &format!("unjudged-{lang}"), limits, limits);
         let mut screen = at(&dir, &Desk::new(Who::User, lang));
         screen.line(&format!("$workshop watch --lang {lang}"));
-        let told = word(lang, "watch-unjudged").replace("{step}", "4");
+        let told = word(lang, "watch-unjudged").replace("{step}", &limits.to_string());
         let seen = screen.see_words(&told);
-        assert!(seen.contains("`sudo workshop check 4`"), "{seen}");
+        assert!(seen.contains(&format!("`sudo workshop check {limits}`")), "{seen}");
         assert!(seen.contains("sys/fs/cgroup"), "why: {seen}");
         let left_out = |dir: &Path| state(dir)["progress"].get("left_out").map(ToString::to_string);
         assert_eq!(left_out(&dir), None, "it goes on by itself");
         screen.keys("n");
         screen.see_words(&word(lang, "watch-key-back"));
-        assert_eq!((left_out(&dir).as_deref(), state(&dir)["step"].as_integer()), (Some("[4]"), Some(5)));
+        assert_eq!(
+            (left_out(&dir).as_deref(), state(&dir)["step"].as_integer()),
+            (Some(&*format!("[{limits}]")), Some(next.into()))
+        );
         // A program of a later step is judged without limits, and that says nothing of the step before.
-        fs::write(dir.join("box.sh"), solution(5, "box.sh")).expect("save");
+        fs::write(dir.join("box.sh"), solution(next, "box.sh")).expect("save");
         screen.see_words(&word(lang, "watch-held"));
         screen.keys("q");
         screen.see_words("outer>");
@@ -206,14 +219,21 @@ fn a_step_that_a_host_cannot_judge_is_explained_and_left_out_in_either_language(
         screen.end();
         let user = |args: &[&str]| run(workshop(Who::User).current_dir(&dir).args(args));
         assert_eq!(user(&["check"]).status, 0);
-        assert_eq!(state(&dir)["progress"]["done"].to_string(), "[0, 1, 2, 3, 5]");
+        let done: Vec<u32> = steps::exercise_numbers().filter(|n| *n <= next && *n != limits).collect();
+        assert_eq!(state(&dir)["progress"]["done"].to_string(), format!("{done:?}"));
         let progress = user(&["progress", "--lang", lang]).stdout;
         assert!(progress.contains(&word(lang, "progress-left-out")), "{progress}");
         let events = events(&user(&["progress", "--format", "json"]).stdout);
-        assert_eq!((&events[4]["left_out"], &events[4]["done"]), (&true.into(), &false.into()));
+        let told = events.iter().find(|event| event["number"] == limits).expect("the step");
+        assert_eq!((&told["left_out"], &told["done"]), (&true.into(), &false.into()));
         // What root is told to do.
         if am_root() && gets_limits(Who::Root) {
-            let judged = run(workshop(Who::Root).current_dir(&dir).args(["check", "4", "--", "./box.sh"]));
+            let judged = run(workshop(Who::Root).current_dir(&dir).args([
+                "check",
+                &limits.to_string(),
+                "--",
+                "./box.sh",
+            ]));
             assert_eq!(judged.status, 0, "{}{}", judged.stdout, judged.stderr);
         }
     }

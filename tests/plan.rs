@@ -3,11 +3,9 @@
 mod common;
 
 use common::elsewhere::filtered;
+use common::steps::{STEPS, parts};
 use common::{Who, events, has_limits, has_machines, run, who, workshop};
 use serde_json::Value;
-
-/// The steps whose containers are planned.
-const STEPS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
 
 /// Step, side, call and reason of what is told.
 type Line = (String, String, String, String);
@@ -49,8 +47,9 @@ fn told(who: Who, step: &str) -> Vec<Line> {
 #[test]
 fn what_is_planned_is_what_is_done_and_in_that_order() {
     for who in who() {
-        for step in STEPS.iter().filter(|step| **step != "4" || has_limits(who)) {
-            assert_eq!(planned(who, step), told(who, step), "step {step} as {who:?}");
+        for step in parts().filter(|step| !step.limits() || has_limits(who)) {
+            let number = step.number.to_string();
+            assert_eq!(planned(who, &number), told(who, &number), "step {number} as {who:?}");
         }
     }
 }
@@ -72,10 +71,33 @@ fn a_plan_is_the_same_whoever_asks_and_nothing_is_done_for_it() {
 }
 
 #[test]
-fn what_builds_beside_the_container_has_no_plan() {
-    let ran = run(workshop(Who::User).args(["plan", "7", "--lang", "en"]));
-    assert_eq!(ran.status, 2);
-    assert!(ran.stderr.contains("makes no container"), "{}", ran.stderr);
+fn what_builds_beside_the_container_is_refused_where_a_container_is_meant() {
+    for step in STEPS.iter().filter(|step| !step.is_part) {
+        for name in [&step.number.to_string(), step.slug] {
+            for args in [
+                &["plan", name][..],
+                &["run", "--step", name, "true"],
+                &["run", "--step", name, "--plan", "true"],
+                &["check", name, "--", "true"],
+            ] {
+                let ran = run(workshop(Who::User).args(["--lang", "en"]).args(args));
+                assert_eq!(ran.status, 2, "{args:?}: {}", ran.stderr);
+                assert!(ran.stderr.contains("makes no container"), "{args:?}: {}", ran.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn run_takes_any_step_of_the_container_by_number_and_by_name() {
+    for step in parts() {
+        let plan = |name: &str| {
+            let ran = run(workshop(Who::User).args(["run", "--no-net", "--plan", "--step", name, "true"]));
+            assert_eq!(ran.status, 0, "{}", ran.stderr);
+            ran.stdout
+        };
+        assert_eq!(plan(&step.number.to_string()), plan(step.slug), "{}", step.slug);
+    }
 }
 
 /// Makes the experiments of a step and holds both outcomes.

@@ -6,31 +6,22 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::child::command;
-
-/// The steps that a learner writes, by the folders of their lessons.
-const STEPS: [&str; 7] = [
-    "00-run",
-    "01-unshare-pid",
-    "02-mount-proc",
-    "03-pivot-root",
-    "04-cgroup-limit",
-    "05-overlay",
-    "06-veth-bridge",
-];
+use common::steps::{exercise_folder, exercise_numbers};
 
 const FILES: [&str; 2] = ["main.rs", "box.sh"];
 
-fn path(step: &str, file: &str) -> PathBuf {
-    let lesson = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons").join(step);
+fn path(step: u32, file: &str) -> PathBuf {
+    let folder = exercise_folder(step);
+    let lesson = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons").join(folder);
     // What a learner starts with is where the first solution comes from.
     match (step, file) {
-        ("00-run", "main.rs") => lesson.join("starter/rust/src/main.rs"),
-        ("00-run", _) => lesson.join("starter/sh").join(file),
+        (0, "main.rs") => lesson.join("starter/rust/src/main.rs"),
+        (0, _) => lesson.join("starter/sh").join(file),
         _ => lesson.join("solution").join(file),
     }
 }
 
-fn read(step: &str, file: &str) -> String {
+fn read(step: u32, file: &str) -> String {
     fs::read_to_string(path(step, file)).unwrap_or_else(|error| panic!("{step}/{file}: {error}"))
 }
 
@@ -51,7 +42,7 @@ fn changes(before: &str, after: &str) -> (usize, usize) {
 
 #[test]
 fn a_solution_has_less_than_a_hundred_lines_that_fit_a_page() {
-    for step in STEPS {
+    for step in exercise_numbers() {
         for file in FILES {
             let text = read(step, file);
             assert!(text.lines().count() < 100, "{step}/{file} has {} lines", text.lines().count());
@@ -64,7 +55,8 @@ fn a_solution_has_less_than_a_hundred_lines_that_fit_a_page() {
 
 #[test]
 fn each_solution_grows_out_of_the_one_before() {
-    for pair in STEPS.windows(2) {
+    let steps: Vec<u32> = exercise_numbers().collect();
+    for pair in steps.windows(2) {
         for file in FILES {
             let (removed, added) = changes(&read(pair[0], file), &read(pair[1], file));
             assert!((2..=36).contains(&added), "{}/{file} adds {added} lines", pair[1]);
@@ -82,7 +74,7 @@ fn a_change_is_counted_as_diff_counts_it() {
 
 #[test]
 fn each_shell_solution_is_a_script_that_the_shell_reads() {
-    for step in STEPS {
+    for step in exercise_numbers() {
         let script = path(step, "box.sh");
         let parsed = command("sh").arg("-n").arg(&script).output().expect("sh");
         assert!(parsed.status.success(), "{step}: {}", String::from_utf8_lossy(&parsed.stderr));
@@ -93,8 +85,8 @@ fn each_shell_solution_is_a_script_that_the_shell_reads() {
 fn each_rust_solution_is_built_as_an_example() {
     let manifest =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("Cargo.toml");
-    for (number, step) in STEPS.iter().enumerate() {
-        let file = path(step, "main.rs");
+    for number in exercise_numbers() {
+        let file = path(number, "main.rs");
         let file = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("a path in the package").display();
         let example = format!("name = \"solution-{number}\"\npath = \"{file}\"");
         assert!(manifest.contains(&example), "{example}");

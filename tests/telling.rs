@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
+use common::steps::{self, STEPS, Step};
 use common::watch::{AT_ONCE, Desk, Session, groups_of, pages, recorded, wait_until};
 use common::{Who, am_root, have, skip, who};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -81,7 +82,7 @@ impl Story {
         };
         let all = self.lines.iter().enumerate();
         // A machine takes seconds to boot: there the calls must do.
-        let every = is_full() && self.args[1] != "7";
+        let every = is_full() && steps::named(&self.args[1]).is_part;
         let chosen: Vec<usize> =
             all.filter(|(_, line)| every || tells(line)).map(|(number, _)| number).collect();
         assert!(!chosen.is_empty(), "{:?} tells no call", self.args);
@@ -176,23 +177,23 @@ fn share_out<J: Send>(name: &str, jobs: Vec<(Who, J)>, work: impl Fn(&Desk, J) +
 /// The steps, as whoever can do them tells them when all goes well. To boot a machine takes time.
 fn stories() -> Vec<Story> {
     static STORIES: OnceLock<Vec<Story>> = OnceLock::new();
-    let step = |desk: &Desk, step: &str| FORMATS.map(|format| Story::new(desk, &["step", step], format));
+    let step =
+        |desk: &Desk, step: &Step| FORMATS.map(|format| Story::new(desk, &["step", step.slug], format));
     let of = |who: Who| {
         let desk = Desk::new(who, "stories");
-        let possible = |step: &&str| match *step {
-            "4" => common::has_limits(who),
-            "7" => is_full() && common::has_machines(who),
-            _ => true,
+        let possible = |of: &&Step| {
+            let limits = !of.limits() || common::has_limits(who);
+            limits && (of.is_part || is_full() && common::has_machines(who))
         };
-        let steps = ["1", "2", "3", "4", "5", "6", "7"].into_iter().filter(possible);
-        steps.flat_map(|number| step(&desk, number)).collect::<Vec<_>>()
+        STEPS.iter().filter(possible).flat_map(|of| step(&desk, of)).collect::<Vec<_>>()
     };
     STORIES.get_or_init(|| who().into_iter().flat_map(of).collect()).clone()
 }
 
 /// Those of the steps that change most outside the lab, where the others would show no more in a short run.
 fn short(stories: Vec<Story>) -> Vec<Story> {
-    let changes = |story: &Story| ["4", "6"].contains(&story.args[1].as_str()) && story.format == "json";
+    let most = ["--memory", "--net"].map(|option| steps::with_option(option).slug);
+    let changes = |story: &Story| most.contains(&story.args[1].as_str()) && story.format == "json";
     stories.into_iter().filter(|story| is_full() || changes(story)).collect()
 }
 

@@ -240,10 +240,11 @@ fn no_line_is_wider_than_the_terminal() {
 
 /// Whether a line is one of a lesson's code blocks.
 fn is_command(lang: &str, line: &str) -> bool {
-    let lessons = common::STEPS
-        .map(|(number, slug)| format!("{}/lessons/{number:02}-{slug}/{lang}.md", env!("CARGO_MANIFEST_DIR")));
+    let lessons = common::steps::STEPS
+        .iter()
+        .map(|step| format!("{}/lessons/{}/{lang}.md", env!("CARGO_MANIFEST_DIR"), step.folder()));
     let read = |lesson: String| std::fs::read_to_string(lesson).expect("read a lesson");
-    lessons.map(read).iter().any(|text| text.lines().any(|code| code.trim() == line.trim()))
+    lessons.map(read).any(|text| text.lines().any(|code| code.trim() == line.trim()))
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::steps::{STEPS, Step};
 use common::watch::PATIENCE;
-use common::{STEPS, Who, am_root, events, home, may_be_refused, run, skip, who, workshop};
+use common::{Who, am_root, events, gets_limits, home, may_be_refused, run, skip, who, workshop};
 
 #[test]
 fn root_is_shown_every_step_and_all_of_it_holds() {
@@ -20,10 +21,10 @@ fn root_is_shown_every_step_and_all_of_it_holds() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let events = events(&ran.stdout);
     let steps: Vec<_> = events.iter().filter(|e| e["event"] == "step").map(|e| e["number"].clone()).collect();
-    assert_eq!(steps, STEPS.map(|(number, _)| number));
+    assert_eq!(steps, STEPS.iter().map(|step| step.number).collect::<Vec<_>>());
     let checks = events.iter().filter(|e| e["event"] == "check" && e["passed"] == true).count();
     let done = events.last().expect("events");
-    let refused = STEPS.iter().filter(|(number, _)| may_be_refused(Who::Root, *number)).count();
+    let refused = STEPS.iter().filter(|step| may_be_refused(Who::Root, step)).count();
     let counts = ["passed", "failed", "skipped"].map(|field| done[field].as_u64());
     assert_eq!(counts, [Some(checks as u64), Some(0), Some(refused as u64)]);
     assert!(checks >= 40, "{checks}");
@@ -34,16 +35,16 @@ fn an_ordinary_user_misses_only_what_the_host_refuses_and_is_told_why() {
     let ran = run(workshop(Who::User).args(["tour", "--format", "json"]));
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     let events = events(&ran.stdout);
-    let limited = run(workshop(Who::User).args(["step", "4"])).status == 0;
+    let limited = gets_limits(Who::User);
     let done = events.last().expect("events");
-    let can = |number: u32| if number == 4 { limited } else { !may_be_refused(Who::User, number) };
-    let refused = STEPS.iter().filter(|(number, _)| !can(*number)).count();
+    let can = |step: &Step| if step.limits() { limited } else { !may_be_refused(Who::User, step) };
+    let refused = STEPS.iter().filter(|step| !can(step)).count();
     assert_eq!((&done["failed"], &done["skipped"]), (&0.into(), &refused.into()));
     let errors: Vec<_> = events.iter().filter(|e| e["event"] == "error").collect();
     assert_eq!(errors.len(), refused, "{errors:?}");
     assert!(errors.iter().all(|e| e["code"] == 3), "{errors:?}");
-    for (_, slug) in STEPS.into_iter().filter(|(number, _)| can(*number)) {
-        let checks = events.iter().filter(|e| e["event"] == "check" && e["step"] == slug).count();
+    for Step { slug, .. } in STEPS.iter().filter(|step| can(step)) {
+        let checks = events.iter().filter(|e| e["event"] == "check" && e["step"] == *slug).count();
         assert!(checks >= 5, "{slug}: {checks}");
     }
 }

@@ -26,6 +26,7 @@ use clap::ValueEnum;
 
 use crate::engine::find_program;
 use crate::fault::Fault;
+use crate::judge::Asked;
 use crate::kernel::cgroup::{Controller, Version, hierarchy, words};
 use crate::kernel::mounts;
 
@@ -74,6 +75,16 @@ impl Files {
 }
 
 impl Order {
+    /// What of a container it asks for.
+    fn asked(&self) -> Asked {
+        Asked {
+            root: self.files.are_own(),
+            layers: matches!(self.files, Files::Image(_)),
+            limits: self.limits_anything(),
+            network: self.net,
+        }
+    }
+
     fn limits_anything(&self) -> bool {
         self.memory.is_some() || self.pids.is_some() || self.cpus.is_some()
     }
@@ -81,7 +92,7 @@ impl Order {
 
 /// Parts of a container that a runtime may have no option for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+enum Part {
     Limits,
     Overlay,
     Network,
@@ -138,8 +149,14 @@ impl Adapter {
         !matches!(self, Adapter::Runc | Adapter::Crun | Adapter::Podman)
     }
 
-    /// Why a part can't be asked of it, if it can't.
-    pub fn refuses(self, part: Part) -> Option<Fault> {
+    /// Why it can't be asked for this, if it can't.
+    pub fn refuses_any(self, asked: Asked) -> Option<Fault> {
+        let parts =
+            [(Part::Limits, asked.limits), (Part::Overlay, asked.layers), (Part::Network, asked.network)];
+        parts.into_iter().filter(|(_, asked)| *asked).find_map(|(part, _)| self.refuses(part))
+    }
+
+    fn refuses(self, part: Part) -> Option<Fault> {
         let key = match (self, part) {
             (Adapter::Bwrap | Adapter::Unshare, Part::Limits) => "adapter-no-limits",
             (Adapter::Bwrap | Adapter::Unshare, Part::Overlay) => "adapter-no-overlay",
@@ -154,14 +171,7 @@ impl Adapter {
         if let Some(fault) = self.obstacle() {
             return Err(fault);
         }
-        let asked = [
-            (Part::Limits, order.limits_anything()),
-            (Part::Overlay, matches!(order.files, Files::Image(_))),
-            (Part::Network, order.net),
-        ];
-        let mut refused =
-            asked.into_iter().filter(|(_, asked)| *asked).filter_map(|(part, _)| self.refuses(part));
-        if let Some(fault) = refused.next() {
+        if let Some(fault) = self.refuses_any(order.asked()) {
             return Err(fault);
         }
         match self {

@@ -1,44 +1,56 @@
-//! The whole container at a glance: what is its own, what it shares with the host, by which step.
+//! The whole container at a glance: what is its own, and what it shares with the host.
 
 use super::Scene;
+use crate::engine::Spec;
 use crate::engine::spec::Root;
 
-/// One line of the summary.
-pub struct Part {
-    /// Key of the part's name in the words.
+/// Something that a container has of its own, or shares with the host.
+pub struct Aspect {
+    /// Key of its name in the words.
     pub key: &'static str,
-    pub own: bool,
-    /// Number of the step that made it its own.
-    pub step: Option<u32>,
+    shown_by: Sign,
 }
 
-/// The kinds of namespaces(7), each with the part that it separates.
-const KINDS: [(&str, &str, &str); 8] = [
-    ("pid", "part-processes", "unshare-pid"),
-    ("mnt", "part-mounts", "mount-proc"),
-    ("uts", "part-hostname", "pivot-root"),
-    ("ipc", "part-ipc", "pivot-root"),
-    ("cgroup", "part-groups", "cgroup-limit"),
-    ("net", "part-network", "veth-bridge"),
-    ("user", "part-users", ""),
-    ("time", "part-clock", ""),
+/// What shows that it is the container's own.
+enum Sign {
+    /// Another namespace of this kind (namespaces(7)).
+    Namespace(&'static str),
+    /// That it was asked for.
+    Wanted(fn(&Spec) -> bool),
+    /// Nothing: one kernel runs both.
+    Nothing,
+}
+
+const fn aspect(key: &'static str, shown_by: Sign) -> Aspect {
+    Aspect { key, shown_by }
+}
+
+/// All of it, in the order in which it is shown.
+pub const ASPECTS: &[Aspect] = &[
+    aspect("part-processes", Sign::Namespace("pid")),
+    aspect("part-mounts", Sign::Namespace("mnt")),
+    aspect("part-files", Sign::Wanted(|spec| spec.root.is_some())),
+    aspect("part-writes", Sign::Wanted(|spec| matches!(spec.root, Some(Root::Layers(_))))),
+    aspect("part-hostname", Sign::Namespace("uts")),
+    aspect("part-ipc", Sign::Namespace("ipc")),
+    aspect("part-groups", Sign::Namespace("cgroup")),
+    aspect("part-network", Sign::Namespace("net")),
+    aspect("part-users", Sign::Namespace("user")),
+    aspect("part-clock", Sign::Namespace("time")),
+    aspect("part-limits", Sign::Wanted(|spec| spec.limits.is_some())),
+    aspect("part-kernel", Sign::Nothing),
 ];
 
-/// Compares the two sides, kind by kind. `number` gives the number of the step with a slug.
-pub fn summary(scene: &Scene, number: impl Fn(&str) -> Option<u32>) -> Vec<Part> {
-    let spec = &scene.template.spec;
-    let part = |key, own: bool, slug: &str| Part { key, own, step: number(slug).filter(|_| own) };
-    let mut parts: Vec<Part> = KINDS
-        .iter()
-        .map(|(kind, key, slug)| {
-            let (outside, inside) = scene.namespaces(kind);
-            let own = outside != inside;
-            Part { key, own, step: number(slug).filter(|_| own) }
-        })
-        .collect();
-    parts.insert(2, part("part-files", spec.root.is_some(), "pivot-root"));
-    parts.insert(3, part("part-writes", matches!(spec.root, Some(Root::Layers(_))), "overlay"));
-    parts.push(part("part-limits", spec.limits.is_some(), "cgroup-limit"));
-    parts.push(Part { key: "part-kernel", own: false, step: None });
-    parts
+impl Aspect {
+    /// Whether it is this container's own.
+    pub fn is_own(&self, scene: &Scene) -> bool {
+        match self.shown_by {
+            Sign::Namespace(kind) => {
+                let (outside, inside) = scene.namespaces(kind);
+                outside != inside
+            }
+            Sign::Wanted(asks) => asks(&scene.template.spec),
+            Sign::Nothing => false,
+        }
+    }
 }

@@ -65,10 +65,6 @@ fn in_short(fault: &Fault) -> String {
     }
 }
 
-fn steps_of(step: &'static Step) -> impl Iterator<Item = &'static Step> {
-    step.builds_on().into_iter().chain([step])
-}
-
 fn files(folders: &Folders) -> Result<Files, Fault> {
     let store = Store::new(folders.cache.join("images"));
     let image = store.host_image(&host_search_path());
@@ -77,7 +73,7 @@ fn files(folders: &Folders) -> Result<Files, Fault> {
 
 /// The plan as it is drawn in a sealed lab.
 fn planned(folders: &Folders, step: &'static Step) -> Plan {
-    let spec = template::planned(folders, wanted(steps_of(step), LIMITS), || files(folders));
+    let spec = template::planned(folders, wanted(step.with_all_below(), LIMITS), || files(folders));
     let spec = spec.expect("what is wanted");
     let site = Site::planned(folders, !geteuid().is_root(), 1, &spec).expect("a site");
     Plan::new(&spec, &site).expect("a plan")
@@ -90,7 +86,7 @@ fn surveyed(folders: &Folders, step: &'static Step, without: Option<usize>) -> R
         let signals = Signals::take().map_err(|e| Fault::broken("take signals", e))?;
         let lab = Lab::enter(folders.clone(), signals)?;
         sealed::within(&lab, |lab| {
-            let template = Template::new(lab, wanted(steps_of(step), LIMITS), || files(folders))?;
+            let template = Template::new(lab, wanted(step.with_all_below(), LIMITS), || files(folders))?;
             let site = Site::in_lab(lab, &template.spec)?;
             let mut plan = Plan::new(&template.spec, &site)?;
             if let Some(index) = without {

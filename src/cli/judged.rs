@@ -10,7 +10,7 @@ use crate::learner::build::Before;
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckOptions {
-    /// Number or name of the step that it is judged as, 0 to 6, or all [default: the one that is worked on here]
+    /// Number or name of the step that it is judged as, from 0 on, or all [default: the one that is worked on here]
     #[arg(value_name = "N|all")]
     pub step: Option<String>,
     /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]

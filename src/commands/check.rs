@@ -3,24 +3,21 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::adapt::{Adapter, Part};
+use crate::adapt::Adapter;
 use crate::cli::CheckOptions;
 use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
 use crate::course::{STEPS, Step};
 use crate::engine::find_program;
 use crate::fault::{Doing, Fault};
-use crate::judge::{self, Defendant, Judged};
+use crate::judge::{self, Asked, Defendant, Judged};
 use crate::kernel::process::need_own_proc;
 use crate::lab::Lab;
 use crate::learner::Project;
 use crate::learner::build::{self, Before, Made};
 
 use super::attempt::attempt;
-use super::{Output, enter_lab};
-
-/// Steps from here on are given limits, where groups can be made. Where none can, this one can't be judged.
-pub const LIMITED: u32 = 4;
+use super::{Output, enter_lab, exercise_named};
 
 /// Judges the program as the step's, or as each step's in turn.
 pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
@@ -32,7 +29,7 @@ pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
     };
     let step = match (options.step.as_deref(), &project) {
         (Some("all"), _) => None,
-        (Some(name), _) => Some(number(name)?),
+        (Some(name), _) => Some(exercise_named(name, "exercise-unknown")?),
         (None, Some(project)) => Some(project.step()),
         (None, None) => return Err(Fault::usage("check-which-step", &[])),
     };
@@ -70,14 +67,14 @@ fn again(options: &CheckOptions, step: Option<u32>) -> String {
 
 /// Whether groups can be made. Where they can't, the step that is about them is not judged, and others are without.
 fn limits_can_be_asked_for(out: &mut Output, lab: &Lab, step: Option<u32>) -> Result<bool, Fault> {
-    let limits = STEPS.iter().find(|step| step.number == LIMITED);
-    match limits.map_or(Ok(()), |limits| limits.permitted(lab)) {
+    let Some(limits) = STEPS.iter().find(|step| asks_for_limits(step)) else { return Ok(false) };
+    match limits.permitted(lab) {
         Ok(()) => Ok(true),
-        Err(fault) if step == Some(LIMITED) => Err(fault),
+        Err(fault) if step == Some(limits.number) => Err(fault),
         Err(fault) => {
             let reason = out.words.failure(&fault).map(|failure| failure.message).unwrap_or_default();
-            if step.is_none_or(|step| step > LIMITED) {
-                let with = [("step", &*LIMITED.to_string()), ("reason", &reason)];
+            if step.is_none_or(|step| exercise::asked(step).limits) {
+                let with = [("step", &*limits.number.to_string()), ("reason", &reason)];
                 out.note(&out.words.fill("not-judged", &with))?;
             }
             Ok(false)
@@ -85,17 +82,24 @@ fn limits_can_be_asked_for(out: &mut Output, lab: &Lab, step: Option<u32>) -> Re
     }
 }
 
+fn asks_for_limits(step: &Step) -> bool {
+    step.exercise.as_ref().is_some_and(|task| task.asks.limits)
+}
+
+/// The steps whose container a program is to make as an exercise asks.
+fn steps_of(exercise: u32) -> impl Iterator<Item = &'static Step> {
+    Step::numbered(exercise).into_iter().flat_map(Step::with_all_below)
+}
+
 /// Whether this host may give what a program is to be asked for.
 fn can_be_asked_for(lab: &Lab, step: u32) -> Result<(), Fault> {
-    let layers = STEPS.iter().filter(|of| of.part().is_some());
-    layers.filter(|of| of.number <= step && of.number != LIMITED).try_for_each(|of| of.permitted(lab))
+    steps_of(step).filter(|of| !asks_for_limits(of)).try_for_each(|of| of.permitted(lab))
 }
 
 /// Whether this host gives what a program was asked for. Nobody is failed for what our own container of the same
 /// steps doesn't get here either.
 fn host_gives_it(lab: &Lab, step: u32, grouped: bool) -> Result<(), Fault> {
-    let asked = |of: &&Step| of.number <= step && (grouped || of.number != LIMITED);
-    attempt(lab, STEPS.iter().filter(|of| of.part().is_some()).filter(asked))
+    attempt(lab, steps_of(step).filter(|of| grouped || !asks_for_limits(of)))
 }
 
 /// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.
@@ -112,10 +116,10 @@ fn judge_all(
         if let Some(fault) = refusal(step) {
             return Err(fault);
         }
-        return judge_as(out, lab, defendant, 0, step);
+        return judge_as(out, lab, defendant, exercise::START, step);
     }
     let mut held = Vec::new();
-    for step in 0..=exercise::LAST {
+    for step in exercise::all().map(|entry| entry.number) {
         match refusal(step) {
             Some(fault) => leave_out(out, step, &fault)?,
             None => match judge_as(out, lab, defendant, step, step) {
@@ -190,17 +194,17 @@ fn adapted(adapter: Adapter, program: &[OsString]) -> Result<(Vec<OsString>, Vec
 
 /// Why a runtime can't be asked for what a step adds, if it can't.
 fn refusal(adapter: Adapter, step: u32, grouped: bool) -> Option<Fault> {
-    let asked =
-        [(Part::Limits, step >= LIMITED && grouped), (Part::Overlay, step >= 5), (Part::Network, step >= 6)];
-    let mut parts = asked.into_iter().filter(|(_, asked)| *asked).map(|(part, _)| part);
-    adapter.obstacle().or_else(|| parts.find_map(|part| adapter.refuses(part)))
+    let asked = exercise::asked(step);
+    let asked = Asked { limits: asked.limits && grouped, ..asked };
+    adapter.obstacle().or_else(|| adapter.refuses_any(asked))
 }
 
 /// Says why a step is not judged, and counts its claims as left out.
 fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
     out.show.exercise(&Exercise::load(step, out.lang)).map_err(Fault::output)?;
     out.fault(fault);
-    out.tally.skipped += judge::names(step).count() as u32;
+    let claims = exercise::from(step).next().map_or(0, |entry| entry.task.claims.len());
+    out.tally.skipped += claims as u32;
     Ok(())
 }
 
@@ -215,11 +219,14 @@ fn judge_as(
 ) -> Result<Vec<u32>, Fault> {
     can_be_asked_for(lab, step)?;
     let failed = out.tally.failed;
-    let judged = judge::judge(lab, defendant, first, step)?;
+    let tasks: Vec<_> = exercise::up_to(step).map(|entry| (entry.number, entry.task)).collect();
+    let judged = judge::judge(lab, defendant, &tasks, first)?;
     if judged.iter().any(|judged| judged.finding.as_ref().is_some_and(|finding| !finding.held)) {
         host_gives_it(lab, step, defendant.grouped)?;
     }
-    for number in first..=step {
+    let numbers: Vec<u32> =
+        tasks.iter().map(|(number, _)| *number).filter(|number| *number >= first).collect();
+    for number in numbers.iter().copied() {
         let exercise = Exercise::load(number, out.lang);
         out.show.exercise(&exercise).map_err(Fault::output)?;
         // That it does not start at all is a claim of step 0, whose causes then stand in for the others.
@@ -244,13 +251,7 @@ fn judge_as(
     // A claim that could not be judged, since limits can't be asked for here, has not held.
     let unjudged = |step| judged.iter().any(|judged| judged.step == step && judged.finding.is_none());
     let all_held = out.tally.failed == failed;
-    Ok((first..=step).filter(|step| all_held && !unjudged(*step)).collect())
-}
-
-fn number(name: &str) -> Result<u32, Fault> {
-    let unknown =
-        || Fault::usage("exercise-unknown", &[("name", name), ("last", &exercise::LAST.to_string())]);
-    exercise::find(name).ok_or_else(unknown)
+    Ok(numbers.into_iter().filter(|step| all_held && !unjudged(*step)).collect())
 }
 
 /// The program as the cell starts it, and the files that it can't do without: itself, and what its first arguments

@@ -10,9 +10,6 @@ use crate::kernel::process::need_own_proc;
 
 use super::Output;
 
-/// The step whose group is what can be left behind.
-const STEP: &str = "cgroup-limit";
-
 /// Goes through the ledger's pages whose owners are gone.
 pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
     // Who is gone is told by /proc.
@@ -58,7 +55,9 @@ fn tell(out: &mut Output, thing: &Undo, pid: &str, dry_run: bool) -> Result<(), 
     if !out.json {
         return out.note(&out.words.fill(key, &[("path", &path)]));
     }
-    let lesson = Step::find(STEP).map(|step| Lesson::load(step, out.lang));
+    // Its group is what can be left behind.
+    let step = Step::that_wants(|wanted| wanted.spec.limits.is_some());
+    let lesson = step.map(|step| Lesson::load(step, out.lang));
     let fact = Fact { key: path, outside: format!("left by process {pid}"), inside: now.into() };
     lesson.map_or(Ok(()), |lesson| out.show.facts(&[fact], &lesson).map_err(Fault::output))
 }

@@ -32,7 +32,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     };
     let mut rows = Vec::new();
     let mut faults = Vec::new();
-    for step in &STEPS {
+    for step in STEPS {
         let outcome = attempt(&lab, step);
         report(out, step, outcome.as_ref().err())?;
         let can = words.say(if outcome.is_ok() { "doctor-yes" } else { "doctor-no" });

@@ -78,9 +78,8 @@ fn make(out: &mut Output, lab: &Lab, experiment: &'static Experiment) -> Result<
     drop(files(&lab.folders, None)?);
     let mut rows = Vec::new();
     for variant in Variant::BOTH {
-        let steps = step.builds_on().into_iter().chain([step]);
         let answer = experiment
-            .make(variant, lab, wanted(steps, LIMITS), || files(&lab.folders, None))
+            .make(variant, lab, wanted(step.with_all_below(), LIMITS), || files(&lab.folders, None))
             .map_err(|fault| fault.again(&command_line::own()))?;
         let ok = experiment.holds(variant, answer.as_deref());
         match ok {

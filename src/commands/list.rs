@@ -12,7 +12,7 @@ use super::Output;
 pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let progress = Progress::read(&Folders::find()?.state);
     let mut rows = Vec::new();
-    for step in &STEPS {
+    for step in STEPS {
         let lesson = Lesson::beginning(step, out.lang);
         let is_done = progress.is_done(step.slug);
         out.show.listed(step, &lesson, is_done).map_err(Fault::output)?;

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::checks;
-use crate::checks::boot_vm::{Boot, STATUS};
 use crate::cli::{StepOptions, VmOptions};
 use crate::course::lesson::Lesson;
-use crate::course::{Machine as Claims, Step, wanted};
+use crate::course::steps::boot_vm::{Boot, STATUS};
+use crate::course::{Step, VirtualMachine, wanted};
 use crate::engine::Exit;
 use crate::engine::template::{FIRST, Template};
 use crate::fault::Fault;
@@ -24,7 +24,7 @@ use super::{LIMITS, Output, files};
 pub fn tell(
     out: &mut Output,
     lab: &Lab,
-    (step, claims): (&'static Step, &Claims),
+    (step, claims): (&'static Step, &VirtualMachine),
     lesson: &Lesson,
     ground: &Ground,
     options: &StepOptions,

@@ -218,9 +218,19 @@ fn find_step(name: &str) -> Result<&'static Step, Fault> {
 
 /// The exercise that is meant, or the one that is worked on.
 fn find_exercise(name: Option<&str>, current: u32) -> Result<u32, Fault> {
-    let Some(name) = name else { return Ok(current) };
-    let last = exercise::LAST.to_string();
-    exercise::find(name).ok_or_else(|| Fault::usage("own-step-unknown", &[("name", name), ("last", &last)]))
+    name.map_or(Ok(current), |name| exercise_named(name, "own-step-unknown"))
+}
+
+/// The exercise of this name. That there is no such step is said by the fault with the key `unknown`.
+fn exercise_named(name: &str, unknown: &'static str) -> Result<u32, Fault> {
+    let last = exercise::last().to_string();
+    exercise::find(name).ok_or_else(|| match Step::find(name).filter(|step| step.exercise.is_none()) {
+        Some(step) => step.must_make_a_container().err().unwrap_or_else(|| {
+            let number = step.number.to_string();
+            Fault::usage("step-has-no-exercise", &[("step", &number), ("slug", step.slug), ("last", &last)])
+        }),
+        None => Fault::usage(unknown, &[("name", name), ("last", &last)]),
+    })
 }
 
 /// What every command that builds something does first: clean up after the dead, get a place for limits

@@ -29,7 +29,7 @@ pub struct Asked<'a> {
 pub fn run(out: &mut Output, step: &'static Step, asked: Asked) -> Result<i32, Fault> {
     step.must_make_a_container()?;
     let folders = Folders::find()?;
-    let mut steps: Vec<&Step> = step.builds_on().into_iter().chain([step]).collect();
+    let mut steps: Vec<&Step> = step.with_all_below().collect();
     loop {
         let drawn = draw(&folders, wanted(steps.iter().copied(), LIMITS), asked.rootfs, &asked.program);
         match drawn {

@@ -1,6 +1,6 @@
 //! `workshop progress`: which steps of the learner's own runtime are done.
 
-use crate::course::exercise::{Exercise, LAST};
+use crate::course::exercise::{self, Exercise};
 use crate::fault::Fault;
 use crate::learner::Project;
 use crate::render::learner::{Standing, Told};
@@ -26,5 +26,5 @@ pub fn standings(out: &Output, project: &Project) -> Vec<Standing> {
         current: project.step() == number,
         hints: project.hints(number),
     };
-    (0..=LAST).map(standing).collect()
+    exercise::all().map(|entry| standing(entry.number)).collect()
 }

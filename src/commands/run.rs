@@ -3,33 +3,47 @@
 use std::ops::RangeInclusive;
 
 use crate::cli::RunOptions;
-use crate::course::{STEPS, command_line, wanted};
-use crate::engine::template::Template;
+use crate::course::{STEPS, Step, command_line, wanted};
+use crate::engine::template::{Template, Wanted};
 use crate::engine::{Process, Program, Spec, Tty, terminal_name};
 use crate::fault::Fault;
 use crate::folders::Folders;
 use crate::kernel::cgroup::{Controller, Limits};
 use crate::kernel::told::Silence;
 
-use super::{LIMITS, Output, bytes, enter_lab_for, files, plan};
+use super::{LIMITS, Output, bytes, enter_lab_for, files, find_step, plan};
 
-/// Runs the program in a container with all layers, and passes on its status. Limits are set when they
+/// Runs the program in a container with all parts, and passes on its status. Limits are set when they
 /// are asked for, and only those.
 pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     out.passes_status = true;
+    let last = options.step.as_deref().map(find_step).transpose()?;
+    last.map_or(Ok(()), Step::must_make_a_container)?;
     let limits = limits(&options)?;
-    nothing_of_later_steps(&options, limits.is_some())?;
-    contain(out, options, limits).map_err(|fault| with_a_way_on(fault, limits))
+    last.map_or(Ok(()), |last| nothing_of_later_steps(&options, last))?;
+    let wanted = asked_for(&options, last, limits);
+    contain(out, options, wanted, limits).map_err(|fault| with_a_way_on(fault, limits))
 }
 
-fn contain(out: &mut Output, options: RunOptions, limits: Option<Limits>) -> Result<i32, Fault> {
-    let leave_out = |slug: &str| {
-        (slug == "cgroup-limit" && limits.is_none()) || (slug == "veth-bridge" && options.no_net)
+/// What the options ask for.
+fn asked_for(options: &RunOptions, last: Option<&'static Step>, limits: Option<Limits>) -> Wanted {
+    let asked_limits = limits.unwrap_or(LIMITS);
+    let mut wanted = match last {
+        Some(last) => wanted(last.with_all_below(), asked_limits),
+        None => wanted(STEPS, asked_limits),
     };
-    let last = options.step.unwrap_or(u32::MAX);
-    let steps = STEPS.iter().filter(|step| step.number <= last && !leave_out(step.slug));
-    let mut wanted = wanted(steps, limits.unwrap_or(LIMITS));
-    wanted.spec.hostname = options.hostname;
+    wanted.spec.limits = wanted.spec.limits.filter(|_| limits.is_some());
+    wanted.spec.network = wanted.spec.network.filter(|_| !options.no_net);
+    wanted.spec.hostname.clone_from(&options.hostname);
+    wanted
+}
+
+fn contain(
+    out: &mut Output,
+    options: RunOptions,
+    wanted: Wanted,
+    limits: Option<Limits>,
+) -> Result<i32, Fault> {
     if options.plan {
         let plan = plan::draw(&Folders::find()?, wanted, options.rootfs.as_deref(), &options.program)?;
         return plan::print(out, &plan, false);
@@ -58,14 +72,8 @@ fn contain(out: &mut Output, options: RunOptions, limits: Option<Limits>) -> Res
 /// a container without.
 fn with_a_way_on(fault: Fault, limits: Option<Limits>) -> Fault {
     let Fault::Unable { step: Some(step), with, .. } = &fault else { return fault };
-    let key = match step.as_str() {
-        "veth-bridge" => "run-without-net",
-        "overlay" => "run-without-overlay",
-        "cgroup-limit" => "run-without-limits",
-        "pivot-root" => "run-without-root",
-        "mount-proc" => "run-without-mounts",
-        _ => return fault,
-    };
+    let way_on = Step::find(step).and_then(Step::part).and_then(|part| part.way_on);
+    let Some(key) = way_on else { return fault };
     let lacking = with.iter().filter(|(name, _)| name.starts_with("controller")).map(|(_, names)| names);
     let lacking: Vec<&str> = lacking.flat_map(|names| names.split(", ")).collect();
     let asked = limits.map(|limits| limits.controllers()).unwrap_or_default();
@@ -85,24 +93,20 @@ fn option(controller: &Controller) -> &'static str {
 }
 
 /// Options that ask for what only a later step adds than the one that the container ends with.
-fn nothing_of_later_steps(options: &RunOptions, limited: bool) -> Result<(), Fault> {
-    let Some(last) = options.step else { return Ok(()) };
+fn nothing_of_later_steps(options: &RunOptions, last: &Step) -> Result<(), Fault> {
     let asked = [
-        ("--rootfs", "pivot-root", options.rootfs.is_some()),
-        ("--memory, --pids, --cpus", "cgroup-limit", limited),
-        ("--net", "veth-bridge", options.net),
+        ("--rootfs", options.rootfs.is_some()),
+        ("--memory", options.memory.is_some()),
+        ("--pids", options.pids.is_some()),
+        ("--cpus", options.cpus.is_some()),
+        ("--net", options.net),
     ];
-    for (option, slug, asked) in asked {
-        let later = STEPS.iter().find(|step| step.slug == slug && step.number > last);
-        if let (true, Some(step)) = (asked, later) {
-            let (last, number) = (last.to_string(), step.number.to_string());
-            return Err(Fault::usage(
-                "option-of-later-step",
-                &[("option", option), ("last", &last), ("step", &number)],
-            ));
-        }
-    }
-    Ok(())
+    let mut asked = asked.into_iter().filter(|(_, asked)| *asked);
+    let later = asked.find_map(|(option, _)| Step::with_option(option).filter(|step| step.is_after(last)));
+    let Some(step) = later else { return Ok(()) };
+    let option = step.part().map(|part| part.options.join(", ")).unwrap_or_default();
+    let (last, number) = (last.number.to_string(), step.number.to_string());
+    Err(Fault::usage("option-of-later-step", &[("option", &option), ("last", &last), ("step", &number)]))
 }
 
 /// Bytes that can be asked for: below a mebibyte not even a small program starts.

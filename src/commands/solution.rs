@@ -1,7 +1,7 @@
 //! `workshop solution`: a program that does a step, whole or as what changes from the step before.
 
 use crate::cli::{SolutionOptions, Tongue};
-use crate::course::exercise::LAST;
+use crate::course::exercise;
 use crate::fault::Fault;
 use crate::learner::{Language, Project, solution};
 use crate::render::learner::{Solution, Told};
@@ -14,7 +14,7 @@ pub fn run(out: &mut Output, options: &SolutionOptions) -> Result<i32, Fault> {
     let current = project.as_ref().map(Project::step);
     let step = match (&options.step, current) {
         (None, None) => return Err(Fault::usage("no-project", &[])),
-        (name, current) => find_exercise(name.as_deref(), current.unwrap_or(LAST))?,
+        (name, current) => find_exercise(name.as_deref(), current.unwrap_or(exercise::last()))?,
     };
     let asks = project.as_ref().is_some_and(|project| !project.is_done(step));
     if asks && !options.yes && !may(out, step)? {

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use crate::checks::{self, LabState, Scene};
+use crate::checks::{self, ASPECTS, Aspect, LabState, Scene};
 use crate::cli::StepOptions;
 use crate::course::lesson::Lesson;
 use crate::course::{Build, Part, Step, wanted};
@@ -25,7 +25,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
     out.passes_status = !options.program.is_empty();
-    let limited = step.builds_on().into_iter().chain([step]).any(Step::can_be_missed);
+    let limited = step.with_all_below().any(Step::can_be_missed);
     let lab = enter_lab(limited)?;
     let lesson = Lesson::load(step, out.lang);
     let ground = ground(&lab, step)?;
@@ -189,17 +189,17 @@ pub fn shell(step: &Step) -> Vec<OsString> {
     ["sh", "-c", &start].map(OsString::from).into()
 }
 
-/// Step 6's last word: the whole container, part by part.
+/// The last word of a step whose lesson has a heading for it: the whole container, aspect by aspect.
 fn whole(out: &mut Output, title: &str, scene: &Scene) -> Result<(), Fault> {
     let words = out.words;
-    let rows: Vec<Vec<String>> = checks::summary(scene, |slug| Step::find(slug).map(|step| step.number))
-        .iter()
-        .map(|part| {
-            let whose = if part.own { words.say("whole-own") } else { words.say("whole-shared") };
-            let step = part.step.map(|n| n.to_string()).unwrap_or_default();
-            vec![words.say(part.key).into(), whose.into(), step]
-        })
-        .collect();
+    let row = |aspect: &Aspect| {
+        let own = aspect.is_own(scene);
+        let whose = if own { words.say("whole-own") } else { words.say("whole-shared") };
+        let step = Step::that_owns(aspect.key).filter(|_| own);
+        let number = step.map(|step| step.number.to_string()).unwrap_or_default();
+        vec![words.say(aspect.key).into(), whose.into(), number]
+    };
+    let rows: Vec<Vec<String>> = ASPECTS.iter().map(row).collect();
     let head = [words.say("whole-part"), words.say("whole-whose"), words.say("whole-step")];
     out.show.table(title, &head, &rows).map_err(Fault::output)
 }

@@ -14,7 +14,7 @@ pub fn run(out: &mut Output, options: &TourOptions) -> Result<i32, Fault> {
     out.note(words.say(if lab.rootless { "lab-rootless" } else { "lab-root" }))?;
     let options =
         StepOptions { rootfs: options.rootfs.clone(), verbose: options.verbose, ..StepOptions::default() };
-    for current in &STEPS {
+    for current in STEPS {
         let lesson = Lesson::load(current, out.lang);
         let ground = match step::ground(&lab, current) {
             Ok(ground) => ground,

@@ -7,14 +7,66 @@
 use super::language::Lang;
 use super::lesson;
 use super::markdown::{self, Block, Item, Section};
+use super::steps::{STEPS, run};
+use crate::judge::{Asked, Task};
 
-/// The slugs of all exercises; the place in the table is the number. Number 0 is a program that runs another and adds
-/// nothing; the rest are the steps that add a layer to the container.
-pub const EXERCISES: [&str; 7] =
-    ["run", "unshare-pid", "mount-proc", "pivot-root", "cgroup-limit", "overlay", "veth-bridge"];
+/// The number of the first one: a program that runs another and adds nothing.
+pub const START: u32 = run::NUMBER;
+
+/// An exercise's entry in the registry.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// That of its step.
+    pub number: u32,
+    pub slug: &'static str,
+    pub task: &'static Task,
+}
+
+const FIRST: Entry = Entry { number: START, slug: run::SLUG, task: &run::TASK };
+
+/// All exercises in order: the start, and those of the steps that have one.
+pub fn all() -> impl DoubleEndedIterator<Item = Entry> {
+    let of_steps = STEPS.iter().filter_map(|step| {
+        let task = step.exercise.as_ref()?;
+        Some(Entry { number: step.number, slug: step.slug, task })
+    });
+    std::iter::once(FIRST).chain(of_steps)
+}
+
+/// Those from one on.
+pub fn from(number: u32) -> impl DoubleEndedIterator<Item = Entry> {
+    all().filter(move |entry| entry.number >= number)
+}
+
+/// Those up to one, with it.
+pub fn up_to(number: u32) -> impl DoubleEndedIterator<Item = Entry> {
+    all().filter(move |entry| entry.number <= number)
+}
+
+/// Those before one.
+pub fn before(number: u32) -> impl DoubleEndedIterator<Item = Entry> {
+    all().filter(move |entry| entry.number < number)
+}
+
+/// The number of the one that comes after it, if it is not the last.
+pub fn next(number: u32) -> Option<u32> {
+    all().map(|entry| entry.number).find(|other| *other > number)
+}
 
 /// The number of the last exercise.
-pub const LAST: u32 = EXERCISES.len() as u32 - 1;
+pub fn last() -> u32 {
+    all().next_back().map_or(START, |entry| entry.number)
+}
+
+/// What a program is asked for at an exercise, by it and by all before it.
+pub fn asked(number: u32) -> Asked {
+    up_to(number).fold(Asked::NOTHING, |asked, entry| asked.and(entry.task.asks))
+}
+
+/// The exercise that asks for limits, which not every host gives.
+pub fn of_limits() -> Option<u32> {
+    all().find(|entry| entry.task.asks.limits).map(|entry| entry.number)
+}
 
 /// One exercise in one language. Text comes without markdown, but for backticks around code.
 #[derive(Debug, Default)]
@@ -123,14 +175,19 @@ fn cause(item: &Item) -> Cause {
     Cause { text: item.text.clone(), signs: signs.split_whitespace().map(String::from).collect() }
 }
 
-/// The slug of an exercise; the last one's for a number beyond it.
+/// The slug of an exercise; the last one's for a number that has none.
 pub fn slug(number: u32) -> &'static str {
-    EXERCISES[number.min(LAST) as usize]
+    entry(number).slug
 }
 
 /// Folder of an exercise below `lessons/`: `03-pivot-root`.
 pub fn folder(number: u32) -> String {
-    format!("{:02}-{}", number.min(LAST), slug(number))
+    let Entry { number, slug, .. } = entry(number);
+    format!("{number:02}-{slug}")
+}
+
+fn entry(number: u32) -> Entry {
+    all().find(|entry| entry.number == number).or_else(|| all().next_back()).unwrap_or(FIRST)
 }
 
 /// The exercise's page in the book, below a language's folder: `own/03-pivot-root.html`.
@@ -146,23 +203,19 @@ pub fn page(number: u32, check: &str) -> String {
 /// The exercise of this number, slug or folder.
 pub fn find(name: &str) -> Option<u32> {
     let plain = name.bytes().all(|byte| byte.is_ascii_digit());
-    (0..=LAST).find(|number| {
+    all().map(|entry| entry.number).find(|number| {
         plain && name.parse() == Ok(*number) || name == slug(*number) || name == folder(*number)
     })
 }
 
 fn text_of(number: u32, lang: Lang) -> Option<&'static str> {
-    if number > LAST {
-        return None;
-    }
+    all().find(|entry| entry.number == number)?;
     lesson::file(&format!("{}/exercise/{}.md", folder(number), lang.code()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::STEPS;
-
     const TEXT: &str = "\
 # Build it: a root of its own
 
@@ -241,17 +294,27 @@ sysfs is at /sys.
 
     #[test]
     fn a_missing_text_is_empty_and_a_missing_claim_is_its_name() {
-        let exercise = Exercise::load(LAST + 1, Lang::Ko);
+        let exercise = Exercise::load(last() + 1, Lang::Ko);
         assert_eq!((exercise.title.as_str(), exercise.task.len()), ("", 0));
         assert_eq!((exercise.claim("pivoted"), exercise.causes("pivoted").len()), ("pivoted", 0));
     }
 
     #[test]
-    fn the_exercises_are_a_start_and_the_steps_that_add_a_layer() {
-        let layers = STEPS.iter().filter(|step| step.part().is_some());
-        let steps: Vec<_> = layers.map(|step| (step.number, step.slug)).collect();
-        assert_eq!((1..=LAST).map(|number| (number, slug(number))).collect::<Vec<_>>(), steps);
-        assert_eq!(slug(0), "run");
+    fn the_exercises_are_a_start_and_steps_that_add_to_the_container() {
+        let start = all().next().map(|entry| (entry.number, entry.slug));
+        assert_eq!(start, Some((START, "run")));
+        for step in STEPS.iter().filter(|step| step.exercise.is_some()) {
+            assert!(step.part().is_some(), "{}", step.slug);
+            assert_eq!(find(step.slug), Some(step.number));
+        }
+    }
+
+    #[test]
+    fn each_exercise_leads_to_the_next() {
+        let numbers: Vec<_> = all().map(|entry| entry.number).collect();
+        let walked: Vec<_> = std::iter::successors(Some(START), |number| next(*number)).collect();
+        assert_eq!(walked, numbers);
+        assert_eq!(Some(&last()), numbers.last());
     }
 
     #[test]
@@ -260,7 +323,8 @@ sysfs is at /sys.
             assert_eq!(find(name), Some(3), "{name}");
         }
         assert_eq!(find("0"), Some(0));
-        for name in ["", "7", "boot-vm", "+3", "-1", "99999999999"] {
+        let without = STEPS.iter().filter(|step| step.exercise.is_none()).map(|step| step.slug);
+        for name in without.chain(["", "+3", "-1", "99999999999"]) {
             assert_eq!(find(name), None, "{name}");
         }
     }

@@ -7,7 +7,7 @@ use super::language::Lang;
 use super::lesson::Lesson;
 use super::markdown::Block;
 use super::{STEPS, Step};
-use crate::judge;
+use crate::judge::Asked;
 
 /// Sections that every lesson has, in this order; others may stand between them.
 const SECTIONS: [&str; 12] = [
@@ -138,7 +138,7 @@ fn shape(lesson: &Lesson) -> Vec<(String, Vec<String>)> {
 
 #[test]
 fn both_languages_have_the_same_shape() {
-    for step in &STEPS {
+    for step in STEPS {
         let [english, korean] = [Lang::En, Lang::Ko].map(|lang| shape(&Lesson::load(step, lang)));
         assert_eq!(english.len(), korean.len(), "{}", step.folder());
         for (english, korean) in english.iter().zip(&korean) {
@@ -149,14 +149,40 @@ fn both_languages_have_the_same_shape() {
 
 #[test]
 fn every_exercise_explains_what_is_judged() {
-    for (number, lang) in
-        (0..=exercise::LAST).flat_map(|number| [Lang::En, Lang::Ko].map(|lang| (number, lang)))
-    {
-        let exercise = Exercise::load(number, lang);
-        let file = format!("lessons/{}/exercise/{}.md", exercise::folder(number), lang.code());
+    for (entry, lang) in exercise::all().flat_map(|entry| [Lang::En, Lang::Ko].map(|lang| (entry, lang))) {
+        let exercise = Exercise::load(entry.number, lang);
+        let file = format!("lessons/{}/exercise/{}.md", exercise::folder(entry.number), lang.code());
         assert!(!exercise.title.is_empty() && !exercise.task.is_empty(), "{file}");
         assert!(exercise.hints.iter().all(|hint| !hint.is_empty()), "{file}");
         let explained: Vec<_> = exercise.checks.iter().map(|check| check.name.as_str()).collect();
-        assert_eq!(explained, judge::names(number).collect::<Vec<_>>(), "{file}");
+        assert_eq!(explained, entry.task.claims.iter().map(|claim| claim.name).collect::<Vec<_>>(), "{file}");
+    }
+}
+
+#[test]
+fn a_task_shows_the_command_line_of_its_step() {
+    for lang in [Lang::En, Lang::Ko] {
+        let mut line = "PROGRAM run CMD";
+        for entry in exercise::all() {
+            line = match entry.task.asks {
+                Asked { network: true, .. } => "--net",
+                Asked { layers: true, .. } => "--image DIR",
+                Asked { limits: true, .. } => "--memory BYTES --pids N --cpus F",
+                Asked { root: true, .. } => "--rootfs DIR",
+                Asked::NOTHING => line,
+            };
+            let task = Exercise::load(entry.number, lang).task;
+            let paragraphs: Vec<&str> = task
+                .iter()
+                .filter_map(|block| match block {
+                    Block::Paragraph(text) => Some(text.as_str()),
+                    _ => None,
+                })
+                .collect();
+            assert!(paragraphs.first().is_some_and(|text| text.contains(line)), "{} {lang:?}", entry.slug);
+            let words: usize = paragraphs.iter().map(|text| text.split_whitespace().count()).sum();
+            let codes = task.iter().filter(|block| matches!(block, Block::Code(_))).count();
+            assert!(words >= 20 && codes == 1, "{} {lang:?}", entry.slug);
+        }
     }
 }

@@ -35,6 +35,27 @@ impl Lang {
     }
 }
 
+/// A short text in each language.
+pub struct Phrase {
+    en: &'static str,
+    ko: &'static str,
+}
+
+impl Phrase {
+    /// A text in English and in Korean.
+    pub const fn new(en: &'static str, ko: &'static str) -> Phrase {
+        Phrase { en, ko }
+    }
+
+    /// It in a language.
+    pub fn of(&self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::En => self.en,
+            Lang::Ko => self.ko,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,19 +6,21 @@ pub mod language;
 pub mod lesson;
 pub mod markdown;
 pub mod progress;
+pub mod steps;
 pub mod words;
 
 use nix::unistd::Pid;
 
-use crate::checks::boot_vm::Boot;
-use crate::checks::{self, Fact, LabState, Memory, Report, Scene};
-use crate::engine::network::{Endpoint, Network};
-use crate::engine::parts;
-use crate::engine::template::{FIRST, Wanted};
+use crate::checks::{Fact, LabState, Memory, Report, Scene};
+use crate::engine::template::Wanted;
 use crate::fault::Fault;
+use crate::judge::Task;
 use crate::kernel::cgroup::Limits;
 use crate::lab::Lab;
-use crate::vm;
+
+use language::Phrase;
+pub use steps::STEPS;
+use steps::boot_vm::Boot;
 
 #[cfg(test)]
 mod format;
@@ -32,6 +34,8 @@ pub struct Step {
     /// Asks, before anything is built, whether the host gives what it may refuse. Other steps can stand without
     /// such a step. `None` where only the step's own calls can tell.
     permit: Option<Permit>,
+    /// What a learner's own program is asked for at this step, if it has an exercise.
+    pub exercise: Option<Task>,
 }
 
 /// Asks a host for something without keeping it.
@@ -42,7 +46,7 @@ pub enum Build {
     /// One more part of the container.
     Part(Part),
     /// A virtual machine beside it.
-    Machine(Machine),
+    Machine(VirtualMachine),
 }
 
 /// A step's part of the container.
@@ -55,106 +59,33 @@ pub struct Part {
     pub checks: fn(&Scene, &mut Report) -> Result<(), Fault>,
     /// What is claimed when the container is gone.
     pub after: fn(&Memory, &LabState, &mut Report) -> Result<(), Fault>,
+    /// Its row in the picture.
+    pub row: Row,
+    /// What it makes the container's own, of [`ASPECTS`](crate::checks::ASPECTS).
+    pub owns: &'static [&'static str],
+    /// The options of `run` that ask for it.
+    pub options: &'static [&'static str],
+    /// Key of the words that say how `run` goes on without it, where a host refuses it.
+    pub way_on: Option<&'static str>,
+}
+
+/// A row of the picture of host and container: what the host has, and what the container has of its own instead.
+pub struct Row {
+    pub host: Phrase,
+    pub own: Phrase,
 }
 
 /// A step's virtual machine.
-pub struct Machine {
+pub struct VirtualMachine {
     /// What it looks like from both sides.
     pub facts: fn(&mut Boot) -> Result<Vec<Fact>, Fault>,
     /// What is claimed while it runs.
     pub checks: fn(&mut Boot, &mut Report) -> Result<(), Fault>,
     /// What is claimed when it has ended, of the QEMU that had this PID.
     pub after: fn(Pid, &mut Report) -> Result<(), Fault>,
+    /// The file that has its source.
+    pub source: &'static str,
 }
-
-/// The host name of the lessons' containers.
-const HOSTNAME: &str = "box";
-
-/// Every step in order. This is where a step is registered: a later one is added at the end, and the command
-/// line, the list, the menu, the tour and `doctor` know it.
-pub const STEPS: [Step; 7] = [
-    Step {
-        number: 1,
-        slug: "unshare-pid",
-        builds: Build::Part(Part {
-            wants: |wanted, _| wanted.spec.processes = true,
-            facts: checks::unshare_pid::facts,
-            checks: checks::unshare_pid::checks,
-            after: checks::nothing_after,
-        }),
-        permit: None,
-    },
-    Step {
-        number: 2,
-        slug: "mount-proc",
-        builds: Build::Part(Part {
-            wants: |wanted, _| wanted.spec.mounts = true,
-            facts: checks::mount_proc::facts,
-            checks: checks::mount_proc::checks,
-            after: checks::mount_proc::after,
-        }),
-        permit: None,
-    },
-    Step {
-        number: 3,
-        slug: "pivot-root",
-        builds: Build::Part(Part {
-            wants: |wanted, _| {
-                wanted.root = true;
-                wanted.spec.hostname = HOSTNAME.into();
-            },
-            facts: checks::pivot_root::facts,
-            checks: checks::pivot_root::checks,
-            after: checks::mount_proc::after,
-        }),
-        permit: None,
-    },
-    Step {
-        number: 4,
-        slug: "cgroup-limit",
-        builds: Build::Part(Part {
-            wants: |wanted, limits| wanted.spec.limits = Some(limits),
-            facts: checks::cgroup_limit::facts,
-            checks: checks::cgroup_limit::checks,
-            after: checks::cgroup_limit::after,
-        }),
-        permit: Some(parts::cgroup_limit::permitted),
-    },
-    Step {
-        number: 5,
-        slug: "overlay",
-        builds: Build::Part(Part {
-            wants: |wanted, _| wanted.layers = true,
-            facts: checks::overlay::facts,
-            checks: checks::overlay::checks,
-            after: checks::nothing_after,
-        }),
-        permit: Some(parts::overlay::permitted),
-    },
-    Step {
-        number: 6,
-        slug: "veth-bridge",
-        builds: Build::Part(Part {
-            wants: |wanted, _| {
-                wanted.spec.network = Some(Endpoint { network: Network::default(), number: FIRST });
-            },
-            facts: checks::veth_bridge::facts,
-            checks: checks::veth_bridge::checks,
-            after: checks::veth_bridge::after,
-        }),
-        permit: Some(parts::veth_bridge::permitted),
-    },
-    Step {
-        number: 7,
-        slug: "boot-vm",
-        builds: Build::Machine(Machine {
-            facts: checks::boot_vm::facts,
-            checks: checks::boot_vm::checks,
-            after: checks::boot_vm::after,
-        }),
-        permit: Some(|_| vm::permitted()),
-    },
-];
 
 impl Step {
     /// The step with this number, slug or lesson folder: `3`, `pivot-root` and `03-pivot-root` are the same one.
@@ -162,6 +93,11 @@ impl Step {
         STEPS
             .iter()
             .find(|step| name == step.slug || name == step.folder() || name.parse() == Ok(step.number))
+    }
+
+    /// The step with this number.
+    pub fn numbered(number: u32) -> Option<&'static Step> {
+        STEPS.iter().find(|step| step.number == number)
     }
 
     /// The step whose slug is most like `name`, if any is like enough to be what was meant.
@@ -186,6 +122,16 @@ impl Step {
     /// The steps that this one stands on: all before it that add to the container.
     pub fn builds_on(&self) -> Vec<&'static Step> {
         STEPS.iter().filter(|step| step.number < self.number && step.part().is_some()).collect()
+    }
+
+    /// Those and this one.
+    pub fn with_all_below(&'static self) -> impl Iterator<Item = &'static Step> {
+        self.builds_on().into_iter().chain([self])
+    }
+
+    /// Whether it comes after another one.
+    pub fn is_after(&self, other: &Step) -> bool {
+        self.number > other.number
     }
 
     /// The part that it adds to the container, if that is what it builds.
@@ -215,9 +161,24 @@ impl Step {
         self.permit.is_some()
     }
 
+    /// The first step that wants something of a container that this tells.
+    pub fn that_wants(is_it: fn(&Wanted) -> bool) -> Option<&'static Step> {
+        STEPS.iter().find(|step| is_it(&wanted([*step], Limits::NONE)))
+    }
+
+    /// The step that an option of `run` asks for.
+    pub fn with_option(option: &str) -> Option<&'static Step> {
+        STEPS.iter().find(|step| step.part().is_some_and(|part| part.options.contains(&option)))
+    }
+
+    /// The step that makes one of the summary's aspects the container's own.
+    pub fn that_owns(aspect: &str) -> Option<&'static Step> {
+        STEPS.iter().find(|step| step.part().is_some_and(|part| part.owns.contains(&aspect)))
+    }
+
     /// The step that comes after this one.
     pub fn next(&self) -> Option<&'static Step> {
-        STEPS.iter().find(|step| step.number == self.number + 1)
+        Step::numbered(self.number + 1)
     }
 
     /// Folder of the lesson below `lessons/`: `03-pivot-root`.
@@ -227,9 +188,9 @@ impl Step {
 
     /// Source file of what the step builds: `src/engine/parts/pivot_root.rs`.
     pub fn source(&self) -> String {
-        match self.builds {
+        match &self.builds {
             Build::Part(_) => format!("src/engine/parts/{}.rs", self.slug.replace('-', "_")),
-            Build::Machine(_) => "src/vm/machine.rs".into(),
+            Build::Machine(machine) => machine.source.into(),
         }
     }
 }
@@ -251,6 +212,7 @@ fn letters(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::ASPECTS;
 
     fn slug(step: Option<&Step>) -> Option<&str> {
         step.map(|step| step.slug)
@@ -261,7 +223,8 @@ mod tests {
         for name in ["3", "03", "pivot-root", "03-pivot-root"] {
             assert_eq!(slug(Step::find(name)), Some("pivot-root"), "{name}");
         }
-        for name in ["0", "8", "99", "", "pivotroot", "-3"] {
+        let one_too_many = (STEPS.len() + 1).to_string();
+        for name in ["0", &one_too_many, "99", "", "pivotroot", "-3"] {
             assert_eq!(slug(Step::find(name)), None, "{name}");
         }
     }
@@ -269,6 +232,16 @@ mod tests {
     #[test]
     fn numbers_are_the_places_in_the_table() {
         assert!(STEPS.iter().zip(1..).all(|(step, place)| step.number == place));
+    }
+
+    #[test]
+    fn each_step_owns_what_the_summary_shows_and_no_other_does() {
+        let owned: Vec<_> =
+            STEPS.iter().filter_map(Step::part).flat_map(|part| part.owns.iter().copied()).collect();
+        for key in &owned {
+            assert!(ASPECTS.iter().any(|aspect| aspect.key == *key), "{key}");
+            assert_eq!(owned.iter().filter(|other| *other == key).count(), 1, "{key}");
+        }
     }
 
     #[test]
@@ -294,7 +267,7 @@ mod tests {
         let Some(step) = Step::find("3") else { panic!("step 3 exists") };
         assert_eq!(step.builds_on().iter().map(|step| step.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(slug(step.next()), Some("cgroup-limit"));
-        assert_eq!(slug(Step::find("7").and_then(Step::next)), None);
+        assert_eq!(slug(STEPS.last().and_then(Step::next)), None);
         assert_eq!(step.source(), "src/engine/parts/pivot_root.rs");
     }
 

@@ -183,7 +183,7 @@ impl Trial<'_> {
         let subject = Subject::of(pid)?;
         let outside = run.cell.container.pid.to_string();
         let own_mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-        let view = subject.view(self.step >= 6, &self.contents)?;
+        let view = subject.view(self.asked.network, &self.contents)?;
         let old_root = identity(Path::new(&format!("/proc/{outside}/root/")));
         let before_it = mounts::parse(&before.mounts.join("\n"));
         let of_outside = Foreign { outside: &before_it, given: self.given() };

@@ -10,7 +10,7 @@
 
 mod bounds;
 mod cell;
-mod claims;
+pub mod claims;
 mod contents;
 mod ends;
 mod evidence;
@@ -32,7 +32,7 @@ mod trial;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use claims::{CLAIMS, Case, Claim};
+use claims::{Case, Claim};
 use trial::Trial;
 
 use crate::fault::Fault;
@@ -61,22 +61,70 @@ pub struct Judged {
     pub refused: Option<Fault>,
 }
 
-/// The names of what is claimed at a step.
-pub fn names(step: u32) -> impl Iterator<Item = &'static str> {
-    CLAIMS.iter().filter(move |claim| claim.step == step).map(|claim| claim.name)
+/// What a step asks a program for: a few words more on its command line, and what is claimed of the container then.
+pub struct Task {
+    /// In addition to what the steps before ask.
+    pub asks: Asked,
+    pub claims: &'static [Claim],
 }
 
-/// Judges a program by the command line of STEP, on the claims of the steps from FIRST to STEP.
-pub fn judge(lab: &Lab, defendant: &Defendant, first: u32, step: u32) -> Result<Vec<Judged>, Fault> {
-    let claims: Vec<&Claim> =
-        CLAIMS.iter().filter(|c| (first..=step).contains(&c.step) || c.name == "starts").collect();
-    let trial = Trial::new(lab, defendant.clone(), step)?;
-    let evidence = trial.hold(claims::runs_for(&claims))?;
+/// What a program is asked for on its command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// A root filesystem of its own.
+    pub root: bool,
+    /// It is to stay as it is, below a layer that takes the writes.
+    pub layers: bool,
+    /// Limits, where groups can be made.
+    pub limits: bool,
+    /// A network with a way out.
+    pub network: bool,
+}
+
+impl Asked {
+    /// To run a program.
+    pub const NOTHING: Asked = Asked { root: false, layers: false, limits: false, network: false };
+
+    /// Both together.
+    pub fn and(self, other: Asked) -> Asked {
+        Asked {
+            root: self.root || other.root,
+            layers: self.layers || other.layers,
+            limits: self.limits || other.limits,
+            network: self.network || other.network,
+        }
+    }
+
+    /// Whether nothing is asked for that the other does not ask for.
+    pub fn is_within(self, other: Asked) -> bool {
+        self.and(other) == other
+    }
+}
+
+/// Judges a program by the command line of the last of these steps, which are given with their numbers, on their
+/// claims from step FIRST on.
+pub fn judge(
+    lab: &Lab,
+    defendant: &Defendant,
+    tasks: &[(u32, &'static Task)],
+    first: u32,
+) -> Result<Vec<Judged>, Fault> {
+    let claims: Vec<(u32, &Task, &Claim)> = tasks
+        .iter()
+        .flat_map(|(step, task)| task.claims.iter().map(|claim| (*step, *task, claim)))
+        .filter(|(step, _, claim)| *step >= first || claim.is_the_first())
+        .collect();
+    let asked = tasks.iter().fold(Asked::NOTHING, |asked, (_, task)| asked.and(task.asks));
+    let trial = Trial::new(lab, defendant.clone(), asked)?;
+    let needed: Vec<&Claim> = claims.iter().map(|(.., claim)| *claim).collect();
+    let evidence = trial.hold(claims::runs_for(&needed))?;
     let case = Case { trial: &trial, evidence: &evidence };
-    let refused = |claim: &Claim| evidence.refused.clone().filter(|_| claim.name == "starts");
-    let judged = claims.iter().map(|claim| {
-        let (finding, refused) = (claim.judge(&case), refused(claim));
-        Judged { step: claim.step, name: claim.name, finding, refused }
+    let judged = claims.into_iter().map(|(step, task, claim)| {
+        // Limits that could not be asked for are not judged either.
+        let was_asked = trial.grouped || !task.asks.limits;
+        let finding = if was_asked { claim.judge(&case) } else { None };
+        let refused = evidence.refused.clone().filter(|_| claim.is_the_first());
+        Judged { step, name: claim.name, finding, refused }
     });
     // That it starts at all is told where it is asked for, and where it is not so.
     let told = |j: &Judged| j.step >= first || j.finding.as_ref().is_some_and(|f| !f.held);

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::contents::{Contents, inodes};
 use super::groups;
 use super::part::{self, NONCE};
-use crate::checks::pivot_root::broken_devices;
+use crate::checks::broken_devices;
 use crate::fault::{Doing, Fault, errno_name};
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::netlink::facts as net;

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Defendant;
 use super::bounds::Limited;
 use super::cell::Cell;
 use super::contents::Contents;
@@ -13,6 +12,7 @@ use super::evidence::{Evidence, Prepared};
 use super::ground::{Ground, Lent};
 use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
 use super::run::Streams;
+use super::{Asked, Defendant};
 use crate::engine::template::copy_tree;
 use crate::fault::{Doing, Fault};
 use crate::image::{Image, Store, host_search_path, tree_digest};
@@ -29,14 +29,15 @@ pub struct Trial<'l> {
     pub lab: &'l Lab,
     /// The program, with its own first arguments.
     pub program: Vec<OsString>,
-    pub step: u32,
+    /// What it is asked for.
+    pub asked: Asked,
     /// Whether groups can be made.
     pub grouped: bool,
     /// Whether it can be handed words that are not UTF-8.
     pub takes_bytes: bool,
     /// In CMD's arguments and in the root filesystem: what nobody else has.
     pub token: String,
-    /// The root filesystem, from step 3 on.
+    /// The root filesystem, if it is asked for one.
     rootfs: Option<Lent>,
     /// What is in it, before anything runs.
     pub contents: Contents,
@@ -62,7 +63,7 @@ pub struct Runs {
 }
 
 impl<'l> Trial<'l> {
-    pub fn new(lab: &'l Lab, defendant: Defendant, step: u32) -> Result<Trial<'l>, Fault> {
+    pub fn new(lab: &'l Lab, defendant: Defendant, asked: Asked) -> Result<Trial<'l>, Fault> {
         let token = format!("t{:016x}", fresh_number()?);
         let names = lab.fresh_dir("names")?;
         link(&own_path(), &names.join(&token))?;
@@ -70,7 +71,7 @@ impl<'l> Trial<'l> {
         let mut trial = Trial {
             lab,
             program,
-            step,
+            asked,
             grouped,
             takes_bytes,
             token,
@@ -79,7 +80,7 @@ impl<'l> Trial<'l> {
             names,
             kept,
         };
-        if step >= 3 {
+        if asked.root {
             let dir = trial.make_rootfs()?;
             trial.contents = Contents::of(&dir).doing("read the root filesystem")?;
             trial.rootfs = Some(Lent::new(dir, &format!("rootfs-{}", trial.token)));
@@ -119,7 +120,7 @@ impl<'l> Trial<'l> {
 
     /// The limits that the program is asked for.
     pub fn wanted(&self) -> Limited {
-        if self.step >= 4 && self.grouped { LIMITS } else { Limited::default() }
+        if self.asked.limits && self.grouped { LIMITS } else { Limited::default() }
     }
 
     /// What PROGRAM is asked: CMD, by a path if it has no name, in a part.
@@ -127,7 +128,7 @@ impl<'l> Trial<'l> {
         let mut argv = self.program.clone();
         argv.push("run".into());
         if let Some(rootfs) = &self.rootfs {
-            let option = if self.step >= 5 { "--image" } else { "--rootfs" };
+            let option = if self.asked.layers { "--image" } else { "--rootfs" };
             argv.extend([option.into(), (&rootfs.to).into()]);
         }
         let wanted = self.wanted();
@@ -138,7 +139,7 @@ impl<'l> Trial<'l> {
         if let Some(hundredths) = wanted.cpus {
             argv.extend(["--cpus".into(), format!("{:.2}", hundredths as f64 / 100.0).into()]);
         }
-        if self.step >= 6 {
+        if self.asked.network {
             argv.push("--net".into());
         }
         let path = || if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use toml_edit::{Array, DocumentMut, Item, Value, value};
 
 use crate::course::command_line::shell_word;
-use crate::course::exercise::LAST;
+use crate::course::exercise;
 use crate::fault::{Doing, Fault};
 
 use super::owner::{Owner, acting, name_of};
@@ -80,7 +80,9 @@ impl TryFrom<u32> for Number {
     type Error = String;
 
     fn try_from(number: u32) -> Result<Number, String> {
-        if number <= LAST { Ok(Number(number)) } else { Err(format!("the steps are 0 to {LAST}")) }
+        let known = exercise::all().any(|entry| entry.number == number);
+        let (first, last) = (exercise::START, exercise::last());
+        if known { Ok(Number(number)) } else { Err(format!("the steps are {first} to {last}")) }
     }
 }
 
@@ -168,8 +170,8 @@ impl Project {
 
     /// Notes that all checks of a step have held. Its source is where the next step begins.
     pub fn note_done(&mut self, step: u32) -> Result<(), Fault> {
-        if self.step() <= step && step < LAST {
-            snapshot::save(self, step + 1)?;
+        if let Some(next) = exercise::next(step).filter(|_| self.step() <= step) {
+            snapshot::save(self, next)?;
         }
         if self.is_done(step) {
             return Ok(());
@@ -186,8 +188,8 @@ impl Project {
 
     /// Notes that a step can't be judged here, and is gone on from. Its source is where the next step begins, too.
     pub fn leave_out(&mut self, step: u32) -> Result<(), Fault> {
-        if step < LAST {
-            snapshot::save(self, step + 1)?;
+        if let Some(next) = exercise::next(step) {
+            snapshot::save(self, next)?;
         }
         self.change(|page| {
             set_numbers(page, LEFT_OUT, numbers(page, LEFT_OUT).chain([step]).collect());
@@ -222,7 +224,7 @@ impl Project {
                 set_numbers(page, key, numbers(page, key).filter(|before| *before < step).collect());
             }
             if let Some(hints) = page["progress"]["hints"].as_table_like_mut() {
-                (step..=LAST).for_each(|step| drop(hints.remove(&step.to_string())));
+                exercise::from(step).for_each(|entry| drop(hints.remove(&entry.number.to_string())));
             }
             set(&mut page["step"], i64::from(step).into());
         })

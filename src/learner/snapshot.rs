@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::course::exercise;
 use crate::fault::{Doing, Fault};
 use crate::kernel::tree;
 
@@ -44,7 +45,7 @@ fn write(project: &Project, to: &Path) -> io::Result<()> {
 
 /// Whether there is a source to go back to.
 pub fn exists(project: &Project, step: u32) -> bool {
-    step == 0 || folder(project, step).is_dir()
+    step == exercise::START || folder(project, step).is_dir()
 }
 
 /// Puts the source back to how it was when the step began. What it was until now is kept under numbered names, which
@@ -62,7 +63,7 @@ fn restore_as_owner(project: &Project, step: u32) -> Result<Vec<PathBuf>, Fault>
             let text = fs::read(saved.join(&file)).doing("read the saved source")?;
             wanted.push((file, text));
         }
-    } else if let Some(text) = starter::source(project.language).filter(|_| step == 0) {
+    } else if let Some(text) = starter::source(project.language).filter(|_| step == exercise::START) {
         wanted.push((project.language.source().into(), text.into()));
     } else {
         return Err(Fault::usage("reset-nothing-saved", &[("step", &step.to_string())]));

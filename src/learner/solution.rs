@@ -12,13 +12,13 @@ use super::{Language, starter};
 pub fn text(step: u32, language: Language) -> Result<&'static str, Fault> {
     let name = language.source().rsplit('/').next().unwrap_or_default();
     let path = format!("{}/solution/{name}", exercise::folder(step));
-    let text = if step == 0 { starter::source(language) } else { lesson::file(&path) };
+    let text = if step == exercise::START { starter::source(language) } else { lesson::file(&path) };
     text.ok_or_else(|| Fault::broken("find a solution", format!("this workshop has no lessons/{path}")))
 }
 
 /// What changes in it from the step before, in the format of diff(1)'s `-u`, with the paths that it has in a project.
 pub fn diff(step: u32, language: Language) -> Result<String, Fault> {
-    let before = step.checked_sub(1).map_or(Ok(""), |before| text(before, language))?;
+    let before = exercise::before(step).next_back().map_or(Ok(""), |before| text(before.number, language))?;
     let after = text(step, language)?;
     let (from, to) = (format!("a/{}", language.source()), format!("b/{}", language.source()));
     let diff = TextDiff::from_lines(before, after);

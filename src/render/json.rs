@@ -25,6 +25,14 @@ pub struct Json<W: Write> {
 struct Listed<'a> {
     adds: &'a str,
     done: bool,
+    /// `container`, or `machine` for what stands beside it.
+    builds: &'a str,
+    /// The options of `run` that ask for it.
+    options: &'a [&'a str],
+    /// Whether a host may refuse it, so that others stand without it.
+    can_be_missed: bool,
+    /// Whether it has an exercise.
+    exercise: bool,
 }
 
 /// An event as it is written. The field `event` comes first and has the name of the variant.
@@ -145,6 +153,15 @@ impl<W: Write> Json<W> {
     }
 }
 
+impl<'a> Listed<'a> {
+    fn of(step: &Step, lesson: &'a Lesson, done: bool) -> Listed<'a> {
+        let builds = if step.part().is_some() { "container" } else { "machine" };
+        let options = step.part().map_or(&[][..], |part| part.options);
+        let (can_be_missed, exercise) = (step.can_be_missed(), step.exercise.is_some());
+        Listed { adds: lesson.adds(), done, builds, options, can_be_missed, exercise }
+    }
+}
+
 impl<W: Write> Json<W> {
     fn write_step(
         &mut self,
@@ -186,7 +203,7 @@ impl<W: Write> Renderer for Json<W> {
     }
 
     fn listed(&mut self, step: &Step, lesson: &Lesson, done: bool) -> io::Result<()> {
-        self.write_step(step, lesson, &step.builds_on(), Some(Listed { adds: lesson.adds(), done }))
+        self.write_step(step, lesson, &step.builds_on(), Some(Listed::of(step, lesson, done)))
     }
 
     fn runnable(&mut self, step: &Step, failure: Option<&Failure>) -> io::Result<()> {
@@ -268,7 +285,7 @@ impl<W: Write> Renderer for Json<W> {
 
     fn exercise(&mut self, exercise: &Exercise) -> io::Result<()> {
         let number = exercise.number;
-        let builds_on = (0..number).map(exercise::slug).collect();
+        let builds_on = exercise::before(number).map(|entry| entry.slug).collect();
         let (slug, title) = (exercise::slug(number), exercise.title.as_str());
         self.write(&Event::Step { number, slug, title, builds_on, listed: None })
     }

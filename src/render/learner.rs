@@ -8,7 +8,7 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::wrap::{pad_left, width};
 use super::{prose, words};
-use crate::course::exercise::{EXERCISES, slug};
+use crate::course::exercise::{self, slug};
 use crate::course::markdown::Block;
 use crate::course::words::Words;
 use crate::learner::Language;
@@ -269,7 +269,7 @@ fn plain(block: &Block) -> String {
 
 fn step(standing: &Standing) -> Event<'_> {
     let Standing { number, done, left_out, current, hints, .. } = *standing;
-    let builds_on = EXERCISES[..number as usize].to_vec();
+    let builds_on = exercise::before(number).map(|entry| entry.slug).collect();
     let title = &standing.title;
     Event::Step { number, slug: slug(number), title, builds_on, done, left_out, current, hints }
 }

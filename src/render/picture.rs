@@ -7,22 +7,30 @@
 use super::style::{Lines, Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
+use crate::course::{Row, STEPS};
 
 /// The picture of a container with the layers of these steps, line by line, all of one width; with a virtual
 /// `machine` beside it.
 pub fn lines(style: &Style, built: &[u32], machine: bool) -> Vec<String> {
     let words = Words::of(style.lang);
+    let rows: Vec<_> = STEPS
+        .iter()
+        .filter_map(|step| {
+            let Row { host, own } = &step.part()?.row;
+            Some((step.number, host.of(style.lang), own.of(style.lang)))
+        })
+        .collect();
     let picture = Picture {
         style,
-        hosts: words.hosts.iter().map(|word| width(word)).max().unwrap_or(0),
-        owns: words.owns.iter().map(|word| width(word)).max().unwrap_or(0).max(width(words.container) + 2),
+        hosts: rows.iter().map(|(_, host, _)| width(host)).max().unwrap_or(0),
+        owns: rows.iter().map(|(.., own)| width(own)).max().unwrap_or(0).max(width(words.container) + 2),
         machine: machine.then_some(words.machine),
     };
     let wall = &style.signs().host;
     let mut lines =
         vec![picture.edge(Role::Host, wall.top_left, wall, words.host, picture.width() - 2, true)];
     lines.push(picture.in_host(&picture.boxes(true)));
-    for ((host, own), number) in words.hosts.iter().zip(words.owns).zip(1..) {
+    for (number, host, own) in rows {
         lines.push(picture.in_host(&picture.row(host, own, built.contains(&number))));
     }
     if machine {
@@ -117,11 +125,16 @@ fn inside_machine(name: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn upto(step: u32) -> Vec<u32> {
-        (1..=step).collect()
-    }
-    use crate::course::STEPS;
     use crate::course::language::Lang;
+
+    /// The numbers of the steps that add to the container, as many as that.
+    fn first(count: usize) -> Vec<u32> {
+        STEPS.iter().filter(|step| step.part().is_some()).map(|step| step.number).take(count).collect()
+    }
+
+    fn all() -> Vec<u32> {
+        first(STEPS.len())
+    }
 
     #[test]
     fn every_line_is_as_wide_as_the_picture() {
@@ -129,8 +142,9 @@ mod tests {
             [(Lang::En, true, true), (Lang::Ko, true, false), (Lang::Ko, false, true)]
         {
             let style = Style { lang, unicode, colour, ..Style::default() };
-            for (step, machine) in (0..=6).map(|step| (step, false)).chain([(6, true)]) {
-                let lines = lines(&style, &upto(step), machine);
+            let some = (0..=all().len()).map(|count| (first(count), false));
+            for (built, machine) in some.chain([(all(), true)]) {
+                let lines = lines(&style, &built, machine);
                 let widths: Vec<_> = lines.iter().map(|line| width(line)).collect();
                 assert!(widths.iter().all(|width| *width == widths[0] && *width <= 42), "{widths:?}");
             }
@@ -138,16 +152,22 @@ mod tests {
     }
 
     #[test]
-    fn each_layer_has_a_row() {
-        let with_layers = STEPS.iter().filter(|step| step.part().is_some());
-        assert_eq!(Words::of(Lang::En).hosts.len(), with_layers.count());
+    fn each_part_has_a_row_that_its_own_step_closes() {
+        let style = Style::default();
+        let open = lines(&style, &[], false);
+        for step in STEPS.iter().filter(|step| step.part().is_some()) {
+            let closed = lines(&style, &[step.number], false);
+            let changed: Vec<_> = open.iter().zip(&closed).filter(|(open, closed)| open != closed).collect();
+            let own = step.part().map(|part| part.row.own.of(Lang::En)).unwrap_or_default();
+            assert!(matches!(changed[..], [(_, row)] if row.contains(own)), "{}: {changed:?}", step.slug);
+        }
     }
 
     #[test]
     fn it_grows() {
         let style = Style::default();
         insta::assert_snapshot!(
-            [1, 4, 6].map(|step| lines(&style, &upto(step), false).join("\n")).join("\n\n")
+            [1, 4, 6].map(|count| lines(&style, &first(count), false).join("\n")).join("\n\n")
         );
     }
 
@@ -156,7 +176,7 @@ mod tests {
         let korean = Style { lang: Lang::Ko, ..Style::default() };
         let ascii = Style { unicode: false, ..Style::default() };
         insta::assert_snapshot!(
-            [korean, ascii].map(|style| lines(&style, &upto(3), false).join("\n")).join("\n\n")
+            [korean, ascii].map(|style| lines(&style, &first(3), false).join("\n")).join("\n\n")
         );
     }
 
@@ -165,7 +185,7 @@ mod tests {
         let english = Style::default();
         let korean = Style { lang: Lang::Ko, ..english };
         let ascii = Style { unicode: false, ..english };
-        let pictures = [english, korean, ascii].map(|style| lines(&style, &upto(6), true).join("\n"));
+        let pictures = [english, korean, ascii].map(|style| lines(&style, &all(), true).join("\n"));
         insta::assert_snapshot!(pictures.join("\n\n"));
     }
 }

@@ -29,10 +29,6 @@ pub struct Words {
     undone_by: &'static str,
     /// Before the page of the book that says more.
     pub read_on: &'static str,
-    /// What the host has, in the order of the steps that give the container its own.
-    pub hosts: [&'static str; 6],
-    /// What each of these steps gives the container.
-    pub owns: [&'static str; 6],
     /// What no step separates.
     pub one_kernel: &'static str,
     /// What a virtual machine has of its own besides.
@@ -88,8 +84,6 @@ static EN: Words = Words {
     error: "error",
     undone_by: "undone by",
     read_on: "book",
-    hosts: ["processes", "mounts", "files", "memory, CPU", "image", "network"],
-    owns: ["PIDs", "/proc", "root", "limits", "layers", "network"],
     one_kernel: "one kernel for both",
     kernel: "kernel",
     machine: "VM",
@@ -118,8 +112,6 @@ static KO: Words = Words {
     error: "오류",
     undone_by: "되돌릴 때",
     read_on: "책",
-    hosts: ["프로세스", "마운트", "파일", "메모리, CPU", "이미지", "네트워크"],
-    owns: ["PID", "/proc", "루트", "한도", "레이어", "네트워크"],
     one_kernel: "커널은 하나, 함께 씁니다",
     kernel: "커널",
     machine: "VM",

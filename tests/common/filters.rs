@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
+use super::steps;
+
 /// Patterns and what takes their place, in the order in which they are applied.
 const PATTERNS: [(&str, &str); 59] = [
     // Releases of kernels, of the host and of guests; addresses have four numbers and no dash.
@@ -94,7 +96,7 @@ const GROUP: [[(&str, &str); 2]; 2] = [
 
 /// Those of [`GROUP`] for a snapshot.
 pub fn of_group(name: &str) -> [(&'static str, &'static str); 2] {
-    GROUP[usize::from(!name.starts_with("step_4_"))]
+    GROUP[usize::from(!name.starts_with(&format!("step_{}_", steps::of_limits().number)))]
 }
 
 /// The same for rows of the text's table of facts, once its columns are two spaces apart.
@@ -144,10 +146,10 @@ pub fn plain(name: &str, text: &str) -> String {
     let own: &[&[_]] = match name {
         "compare" => &[&COMPARED, OTHER_RUNS],
         "doctor" => &[DOCTOR],
-        "step-7" => &[MACHINE],
+        _ if steps::machines().any(|step| name == format!("step-{}", step.number)) => &[MACHINE],
         _ => &[],
     };
-    let group = of_group(&name.replace('-', "_").replace("step_4", "step_4_"));
+    let group = of_group(&(name.replace('-', "_") + "_"));
     masked(&without(&text, &compiled(&[&own.concat()[..], &group].concat())))
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::netlink;
 use super::strace::Seen;
+use super::{netlink, steps};
 
 /// A `call` event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn hold(told: &[Told], seen: &[Seen]) -> Result<Held, String> {
     for call in told {
         let inside = call.actor == "container";
         // The process that becomes a machine is in no container: what it does, the host does.
-        let new = inside || (call.step == "boot-vm" && call.name == "execve");
+        let new = inside || (call.name == "execve" && !steps::named(&call.step).is_part);
         let pids = if new { &held.container[..] } else { &[host][..] };
         let mut near = String::from("it made no such call");
         let found = (from..seen.len()).find(|at| {

@@ -10,6 +10,7 @@ pub mod netlink;
 pub mod project;
 pub mod refuse;
 pub mod stand_ins;
+pub mod steps;
 pub mod strace;
 
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use nix::unistd::{AccessFlags, access};
+use steps::Step;
 pub use testing as child;
 pub use testing::skip;
 
@@ -182,25 +184,10 @@ pub fn events(stdout: &str) -> Vec<serde_json::Value> {
     stdout.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
 }
 
-/// The steps: number and slug. They never change once released.
-pub const STEPS: [(u32, &str); 7] = [
-    (1, "unshare-pid"),
-    (2, "mount-proc"),
-    (3, "pivot-root"),
-    (4, "cgroup-limit"),
-    (5, "overlay"),
-    (6, "veth-bridge"),
-    (7, "boot-vm"),
-];
-
 /// Whether a host may refuse the step to this user: an ordinary user gets limits on few hosts, and a virtual
 /// machine takes QEMU and a kernel. Other steps do without such a step then.
-pub fn may_be_refused(who: Who, number: u32) -> bool {
-    match number {
-        4 => who == Who::User,
-        7 => !has_machines(who),
-        _ => false,
-    }
+pub fn may_be_refused(who: Who, step: &Step) -> bool {
+    (step.limits() && who == Who::User) || (!step.is_part && !has_machines(who))
 }
 
 /// Whether this host has what a virtual machine takes; skips aloud if not.
@@ -211,7 +198,8 @@ pub fn has_machines(who: Who) -> bool {
         let desk = watch::Desk::new(who, "doctor");
         let ran = run(desk.workshop(&["doctor", "--format", "json"]).stdout(Stdio::piped()));
         let events = events(&ran.stdout);
-        let able = events.iter().any(|e| e["step"] == "boot-vm" && e["passed"] == true);
+        let able = |slug: &str| events.iter().any(|e| e["step"] == slug && e["passed"] == true);
+        let able = steps::machines().all(|step| able(step.slug));
         if !able {
             let install =
                 "Install qemu-system-x86, and a kernel that may be read or name one: WORKSHOP_KERNEL";
@@ -236,5 +224,5 @@ pub fn has_limits(who: Who) -> bool {
 
 /// The same where nothing is skipped for it.
 pub fn gets_limits(who: Who) -> bool {
-    run(workshop(who).args(["step", "4"])).status != 3
+    run(workshop(who).args(["step", steps::of_limits().slug])).status != 3
 }

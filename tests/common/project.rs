@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::screen::Screen;
 use super::watch::Desk;
-use super::{Ran, STEPS, Who, am_root, home, run, workshop};
+use super::{Ran, Who, am_root, home, run, steps, workshop};
 
 /// Whoever runs the tests.
 pub fn me() -> Who {
@@ -37,7 +37,7 @@ pub fn project_of(who: Who, name: &str, language: &str) -> PathBuf {
 /// A shell project that has come to a step, with the program of another one.
 pub fn come_to(who: Who, name: &str, step: u32, program: u32) -> PathBuf {
     let dir = project_of(who, name, "sh");
-    let done: Vec<u32> = (0..step).collect();
+    let done: Vec<u32> = steps::exercise_numbers().filter(|number| *number < step).collect();
     set(&dir, "done = []", &format!("done = {done:?}"));
     set(&dir, "step = 0", &format!("step = {step}"));
     fs::write(dir.join("box.sh"), solution(program, "box.sh")).expect("write");
@@ -46,9 +46,8 @@ pub fn come_to(who: Who, name: &str, step: u32, program: u32) -> PathBuf {
 
 /// A solution as the lessons have it.
 pub fn solution(step: u32, file: &str) -> String {
-    let slug = STEPS.iter().find(|(number, _)| *number == step).expect("a step with a solution").1;
-    let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons");
-    let path = lessons.join(format!("{step:02}-{slug}/solution/{file}"));
+    let folder = steps::numbered(step).folder();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lessons/{folder}/solution/{file}"));
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 

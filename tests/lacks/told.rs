@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::common::steps::STEPS;
+
 /// A host, and what was run there.
 pub struct Row {
     pub name: String,
@@ -82,9 +84,10 @@ impl Told {
         steps
     }
 
-    /// Step 7 is another matter, and so are limits where the test doesn't make the groups.
+    /// A machine is another matter, and so are limits where the test doesn't make the groups.
     fn besides(&self, step: &str) -> bool {
-        step == "boot-vm" || (step == "cgroup-limit" && !self.own_groups)
+        let step = STEPS.iter().find(|other| other.slug == step);
+        step.is_some_and(|step| !step.is_part || (step.limits() && !self.own_groups))
     }
 
     /// How it ended, and how many checks did how.

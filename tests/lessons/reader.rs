@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::common::STEPS;
+use crate::common::steps;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// A heading, and what stands below it up to the next one.
@@ -25,9 +25,8 @@ pub struct Lesson {
 
 /// The lesson of a step.
 pub fn lesson(slug: &str, lang: &str) -> Lesson {
-    let (number, _) = STEPS.iter().find(|(_, other)| *other == slug).expect("a step");
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lessons");
-    let file = dir.join(format!("{number:02}-{slug}/{lang}.md"));
+    let file = dir.join(format!("{}/{lang}.md", steps::named(slug).folder()));
     let source = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let sections = sections(&source);
     Lesson { source, sections }

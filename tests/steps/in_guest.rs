@@ -1,9 +1,12 @@
 //! The same steps on another kernel, with cgroup v2 alone: in a virtual machine, as root and as an ordinary user
 //! with a delegated group, against the same snapshots.
 
+use std::cmp::Ordering;
+
 use crate::common::guest::Guest;
+use crate::common::steps::{of_limits, parts};
 use crate::common::{Who, events, filters};
-use crate::{LIMITS, MACHINE, compare};
+use crate::compare;
 
 /// How a step is asked for, and what its snapshot is called.
 const FORMS: [(&str, &str); 3] =
@@ -51,25 +54,37 @@ fn judge_one(name: &str, said: &str, status: i32) {
     compare(name, said);
 }
 
-/// A guest has no QEMU, to start another in it.
-const STEPS_OF_CONTAINERS: std::ops::Range<u32> = 1..MACHINE;
+impl Script {
+    /// All steps of the container. (A guest has no QEMU, to start another in it.) `limited` and `later` are put into the
+    /// names of the snapshots of the step with limits and of those after it.
+    fn steps_of_containers(self, name: &str, limited: &str, later: &str) -> Script {
+        let limits = of_limits().number;
+        parts().fold(self, |script, step| {
+            let name = match step.number.cmp(&limits) {
+                Ordering::Less => name,
+                Ordering::Equal => limited,
+                Ordering::Greater => later,
+            };
+            script.step(step.number, name, "")
+        })
+    }
+}
 
 #[test]
 fn steps_in_a_guest_as_root_are_told_as_in_their_snapshots() {
     if !Guest::possible() {
         return;
     }
-    let name = |number| if number == LIMITS { "root_v2" } else { "root" };
     // A host has homes, and a container's image has none: that is one of step 3's facts.
     let script = Script::default().line("mkdir -p /home/somebody");
-    let script = STEPS_OF_CONTAINERS.fold(script, |script, number| script.step(number, name(number), ""));
+    let script = script.steps_of_containers("root", "root_v2", "root");
     // As on a host with systemd, which hands the controllers on to everybody.
     let script = script.line("echo '+memory +pids +cpu' > /sys/fs/cgroup/cgroup.subtree_control");
-    let script = script.step(LIMITS, "root_v2_handed_on", "");
+    let script = script.step(of_limits().number, "root_v2_handed_on", "");
     // As in a login without a user manager.
     let nobody = "HOME=/tmp/nobody setpriv --reuid 65534 --regid 65534 --clear-groups";
     let script = script.line("mkdir /tmp/nobody; chown 65534:65534 /tmp/nobody");
-    script.step(LIMITS, "user_v2_refused", nobody).judge(&Guest::new(Who::User));
+    script.step(of_limits().number, "user_v2_refused", nobody).judge(&Guest::new(Who::User));
 }
 
 #[test]
@@ -77,12 +92,6 @@ fn steps_in_a_guest_as_an_ordinary_user_are_told_as_in_their_snapshots() {
     if !Guest::possible() {
         return;
     }
-    let name = |number| match number {
-        LIMITS => "user_v2",
-        5.. => "user_limited",
-        _ => "user",
-    };
-    let script =
-        STEPS_OF_CONTAINERS.fold(Script::default(), |script, number| script.step(number, name(number), ""));
+    let script = Script::default().steps_of_containers("user", "user_v2", "user_limited");
     script.judge(&Guest::new(Who::User).with(&["--user=65534"]));
 }

@@ -29,6 +29,11 @@ impl Repository {
         Repository { root: root.into() }
     }
 
+    /// The one in this folder.
+    pub fn at(root: &Path) -> Repository {
+        Repository { root: root.into() }
+    }
+
     pub fn path(&self, inside: &str) -> PathBuf {
         self.root.join(inside)
     }

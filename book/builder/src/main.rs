@@ -25,6 +25,9 @@ use book::Repository;
 /// Builds the course's book in English and Korean
 #[derive(Parser)]
 struct Arguments {
+    /// The repository that the book is in [default: the one that this program was built in]
+    #[arg(long, global = true, value_name = "DIR")]
+    repository: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -47,16 +50,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = run(&Arguments::parse().command);
+    let outcome = run(&Arguments::parse());
     if let Err(error) = &outcome {
         eprintln!("{error:#}");
     }
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run(command: &Command) -> anyhow::Result<()> {
-    let repository = Repository::here();
-    match command {
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let repository = arguments.repository.as_deref().map_or_else(Repository::here, Repository::at);
+    match &arguments.command {
         Command::Build { out } => {
             let out = out.clone().unwrap_or_else(|| repository.output());
             book::build(&repository, &out)?;

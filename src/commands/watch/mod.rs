@@ -21,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{getpgrp, tcgetpgrp};
 
-use crate::course::exercise::{Exercise, LAST};
+use crate::course::exercise::{self, Exercise};
 use crate::fault::{Doing, Fault};
 use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};
 use crate::learner::build::{self, Before};
@@ -303,19 +303,22 @@ impl Watch<'_> {
     /// On to the next step, if all checks of this one hold, or if it can't be judged here.
     fn next(&mut self) -> Result<(), Fault> {
         let step = self.project.step();
+        let next = exercise::next(step);
         match self.screen.outcome() {
-            // Which is what is to be read already.
-            Outcome::Held if step == LAST => {}
             Outcome::Running => self.screen.say(self.out.words.say("watch-still-running")),
             Outcome::NotYet => self.screen.say(self.out.words.say("watch-not-yet")),
             Outcome::Unjudged => {
                 let left_out = self.project.leave_out(step);
-                if self.unless_refused(left_out)?.is_none() || step == LAST {
-                    return self.screen.draw();
+                if let (Some(()), Some(next)) = (self.unless_refused(left_out)?, next) {
+                    return self.go_on(next);
                 }
-                return self.go_on(step + 1);
             }
-            Outcome::Held => return self.go_on(step + 1),
+            // That it was the last one is what is to be read already.
+            Outcome::Held => {
+                if let Some(next) = next {
+                    return self.go_on(next);
+                }
+            }
         }
         self.screen.draw()
     }

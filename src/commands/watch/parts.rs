@@ -1,7 +1,6 @@
 //! The parts of the page: where the learner stands, what came of the run and what was asked for, and the keys.
 
-use crate::commands::check::LIMITED;
-use crate::course::exercise::{Exercise, LAST};
+use crate::course::exercise::{self, Exercise};
 use crate::fault::Fault;
 use crate::render::learner::{self, Mark};
 use crate::render::style::{Role, Style};
@@ -73,7 +72,7 @@ impl Screen {
         let room = style.width.saturating_sub(2);
         let mut say = |role, words: &str| lines.extend(indented(prose::lines(style, role, words, room)));
         match self.outcome() {
-            Outcome::Held if self.step == LAST => say(Role::Good, &self.all_done()),
+            Outcome::Held if exercise::next(self.step).is_none() => say(Role::Good, &self.all_done()),
             Outcome::Held => say(Role::Good, self.words.say("watch-held")),
             Outcome::Unjudged => {
                 // Before the reason, which may be long.
@@ -93,10 +92,11 @@ impl Screen {
 
     /// That this was the last step, and which one is still to be judged.
     fn all_done(&self) -> String {
-        match self.marks.iter().position(|mark| *mark == Mark::LeftOut) {
-            Some(step) => {
-                let words = self.words.fill("watch-all-but", &[("step", &step.to_string())]);
-                format!("{words}{}", self.as_root(step as u32))
+        let mut marked = exercise::all().zip(&self.marks);
+        match marked.find(|(_, mark)| **mark == Mark::LeftOut) {
+            Some((entry, _)) => {
+                let words = self.words.fill("watch-all-but", &[("step", &entry.number.to_string())]);
+                format!("{words}{}", self.as_root(entry.number))
             }
             None => self.words.say("watch-all-done").into(),
         }
@@ -105,7 +105,7 @@ impl Screen {
     /// Who else may have a step judged, in a sentence behind another one.
     fn as_root(&self, step: u32) -> String {
         // What a kernel lacks, root lacks too.
-        if nix::unistd::geteuid().is_root() || step != LIMITED {
+        if nix::unistd::geteuid().is_root() || exercise::of_limits() != Some(step) {
             return String::new();
         }
         format!(" {}", self.words.fill("watch-as-root", &[("step", &step.to_string())]))

@@ -5,8 +5,7 @@ use std::io::Write;
 
 use console::Term;
 
-use crate::commands::check::LIMITED;
-use crate::course::exercise::LAST;
+use crate::course::exercise;
 use crate::course::language::Lang;
 use crate::course::markdown::Block;
 use crate::course::words::Words;
@@ -120,7 +119,7 @@ impl Screen {
     pub fn turn_to(&mut self, project: &Project) {
         self.step = project.step();
         let mark = |step| Mark::of(project.is_done(step), project.is_left_out(step));
-        self.marks = (0..=LAST).map(mark).collect();
+        self.marks = exercise::all().map(|entry| mark(entry.number)).collect();
     }
 
     /// Rows and columns of the terminal.
@@ -137,7 +136,7 @@ impl Screen {
             Stage::Building { .. } | Stage::Checking { .. } => Outcome::Running,
             Stage::Judged { verdict, code: 0, .. } if verdict.all_held() => Outcome::Held,
             Stage::Judged { verdict, code: UNABLE, .. }
-                if self.step >= LIMITED && verdict.judged_nothing() =>
+                if exercise::asked(self.step).limits && verdict.judged_nothing() =>
             {
                 Outcome::Unjudged
             }

@@ -158,7 +158,7 @@ impl Verdict {
 
 /// A failed check as `check` shows it, or only what was claimed.
 fn failed(style: &Style, check: &Check, in_full: bool) -> Vec<String> {
-    let step = exercise::find(&check.step).unwrap_or(exercise::LAST);
+    let step = exercise::find(&check.step).unwrap_or_else(exercise::last);
     let exercise = Exercise::load(step, style.lang).with_causes(&check.name, check.causes.clone());
     if !in_full {
         return entry(style, &style.paint(Role::Bad, style.signs().failed), exercise.claim(&check.name));

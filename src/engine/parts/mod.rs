@@ -22,7 +22,7 @@ pub struct Part {
 }
 
 /// All parts, in the order of their steps. Operations of one stage are carried out in this order.
-pub const PARTS: [Part; 6] = [
+pub const PARTS: &[Part] = &[
     Part { slug: unshare_pid::SLUG, operations: unshare_pid::operations },
     Part { slug: mount_proc::SLUG, operations: mount_proc::operations },
     Part { slug: pivot_root::SLUG, operations: pivot_root::operations },

@@ -16,7 +16,7 @@ fn parse(lines: &[String]) -> Vec<Mount> {
     mounts::parse(&lines.join("\n"))
 }
 
-pub(super) fn private(case: &Case) -> Option<Finding> {
+pub fn private(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let (inside, outside) = (Subject::parse(&looked.view), parse(&looked.during.mounts));
     let theirs = peers(&outside);
@@ -26,7 +26,7 @@ pub(super) fn private(case: &Case) -> Option<Finding> {
     Some(Finding::holds(shared.is_empty(), Seen::words("nothing-shared"), otherwise))
 }
 
-pub(super) fn own_proc(case: &Case) -> Option<Finding> {
+pub fn own_proc(case: &Case) -> Option<Finding> {
     let view = &case.looked()?.view;
     let held = view.proc_is_procfs && view.proc_self == view.own_pid.to_string();
     let otherwise = match (view.proc_is_procfs, view.proc_self.as_str()) {
@@ -37,7 +37,7 @@ pub(super) fn own_proc(case: &Case) -> Option<Finding> {
     Some(Finding::holds(held, Seen::words("own-proc"), otherwise))
 }
 
-pub(super) fn outside_same(case: &Case) -> Option<Finding> {
+pub fn outside_same(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let (before, during) = (parse(&looked.before.mounts), parse(&looked.during.mounts));
     let inside = Subject::parse(&looked.view);
@@ -59,7 +59,7 @@ pub(super) fn outside_same(case: &Case) -> Option<Finding> {
     Some(Finding::holds(wrong.is_empty(), Seen::words("mounts-same"), Seen::List(wrong)))
 }
 
-pub(super) fn own_root(case: &Case) -> Option<Finding> {
+pub fn own_root(case: &Case) -> Option<Finding> {
     let view = &case.looked()?.view;
     let expected = Seen::words("files-of-dir");
     if view.nonce != case.trial.token {
@@ -69,7 +69,7 @@ pub(super) fn own_root(case: &Case) -> Option<Finding> {
     Some(Finding::holds(view.missing.is_empty(), expected, otherwise))
 }
 
-pub(super) fn pivoted(case: &Case) -> Option<Finding> {
+pub fn pivoted(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let held = looked.view.top.is_some() && looked.view.top == looked.root;
     let (otherwise, sign) = match held {
@@ -80,7 +80,7 @@ pub(super) fn pivoted(case: &Case) -> Option<Finding> {
     Some(finding.with_signs([sign]))
 }
 
-pub(super) fn old_root_gone(case: &Case) -> Option<Finding> {
+pub fn old_root_gone(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "mnt"))?;
     let found = looked.foreign.iter().chain(&looked.old_roots);
     let otherwise = Seen::of("found-at", "places", Seen::facts(found));
@@ -89,13 +89,13 @@ pub(super) fn old_root_gone(case: &Case) -> Option<Finding> {
     Some(Finding::holds(held, Seen::words("nothing-of-old-root"), otherwise).with_signs([sign]))
 }
 
-pub(super) fn inside_cwd(case: &Case) -> Option<Finding> {
+pub fn inside_cwd(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| looked.view.top == looked.root)?;
     let held = looked.top_of_cwd == looked.root;
     Some(Finding::holds(held, Seen::words("cwd-inside"), Seen::words("cwd-outside")))
 }
 
-pub(super) fn devices(case: &Case) -> Option<Finding> {
+pub fn devices(case: &Case) -> Option<Finding> {
     // The rest of a whole /dev (ptmx, pts, shm) is welcome, and not asked for.
     let asked = ["null", "zero", "full", "random", "urandom", "tty"];
     let broken = &case.looked()?.view.broken_devices;
@@ -108,18 +108,18 @@ pub(super) fn devices(case: &Case) -> Option<Finding> {
     Some(Finding::holds(broken.is_empty(), expected, otherwise))
 }
 
-pub(super) fn sys(case: &Case) -> Option<Finding> {
+pub fn sys(case: &Case) -> Option<Finding> {
     let held = case.looked()?.view.sys_is_sysfs;
     Some(Finding::holds(held, Seen::words("sysfs"), Seen::words("no-sysfs")))
 }
 
-pub(super) fn no_descriptors(case: &Case) -> Option<Finding> {
+pub fn no_descriptors(case: &Case) -> Option<Finding> {
     let open = &case.looked()?.descriptors;
     let otherwise = Seen::of("also-open", "names", Seen::facts(open));
     Some(Finding::holds(open.is_empty(), Seen::words("three-descriptors"), otherwise))
 }
 
-pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
+pub fn overlay_root(case: &Case) -> Option<Finding> {
     let root = mounts::at(&case.looked()?.own_mounts, "/")?;
     // Files that lie in a lower layer keep their inode numbers, at least the lower half (overlayfs.rst, "Inode
     // properties"). One in user space chooses its own.
@@ -133,7 +133,7 @@ pub(super) fn overlay_root(case: &Case) -> Option<Finding> {
     })
 }
 
-pub(super) fn writable(case: &Case) -> Option<Finding> {
+pub fn writable(case: &Case) -> Option<Finding> {
     let written = case.evidence.written.as_ref()?;
     let expected = Seen::words("writes-work");
     if let Some(fate) = &written.exceeded {
@@ -145,12 +145,12 @@ pub(super) fn writable(case: &Case) -> Option<Finding> {
     Some(Finding::holds(held, expected, Seen::of("writes-failed", "kinds", Seen::List(failed))))
 }
 
-pub(super) fn image_same(case: &Case) -> Option<Finding> {
+pub fn image_same(case: &Case) -> Option<Finding> {
     case.evidence.written.as_ref()?;
     Some(Finding::holds(case.evidence.image_same?, Seen::words("dir-same"), Seen::words("dir-changed")))
 }
 
-pub(super) fn fresh(case: &Case) -> Option<Finding> {
+pub fn fresh(case: &Case) -> Option<Finding> {
     let otherwise = match case.evidence.again.as_ref()? {
         Err(fate) => Seen::of("no-second", "fate", fate.seen()),
         Ok(_) => Seen::words("finds-writes"),
@@ -159,6 +159,6 @@ pub(super) fn fresh(case: &Case) -> Option<Finding> {
     Some(Finding::holds(held, Seen::words("from-the-image"), otherwise))
 }
 
-pub(super) fn no_files(case: &Case) -> Option<Finding> {
+pub fn no_files(case: &Case) -> Option<Finding> {
     Some(Finding::nothing(left_of(case, |o| &o.files)?))
 }

@@ -12,15 +12,15 @@ const MEMORY: Which = |limits| limits.memory;
 const PIDS: Which = |limits| limits.pids;
 const CPUS: Which = |limits| limits.cpus;
 
-pub(super) fn memory_limit(case: &Case) -> Option<Finding> {
+pub fn memory_limit(case: &Case) -> Option<Finding> {
     in_force(case, MEMORY, |bytes| bytes.to_string())
 }
 
-pub(super) fn pids_limit(case: &Case) -> Option<Finding> {
+pub fn pids_limit(case: &Case) -> Option<Finding> {
     in_force(case, PIDS, |tasks| tasks.to_string())
 }
 
-pub(super) fn cpu_limit(case: &Case) -> Option<Finding> {
+pub fn cpu_limit(case: &Case) -> Option<Finding> {
     in_force(case, CPUS, |hundredths| format!("{:.2}", hundredths as f64 / 100.0))
 }
 
@@ -45,7 +45,7 @@ fn is_lifted(looked: &Looked, which: Which, wanted: Option<u64>) -> bool {
     was && which(&looked.limits_last) != wanted
 }
 
-pub(super) fn limits_first(case: &Case) -> Option<Finding> {
+pub fn limits_first(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let wanted = case.trial.wanted();
     let is_late = |which: &Which| {
@@ -80,7 +80,7 @@ fn sign(case: &Case, which: Which) -> Option<&'static str> {
     Some(if in_force { "limited" } else { "no-limit" })
 }
 
-pub(super) fn oom(case: &Case) -> Option<Finding> {
+pub fn oom(case: &Case) -> Option<Finding> {
     let strained = case.evidence.strained.as_ref()?;
     let expected = Seen::words("killed-and-counted");
     if let Some(finding) = not_in_force(case, strained, MEMORY, &expected) {
@@ -97,7 +97,7 @@ pub(super) fn oom(case: &Case) -> Option<Finding> {
     })
 }
 
-pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
+pub fn forks_refused(case: &Case) -> Option<Finding> {
     let strained = case.evidence.strained.as_ref()?;
     let most = case.trial.wanted().pids.unwrap_or(0);
     let expected = Seen::found("then-eagain", [("most", &most)]);
@@ -110,7 +110,7 @@ pub(super) fn forks_refused(case: &Case) -> Option<Finding> {
     Some(Finding::holds(held, expected, otherwise).with_signs(sign(case, PIDS)))
 }
 
-pub(super) fn throttled(case: &Case) -> Option<Finding> {
+pub fn throttled(case: &Case) -> Option<Finding> {
     let strained = case.evidence.strained.as_ref()?;
     let expected = Seen::words("throttled");
     if let Some(finding) = not_in_force(case, strained, CPUS, &expected) {
@@ -120,7 +120,7 @@ pub(super) fn throttled(case: &Case) -> Option<Finding> {
     Some(Finding::holds(held, expected, Seen::words("never-throttled")).with_signs(sign(case, CPUS)))
 }
 
-pub(super) fn own_groups(case: &Case) -> Option<Finding> {
+pub fn own_groups(case: &Case) -> Option<Finding> {
     let finding = own_namespace(case, "cgroup")?;
     let above = &case.looked()?.rooted_above;
     if !finding.held {
@@ -131,12 +131,12 @@ pub(super) fn own_groups(case: &Case) -> Option<Finding> {
     Some(Finding::holds(above.is_empty(), root, group(Seen::facts(above))).with_signs(["above"]))
 }
 
-pub(super) fn locked(case: &Case) -> Option<Finding> {
+pub fn locked(case: &Case) -> Option<Finding> {
     let open = Seen::facts(&case.looked()?.view.open_groups);
     let held = open == Seen::List(Vec::new());
     Some(Finding::holds(held, Seen::words("nothing-to-write"), open))
 }
 
-pub(super) fn groups_gone(case: &Case) -> Option<Finding> {
+pub fn groups_gone(case: &Case) -> Option<Finding> {
     Some(Finding::nothing(left_of(case, |o| &o.groups)?))
 }

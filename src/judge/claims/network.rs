@@ -6,14 +6,14 @@ use super::{Case, Finding, is_apart, left_of};
 use crate::finding::Seen;
 use crate::judge::sight::{Link, Ping};
 
-pub(super) fn loopback(case: &Case) -> Option<Finding> {
+pub fn loopback(case: &Case) -> Option<Finding> {
     let network = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network;
     let up = network.links.iter().any(|l| l.name == "lo" && l.up);
     let is = |key| Seen::found(key, [("link", &"lo")]);
     Some(Finding::holds(up, is("link-up"), is("link-down")))
 }
 
-pub(super) fn eth0(case: &Case) -> Option<Finding> {
+pub fn eth0(case: &Case) -> Option<Finding> {
     let links = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network.links;
     let of_eth0 = |key| Some(Seen::found(key, [("link", &"eth0")]));
     let wrong = match links.iter().find(|link| link.name == "eth0") {
@@ -36,7 +36,7 @@ fn has_eth0<'c>(case: &Case<'c>) -> Option<&'c Link> {
     looked.view.network.links.iter().find(|link| link.name == "eth0")
 }
 
-pub(super) fn default_route(case: &Case) -> Option<Finding> {
+pub fn default_route(case: &Case) -> Option<Finding> {
     has_eth0(case)?;
     let network = &case.looked()?.view.network;
     let addresses = &has_eth0(case)?.addresses;
@@ -53,7 +53,7 @@ pub(super) fn default_route(case: &Case) -> Option<Finding> {
     Some(unless(wrong, Seen::found("route-through", [("link", &"eth0")])))
 }
 
-pub(super) fn bridged(case: &Case) -> Option<Finding> {
+pub fn bridged(case: &Case) -> Option<Finding> {
     let inside = has_eth0(case)?;
     let outside = &case.looked()?.network_outside.links;
     let peer = outside.iter().find(|link| Some(link.index) == inside.peer);
@@ -72,7 +72,7 @@ pub(super) fn bridged(case: &Case) -> Option<Finding> {
     Some(unless(wrong, Seen::words("port-of-a-bridge")))
 }
 
-pub(super) fn gateway(case: &Case) -> Option<Finding> {
+pub fn gateway(case: &Case) -> Option<Finding> {
     let network = &case.looked()?.view.network;
     let gateway = network.route.as_ref()?.0?;
     let outside = &case.looked()?.network_outside.links;
@@ -93,7 +93,7 @@ pub(super) fn gateway(case: &Case) -> Option<Finding> {
     Some(unless(wrong, Seen::words("answers")).with_signs([sign]))
 }
 
-pub(super) fn links_gone(case: &Case) -> Option<Finding> {
+pub fn links_gone(case: &Case) -> Option<Finding> {
     let mut left = left_of(case, |o| &o.links)?;
     left.extend(left_of(case, |o| &o.tables)?.into_iter().map(|table| Seen::of("nft-table", "name", table)));
     Some(Finding::nothing(left))

@@ -10,7 +10,7 @@ use crate::judge::evidence::GRACE;
 use crate::judge::fate::{ended_with, some_words};
 use crate::judge::part::{self, ASIDE, STATUS};
 
-pub(super) fn starts(case: &Case) -> Option<Finding> {
+pub fn starts(case: &Case) -> Option<Finding> {
     let expected = Seen::words("cmd-executed");
     // Each time: one that starts CMD only while it is looked at has the rest unjudged.
     Some(match &case.evidence.fate {
@@ -19,7 +19,7 @@ pub(super) fn starts(case: &Case) -> Option<Finding> {
     })
 }
 
-pub(super) fn arguments(case: &Case) -> Option<Finding> {
+pub fn arguments(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let worded = case.evidence.worded.as_ref()?;
     let Some(given) = &worded.given else {
@@ -51,12 +51,12 @@ fn what_became_of(asked: &[OsString], given: &[OsString]) -> &'static str {
     }
 }
 
-pub(super) fn by_name(case: &Case) -> Option<Finding> {
+pub fn by_name(case: &Case) -> Option<Finding> {
     let named = case.evidence.named.as_ref()?;
     Some(Finding::holds(named.given.is_some(), Seen::words("found-in-path"), named.fate.seen()))
 }
 
-pub(super) fn streams(case: &Case) -> Option<Finding> {
+pub fn streams(case: &Case) -> Option<Finding> {
     let talked = case.talked()?;
     let expected = Seen::words("as-written");
     let Some(spoilt) = talked.spoilt() else { return Some(Finding::same(expected.clone(), expected)) };
@@ -76,7 +76,7 @@ pub(super) fn streams(case: &Case) -> Option<Finding> {
     Some(Finding::holds(false, expected, Seen::Words(key, with)).with_signs([key]))
 }
 
-pub(super) fn exit_status(case: &Case) -> Option<Finding> {
+pub fn exit_status(case: &Case) -> Option<Finding> {
     let talked = case.talked()?;
     let more = [&case.evidence.worded, &case.evidence.named].into_iter().flatten();
     // One that was not started has no status.
@@ -96,7 +96,7 @@ pub(super) fn exit_status(case: &Case) -> Option<Finding> {
     })
 }
 
-pub(super) fn death_status(case: &Case) -> Option<Finding> {
+pub fn death_status(case: &Case) -> Option<Finding> {
     let orphaned = case.evidence.orphaned.as_ref()?;
     let deaths = [Some(orphaned), case.evidence.died.as_ref()].into_iter().flatten();
     let deaths: Vec<_> = deaths.filter_map(|died| Some((died, died.signal?))).collect();
@@ -111,7 +111,7 @@ pub(super) fn death_status(case: &Case) -> Option<Finding> {
     })
 }
 
-pub(super) fn nothing_running(case: &Case) -> Option<Finding> {
+pub fn nothing_running(case: &Case) -> Option<Finding> {
     let talked = case.talked().filter(|talked| talked.exit.is_some())?;
     let otherwise = |actual| Finding::holds(false, Seen::words("nothing"), actual);
     if talked.outlived || case.looked().is_some_and(|looked| looked.outlived) {
@@ -131,13 +131,13 @@ fn left_running(case: &Case, talked: &Talked) -> Vec<Seen> {
     running.iter().map(|pid| Seen::fact(format!("PID {pid}"))).collect()
 }
 
-pub(super) fn pid_1(case: &Case) -> Option<Finding> {
+pub fn pid_1(case: &Case) -> Option<Finding> {
     let looked = case.looked().filter(|looked| is_apart(looked, "pid"))?;
     let otherwise = Seen::found("no-pid-1-above", [("pids", &looked.pids.join(" "))]);
     Some(Finding::holds(looked.pid_1_above, Seen::words("pid-1-above"), otherwise))
 }
 
-pub(super) fn reaped(case: &Case) -> Option<Finding> {
+pub fn reaped(case: &Case) -> Option<Finding> {
     let orphaned = case.evidence.orphaned.as_ref()?;
     let expected = Seen::words("no-zombie");
     if orphaned.fate.is_excess() {
@@ -148,7 +148,7 @@ pub(super) fn reaped(case: &Case) -> Option<Finding> {
     Some(Finding::holds(zombies == 0, expected, otherwise))
 }
 
-pub(super) fn sigterm(case: &Case) -> Option<Finding> {
+pub fn sigterm(case: &Case) -> Option<Finding> {
     let looked = case.looked()?;
     let running = || Seen::found("still-running", [("seconds", &GRACE.as_secs())]);
     let otherwise = looked.exceeded.as_ref().map_or_else(running, |fate| fate.seen());

@@ -13,6 +13,11 @@ pub struct Limits {
     pub cpus: Option<f64>,
 }
 
+impl Limits {
+    /// No limit at all.
+    pub const NONE: Limits = Limits { memory: None, pids: None, cpus: None };
+}
+
 /// The period that CPU time is dealt out in, in microseconds: the kernel's default.
 pub const CPU_PERIOD: u64 = 100_000;
 

@@ -96,8 +96,7 @@ fn checks(lines: &[&str], words: &ExerciseWords) -> Result<String> {
 
 /// Each language's program, and what it has that the step before had not.
 fn solutions(edition: &Edition, folder: &str) -> Result<String> {
-    let number: u32 = folder.split('-').next().unwrap_or_default().parse().context("no number")?;
-    let before = number.checked_sub(1).map(|before| folder_of(edition, before)).transpose()?;
+    let before = exercises(edition)?.into_iter().take_while(|other| other != folder).last();
     let words = &edition.words.exercise;
     let mut out = String::new();
     for language in &LANGUAGES {
@@ -112,8 +111,9 @@ fn solutions(edition: &Edition, folder: &str) -> Result<String> {
         if let Some(before) = &before {
             let path = language.path(before);
             let earlier = fs::read_to_string(edition.repository.path(&path)).with_context(|| path.clone())?;
-            let since = (number - 1).to_string();
-            let title = words.new.replace("{language}", name).replace("{n}", &since);
+            let since = before.split('-').next().unwrap_or_default().trim_start_matches('0');
+            let since = if since.is_empty() { "0" } else { since };
+            let title = words.new.replace("{language}", name).replace("{n}", since);
             out.push_str(&fold("class=\"solution\"", &title, &difference(&earlier, &program)));
         }
     }
@@ -131,13 +131,14 @@ impl Language {
     }
 }
 
-/// The folder of the exercise with this number.
-fn folder_of(edition: &Edition, number: u32) -> Result<String> {
-    let prefix = format!("{number:02}-");
+/// The folders of all exercises, in order: lessons that have one.
+fn exercises(edition: &Edition) -> Result<Vec<String>> {
     let lessons = edition.repository.path("lessons");
     let names = fs::read_dir(&lessons).with_context(|| format!("read {}", lessons.display()))?;
     let names = names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.into_iter().find(|name| name.starts_with(&prefix)).with_context(|| format!("no lesson {number}"))
+    let mut names: Vec<String> = names.filter(|name| lessons.join(name).join("exercise").is_dir()).collect();
+    names.sort();
+    Ok(names)
 }
 
 fn difference(before: &str, after: &str) -> String {

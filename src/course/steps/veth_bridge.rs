@@ -1,4 +1,4 @@
-//! Step 6's claims: packets that really arrive.
+//! Step 6: a place on a network. Packets really arrive.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -8,19 +8,58 @@ use std::time::Duration;
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, LabState, Memory, Report, Scene};
-use crate::engine::network::Endpoint;
+use crate::checks::{Fact, LabState, Memory, Report, Scene};
+use crate::course::language::Phrase;
+use crate::course::{Build, Part, Row, Step};
+use crate::engine::network::{Endpoint, Network};
 use crate::engine::op::{Call, Ops, Stage};
+use crate::engine::parts;
 use crate::engine::parts::veth_bridge::SLUG;
-use crate::engine::template::SECOND;
+use crate::engine::template::{FIRST, SECOND};
 use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
 use crate::fault::{Doing, Fault};
+use crate::judge::claims::{Need, claim, network, own_namespace, unchanged};
+use crate::judge::{Asked, Task};
 use crate::kernel::icmp::ping;
 use crate::kernel::netlink::facts as net;
 use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
 use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
 use crate::kernel::told::Silence;
 use crate::kernel::undo::Reversal;
+
+/// Both sides have one then.
+const NETWORK: Phrase = Phrase::new("network", "네트워크");
+
+pub const STEP: Step = Step {
+    number: 6,
+    slug: parts::veth_bridge::SLUG,
+    builds: Build::Part(Part {
+        wants: |wanted, _| {
+            wanted.spec.network = Some(Endpoint { network: Network::default(), number: FIRST });
+        },
+        facts,
+        checks,
+        after,
+        row: Row { host: NETWORK, own: NETWORK },
+        owns: &["part-network"],
+        options: &["--net"],
+        way_on: Some("run-without-net"),
+    }),
+    permit: Some(parts::veth_bridge::permitted),
+    exercise: Some(Task {
+        asks: Asked { network: true, ..Asked::NOTHING },
+        claims: &[
+            claim("own-network", Need::Look, |case| own_namespace(case, "net")),
+            claim("loopback", Need::Look, network::loopback),
+            claim("eth0", Need::Look, network::eth0),
+            claim("default-route", Need::Look, network::default_route),
+            claim("bridged", Need::Look, network::bridged),
+            claim("gateway", Need::Look, network::gateway),
+            claim("links-gone", Need::Talk, network::links_gone),
+            claim("network-same", Need::Talk, |case| unchanged(case, |o| &o.traces.network)),
+        ],
+    }),
+};
 
 /// The port that two containers listen on at once.
 const PORT: u16 = 8080;

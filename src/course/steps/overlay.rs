@@ -1,4 +1,4 @@
-//! Step 5's claims: writes land in the upper layer, and the image stays as it is.
+//! Step 5: writes land in the upper layer, and the image stays as it is.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -7,14 +7,45 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::Mode;
 
-use super::{Fact, Report, Scene};
+use crate::checks::{Fact, Report, Scene, nothing_after};
+use crate::course::language::Phrase;
+use crate::course::{Build, Part, Row, Step};
+use crate::engine::parts;
 use crate::engine::template::{Files, SECOND, is_foreign};
 use crate::engine::{Container, OwnFiles};
 use crate::fault::{Doing, Fault};
 use crate::image::tree_digest;
+use crate::judge::claims::{Need, claim, files};
+use crate::judge::{Asked, Task};
 use crate::kernel::mounts;
 use crate::kernel::told::Silence;
 use crate::lab::Lab;
+
+pub const STEP: Step = Step {
+    number: 5,
+    slug: parts::overlay::SLUG,
+    builds: Build::Part(Part {
+        wants: |wanted, _| wanted.layers = true,
+        facts,
+        checks,
+        after: nothing_after,
+        row: Row { host: Phrase::new("image", "이미지"), own: Phrase::new("layers", "레이어") },
+        owns: &["part-writes"],
+        options: &[],
+        way_on: Some("run-without-overlay"),
+    }),
+    permit: Some(parts::overlay::permitted),
+    exercise: Some(Task {
+        asks: Asked { layers: true, ..Asked::NOTHING },
+        claims: &[
+            claim("overlay-root", Need::Look, files::overlay_root),
+            claim("writable", Need::Write, files::writable),
+            claim("image-same", Need::Write, files::image_same),
+            claim("fresh", Need::Write, files::fresh),
+            claim("no-files", Need::Talk, files::no_files),
+        ],
+    }),
+};
 
 /// Files of the image that the demonstration deletes and changes, where it has them.
 const DELETED: &str = "etc/os-release";

@@ -1,4 +1,4 @@
-//! Step 4's claims: limits that were there first, and that really kill, refuse and throttle.
+//! Step 4: limits that are there first, and that really kill, refuse and throttle.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,13 +7,49 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 
-use super::{Fact, LabState, Memory, Report, Scene};
+use crate::checks::{Fact, LabState, Memory, Report, Scene};
+use crate::course::language::Phrase;
+use crate::course::{Build, Part, Row, Step};
+use crate::engine::parts;
 use crate::engine::template::{EXPERIMENT, Experiment, Template};
 use crate::engine::{Container, Exit, Process, Program, Spec, Stdio};
 use crate::fault::Fault;
+use crate::judge::claims::{Need, claim, limits};
+use crate::judge::{Asked, Task};
 use crate::kernel::cgroup::{Controller, Group, Limits, Setting};
 use crate::kernel::told::Silence;
 use crate::kernel::visit::guarded;
+
+pub const STEP: Step = Step {
+    number: 4,
+    slug: parts::cgroup_limit::SLUG,
+    builds: Build::Part(Part {
+        wants: |wanted, limits| wanted.spec.limits = Some(limits),
+        facts,
+        checks,
+        after,
+        row: Row { host: Phrase::new("memory, CPU", "메모리, CPU"), own: Phrase::new("limits", "한도") },
+        owns: &["part-groups", "part-limits"],
+        options: &["--memory", "--pids", "--cpus"],
+        way_on: Some("run-without-limits"),
+    }),
+    permit: Some(parts::cgroup_limit::permitted),
+    exercise: Some(Task {
+        asks: Asked { limits: true, ..Asked::NOTHING },
+        claims: &[
+            claim("memory-limit", Need::Look, limits::memory_limit),
+            claim("pids-limit", Need::Look, limits::pids_limit),
+            claim("cpu-limit", Need::Look, limits::cpu_limit),
+            claim("limits-first", Need::Look, limits::limits_first),
+            claim("oom", Need::Strain, limits::oom),
+            claim("forks-refused", Need::Strain, limits::forks_refused),
+            claim("throttled", Need::Strain, limits::throttled),
+            claim("own-groups", Need::Look, limits::own_groups),
+            claim("locked", Need::Look, limits::locked),
+            claim("groups-gone", Need::Talk, limits::groups_gone),
+        ],
+    }),
+};
 
 /// Size of the pieces in which the memory experiment takes what it can get, in bytes.
 const PIECE: usize = 1 << 20;

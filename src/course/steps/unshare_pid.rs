@@ -1,4 +1,4 @@
-//! Step 1's claims: it is PID 1 of a namespace of its own, with all that PID 1 must do.
+//! Step 1: a process tree of its own. It is PID 1 of a namespace, with all that PID 1 must do.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -10,14 +10,44 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 
-use super::{Fact, Report, Scene};
+use crate::checks::{Fact, Report, Scene, nothing_after};
+use crate::course::language::Phrase;
+use crate::course::{Build, Part, Row, Step};
+use crate::engine::parts;
 use crate::engine::template::{EXPERIMENT, Template};
 use crate::engine::{Exit, Process, Program, Stdio};
 use crate::fault::{Doing, Fault};
+use crate::judge::claims::{Need, claim, own_namespace, processes};
+use crate::judge::{Asked, Task};
 use crate::kernel::process;
 use crate::kernel::signals;
 use crate::kernel::told::Silence;
 use crate::kernel::visit::guarded;
+
+pub const STEP: Step = Step {
+    number: 1,
+    slug: parts::unshare_pid::SLUG,
+    builds: Build::Part(Part {
+        wants: |wanted, _| wanted.spec.processes = true,
+        facts,
+        checks,
+        after: nothing_after,
+        row: Row { host: Phrase::new("processes", "프로세스"), own: Phrase::new("PIDs", "PID") },
+        owns: &["part-processes"],
+        options: &[],
+        way_on: None,
+    }),
+    permit: None,
+    exercise: Some(Task {
+        asks: Asked::NOTHING,
+        claims: &[
+            claim("own-pids", Need::Look, |case| own_namespace(case, "pid")),
+            claim("pid-1", Need::Look, processes::pid_1),
+            claim("reaped", Need::Orphan, processes::reaped),
+            claim("sigterm", Need::Look, processes::sigterm),
+        ],
+    }),
+};
 
 const PROC: &str = "/proc";
 

@@ -1,13 +1,43 @@
-//! Step 2's claims: a mount table and a /proc of its own, and nothing of it on the host's side.
+//! Step 2: a mount table and a /proc of its own, and nothing of it on the host's side.
 
 use std::path::Path;
 
-use super::{Fact, LabState, Memory, Report, Scene};
+use crate::checks::{Fact, LabState, Memory, Report, Scene};
+use crate::course::language::Phrase;
+use crate::course::{Build, Part, Row, Step};
 use crate::engine::OwnMounts;
+use crate::engine::parts;
 use crate::engine::template::SECOND;
 use crate::fault::{Doing, Fault};
+use crate::judge::claims::{Need, claim, files, own_namespace};
+use crate::judge::{Asked, Task};
 use crate::kernel::told::Silence;
 use crate::kernel::{mounts, process};
+
+pub const STEP: Step = Step {
+    number: 2,
+    slug: parts::mount_proc::SLUG,
+    builds: Build::Part(Part {
+        wants: |wanted, _| wanted.spec.mounts = true,
+        facts,
+        checks,
+        after,
+        row: Row { host: Phrase::new("mounts", "마운트"), own: Phrase::new("/proc", "/proc") },
+        owns: &["part-mounts"],
+        options: &[],
+        way_on: Some("run-without-mounts"),
+    }),
+    permit: None,
+    exercise: Some(Task {
+        asks: Asked::NOTHING,
+        claims: &[
+            claim("own-mounts", Need::Look, |case| own_namespace(case, "mnt")),
+            claim("private", Need::Look, files::private),
+            claim("own-proc", Need::Look, files::own_proc),
+            claim("outside-same", Need::Talk, files::outside_same),
+        ],
+    }),
+};
 
 const PROC: &str = "/proc";
 

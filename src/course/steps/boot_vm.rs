@@ -1,12 +1,13 @@
-//! Step 7's claims: another kernel runs, all that it runs is one process here, and what is done to its files
-//! stays in it.
+//! Step 7: a virtual machine beside the container. Another kernel runs, all that it runs is one process here, and
+//! what is done to its files stays in it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Pid, getsid};
 
-use super::{Fact, Report};
+use crate::checks::{Fact, Report};
+use crate::course::{Build, Step, VirtualMachine};
 use crate::engine::Exit;
 use crate::fault::{Doing, Fault};
 use crate::kernel::page_cache::{cached, forget};
@@ -14,7 +15,15 @@ use crate::kernel::process;
 use crate::vm::guest::{Pulled, Survey};
 use crate::vm::timeline::Stage;
 use crate::vm::wire::{Question, Reading};
-use crate::vm::{Kernel, Machine};
+use crate::vm::{self, Kernel, Machine};
+
+pub const STEP: Step = Step {
+    number: 7,
+    slug: "boot-vm",
+    builds: Build::Machine(VirtualMachine { facts, checks, after, source: "src/vm/machine.rs" }),
+    permit: Some(|_| vm::permitted()),
+    exercise: None,
+};
 
 /// The inode of each kernel's first PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
