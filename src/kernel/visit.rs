@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,10 +16,14 @@ use serde::de::DeserializeOwned;
 
 use super::lacks;
 use super::root::{enter_root, open_root};
+use super::wait::Wait;
 use fault::{Doing, Fault};
 
 /// How long a visitor may take. None of them waits for anything that takes a second.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long is waited before it is looked whether that has been enough.
+const A_WHILE: Duration = Duration::from_millis(500);
 
 // ANCHOR: visit
 /// Runs `look` in a process of its own inside the given namespaces of the process behind `pidfd`, with that one's root
@@ -169,14 +173,14 @@ pub fn guarded(part: impl FnOnce() -> i32) -> ! {
 /// Everything that a process of ours writes into a pipe until all ends of it are closed; `None` when that
 /// takes too long.
 pub fn hear(reader: OwnedFd) -> Result<Option<Vec<u8>>, Fault> {
-    let until = Instant::now() + PATIENCE;
+    let wait = Wait::begin(PATIENCE);
     let mut file = std::fs::File::from(reader);
     let (mut report, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
-        let left = until.saturating_duration_since(Instant::now());
         let mut ready = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut ready, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
-            Ok(0) => return Ok(None),
+        match poll(&mut ready, PollTimeout::try_from(A_WHILE).unwrap_or(PollTimeout::ZERO)) {
+            Ok(0) if wait.is_over() => return Ok(None),
+            Ok(0) => continue,
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
             Err(e) => return Err(Fault::broken("wait for a visitor", e)),
