@@ -174,6 +174,7 @@ fn own_names(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
     const KEY: i32 = 0x776f726b;
     // SAFETY: msgget(2) takes integers.
     let make = || unsafe { libc::msgget(KEY, libc::IPC_CREAT | 0o600) } >= 0;
+    // SAFETY: the call takes integers.
     let find = || unsafe { libc::msgget(KEY, 0) } >= 0;
     let (ipc_out, ipc_in) = scene.namespaces("ipc");
     if ipc_out == ipc_in {
