@@ -171,7 +171,7 @@ fn beginning_of(step: &Step, lang: Lang) -> Option<&'static str> {
     std::str::from_utf8(&bytes[..end]).ok()
 }
 
-/// The file of a lesson. Names are compared as they are: [`file`] would take every path of all folders apart.
+/// The file of a lesson. Names are compared as they are: [`file()`] would take every path of all folders apart.
 fn bytes_of(step: &Step, lang: Lang) -> Option<&'static [u8]> {
     let folder = step.folder();
     let name = format!("{folder}/{}.md", lang.code());
