@@ -149,8 +149,10 @@ fn the_command_that_may_judge_limits_judges_the_same_program() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("make it a program");
     give_to(who, &program);
     let path = format!("{}:{}", place().dir.display(), std::env::var("PATH").expect("a PATH"));
-    let named = ["check", "4", "--", "./it's mine.sh", "two  words"];
-    for args in [&named[..], &["check", "cgroup-limit"]] {
+    let step = common::steps::of_limits();
+    let number = step.number.to_string();
+    let named = ["check", &number, "--", "./it's mine.sh", "two  words"];
+    for args in [&named[..], &["check", step.slug]] {
         let ran =
             run(workshop(who).current_dir(&dir).args([&args[..1], &["--format=json"], &args[1..]].concat()));
         assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);

@@ -6,6 +6,7 @@ use std::fs;
 
 use common::project::{ask, at, folder, me, project, set, state, unwrapped};
 use common::screen::{CTRL_C, CTRL_Z, ENTER, ESCAPE, Screen, UP, word};
+use common::steps;
 use common::watch::{Desk, wait_until};
 use common::{have, home, run, skip};
 
@@ -28,7 +29,7 @@ fn watching_checks_at_each_save_and_goes_on_only_when_told_to() {
     screen.wait_for("Step 1");
     screen.wait_for("another PID namespace");
     screen.keys(ESCAPE);
-    screen.wait_for("own/01-unshare-pid.html#check-own-pids");
+    screen.wait_for(&format!("own/{}.html#check-own-pids", steps::numbered(1).folder()));
     assert_eq!(state(&dir)["step"].as_integer(), Some(1));
     screen.keys("n");
     screen.wait_for("Not yet");
@@ -171,7 +172,7 @@ fn at_any_size_the_first_failure_and_the_keys_are_to_be_seen() {
         set(&dir, "step = 0", "step = 2");
         let mut screen = at(&dir, &Desk::new(me(), lang));
         screen.line(&format!("$workshop watch --lang {lang}"));
-        let (claim, quit) = (first_claim(lang, "01-unshare-pid"), word(lang, "watch-key-quit"));
+        let (claim, quit) = (first_claim(lang, &steps::numbered(1).folder()), word(lang, "watch-key-quit"));
         let shows = |page: &str, words: &str| unwrapped(page).contains(&unwrapped(words));
         let is_whole = |page: &str| page.trim_end().ends_with(&quit) && shows(page, &claim);
         screen.see("the failures in brief, with a way back", |page| {

@@ -139,8 +139,6 @@ fn build(tree: &Path, target: &Path) -> PathBuf {
     let ran = run(cargo.env("CARGO_TARGET_DIR", target));
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(!ran.stderr.contains("warning: unused"), "{}", ran.stderr);
-    let formatted = run(child::command("cargo").args(["fmt", "--check"]).current_dir(tree));
-    assert_eq!(formatted.status, 0, "{}{}", formatted.stdout, formatted.stderr);
     let program = place().dir.join("with-one-step-more");
     fs::copy(target.join("debug/workshop"), &program).expect("copy the program");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("let others run it");
@@ -225,6 +223,9 @@ fn the_recipe_makes_a_step_that_is_known_everywhere() {
 
     let tree = dir.join("tree");
     copy_with_the_step(&tree, &blocks);
+    let mut rustfmt = child::command("rustfmt");
+    let formatted = run(rustfmt.args(["--check", "--edition", "2024"]).args(rust).current_dir(&tree));
+    assert_eq!(formatted.status, 0, "{}{}", formatted.stdout, formatted.stderr);
     let program = build(&tree, &dir.join("target"));
     let number = (STEPS.len() + 1).to_string();
     let slug = "no-new-privs";

@@ -127,5 +127,6 @@ fn a_reader_that_goes_away_while_there_is_a_cgroup_leaves_none() {
     if !am_root() {
         return skip("limits need root on many hosts", "Run the tests as root");
     }
-    reader_goes_away(Who::Root, "json", r#""step":"cgroup-limit","actor":"host","name":"mkdir""#);
+    let slug = common::steps::of_limits().slug;
+    reader_goes_away(Who::Root, "json", &format!(r#""step":"{slug}","actor":"host","name":"mkdir""#));
 }
