@@ -280,6 +280,8 @@ fn the_terminal_that_is_lent_has_a_name_inside() {
             let mut screen = Screen::open(&desk, 80, args);
             screen.wait_for("/dev/console");
             assert_eq!(screen.end(), 0, "{}", screen.text());
+            let told = screen.text().contains("Bound to /dev/console");
+            assert_eq!(told, args[0] == "step", "{}", screen.text());
         }
     }
 }
