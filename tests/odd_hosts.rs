@@ -111,6 +111,11 @@ fn own_words() -> Vec<(&'static str, String)> {
     words
 }
 
+/// What a start costs is worth nothing without the machine that it was measured on.
+fn is_named_on_purpose(file: &Path, what: &str) -> bool {
+    file.ends_with("runs/start.txt") && ["kernel release", "processor", "memory"].contains(&what)
+}
+
 #[test]
 fn nothing_in_this_tree_is_of_the_machine_that_the_tests_run_on() {
     let words = own_words();
@@ -118,7 +123,7 @@ fn nothing_in_this_tree_is_of_the_machine_that_the_tests_run_on() {
     for file in tracked() {
         let Ok(bytes) = fs::read(&file) else { continue };
         let text = String::from_utf8_lossy(&bytes);
-        for (what, word) in &words {
+        for (what, word) in words.iter().filter(|(what, _)| !is_named_on_purpose(&file, what)) {
             assert!(!text.contains(word), "the {what} of this machine, {word}, is in {}", file.display());
         }
     }

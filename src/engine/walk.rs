@@ -108,8 +108,11 @@ pub fn create(
             attach(&plan, &mut given, &mut container.undo, listener)?;
             listener.heard().map_err(Fault::output)?;
             container.reached(Milestone::Attached);
+            // Read before the process may mount something over /proc, where it is in our mount namespace.
+            let process = Owner::of(pid.as_raw()).doing("read /proc/PID/stat")?;
             ours.go()?;
-            note_in_ledger(&mut container)?;
+            // Somebody must end it if we can't: its guard may be killed with us.
+            container.undo.before(Reversal::Outside(Undo::EndProcess { process }))?;
             if place.is_none() {
                 container.post_guard()?;
             }
@@ -185,12 +188,6 @@ fn attach(
 ) -> Result<(), Fault> {
     let mut hands = Hands::outside(listener, given, undo);
     plan.stage(Stage::Attach).try_for_each(|op| hands.carry_out(op))
-}
-
-/// Sees to it that somebody ends the container if we can't: a line in the ledger, in case its guard is killed with us.
-fn note_in_ledger(container: &mut Container) -> Result<(), Fault> {
-    let process = Owner::of(container.pid.as_raw()).doing("read /proc/PID/stat")?;
-    container.undo.before(Reversal::Outside(Undo::EndProcess { process }))
 }
 
 /// Passes on what the first process tells, until it is ready.

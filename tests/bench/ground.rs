@@ -10,7 +10,7 @@ use std::process::Command;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::common::{am_root, path_of};
+use crate::common::{am_root, child, path_of};
 
 /// Which groups the floor's limits are set in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Ground {
 
     /// A command with nothing of the caller's in its environment.
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = child::command(program);
         self.at_home(&mut command);
         command
     }
@@ -166,7 +166,7 @@ impl Ground {
         let program = self.dir.path().join("floor");
         let define = |name: &str, value: &str| format!("-D{name}=\"{value}\"");
         let base = define("BASE", &self.dir.path().display().to_string());
-        let built = run(Command::new("cc")
+        let built = run(child::command("cc")
             .args(["-O2", "-static", "-w", &base, &define("GROUP", &self.group()), "-o"])
             .args([&program, &source]));
         match built {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::ground::{Ground, Groups, run};
-use crate::common::{am_root, path_of};
+use crate::common::{am_root, child, path_of};
 
 /// Which command it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ fn peers(ground: &Ground) -> Result<Vec<Subject>, String> {
 
 /// The bundle's configuration as the runtime itself proposes it, for a program that needs no terminal.
 fn configure(runtime: &Path, bundle: &Path) -> Result<(), String> {
-    run(std::process::Command::new(runtime).arg("spec").current_dir(bundle))?;
+    run(child::command(runtime).arg("spec").current_dir(bundle))?;
     let file = bundle.join("config.json");
     let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
     let mut config: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
