@@ -232,3 +232,37 @@ fn the_recipe_makes_a_step_that_is_known_everywhere() {
     who().into_iter().for_each(|who| is_known_everywhere(who, &program, &number, slug));
     has_its_page(&tree, &format!("{number:0>2}-{slug}"));
 }
+
+/// Where a step's slug may stand: in the registry, and in the part that the step names. ("overlay" is a filesystem too.)
+const HOMES: [&str; 2] = ["src/course", "src/engine/parts"];
+
+fn name_a_step(dir: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).expect("list a folder").flatten() {
+        let path = entry.path();
+        let is_home = HOMES.iter().any(|home| path.ends_with(home));
+        if path.is_dir() && !is_home && !path.ends_with("tests") {
+            name_a_step(&path, found);
+        }
+        // What is made up for a test may be called as it likes.
+        let is_source =
+            path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("fixture.rs");
+        if !is_source {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("read");
+        let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let slugs = STEPS.iter().map(|step| step.slug).filter(|slug| slug.contains('-'));
+        found.extend(
+            slugs
+                .filter(|slug| program.contains(&format!("\"{slug}\"")))
+                .map(|slug| format!("{}: {slug}", path.display())),
+        );
+    }
+}
+
+#[test]
+fn only_the_registry_and_the_steps_own_part_know_its_name() {
+    let mut found = Vec::new();
+    name_a_step(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}
