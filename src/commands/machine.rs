@@ -33,7 +33,7 @@ pub fn tell(
     let mut narrator = Narrator::new(out, step, lesson, options);
     let container = start_container(&mut narrator, lab, ground, options)?;
     let asked = VmOptions { rootfs: options.rootfs.clone(), ..VmOptions::default() };
-    let parts = Parts::find(&asked, step.slug, &mut narrator)?;
+    let parts = Parts::find(&asked, &lab.folders, step.slug, &mut narrator)?;
     let mut machine = Machine::boot(parts.plan(&asked)?, None, &lab.signals, &mut narrator)?;
     stop_if_asked(lab)?;
     let exit = first_program(&mut machine, lab)?;

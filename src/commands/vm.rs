@@ -29,7 +29,7 @@ pub fn run(out: &mut Output, options: VmOptions) -> Result<i32, Fault> {
     out.passes_status = true;
     let signals = Signals::take().doing("open an inbox for signals")?;
     let job = job(&options, out.json);
-    let parts = Parts::find(&options, "", &mut Silence)?;
+    let parts = Parts::find(&options, &Folders::find()?, "", &mut Silence)?;
     let plan = parts.plan(&options)?;
     let mut machine = Machine::boot(plan, options.accel, &signals, &mut Silence)?;
     if !out.json {
@@ -77,6 +77,7 @@ impl Parts {
     /// Looks for them and packs what the guest gets to see. Calls are told in the name of `step`.
     pub fn find(
         options: &VmOptions,
+        folders: &Folders,
         step: &'static str,
         listener: &mut dyn Listener,
     ) -> Result<Parts, Fault> {
@@ -87,7 +88,7 @@ impl Parts {
         let extras = options.copy.iter().map(|text| extra(text)).collect::<Result<Vec<_>, _>>()?;
         let qemu = find_qemu()?;
         let kernel = Kernel::find(options.kernel.as_deref())?;
-        let layers = files(&Folders::find()?, options.rootfs.as_deref())?.layers();
+        let layers = files(folders, options.rootfs.as_deref())?.layers();
         let initramfs = pack(&mut calls, &kernel, &layers, &extras)?;
         let parts = Parts { qemu, kernel, layers, initramfs, memory, step };
         parts.enough_memory()?;
