@@ -102,6 +102,19 @@ fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
+/// Asks again for a verdict that is not the expected one: what a machine spoils that is busy with other verdicts is not
+/// spoilt when they are over, and what is wrong stays wrong.
+fn ask_again<K: Ord>(
+    found: &mut BTreeMap<K, Vec<String>>,
+    key: K,
+    expected: &[String],
+    ask: impl Fn() -> Vec<String>,
+) {
+    if found.get(&key).is_none_or(|failed| failed != expected) {
+        found.insert(key, ask());
+    }
+}
+
 /// The solution of step N passes as every step up to N, and not as the one after it.
 fn solutions(who: Who, last: u32, program: impl Fn(u32) -> PathBuf + Sync) {
     let up_to = |last: u32| steps::exercise_numbers().filter(move |number| *number <= last);
@@ -225,15 +238,22 @@ fn each_broken_program_fails_exactly_the_checks_that_find_it() {
     if !have_tools() {
         return;
     }
-    let found = Mutex::new(BTreeMap::new());
-    each(&all.program, |broken| {
+    let judge = |broken: &Broken| {
         let step = broken.step.unwrap_or(broken.base);
         let program = script(&broken.name, &broken.text());
         let verdict = check_in("ko", Who::Root, &step.to_string(), &program);
         assert_told_in_korean(&broken.name, &verdict.events);
-        found.lock().expect("a list").insert(broken.name.clone(), verdict.failed);
+        verdict.failed
+    };
+    let found = Mutex::new(BTreeMap::new());
+    each(&all.program, |broken| {
+        let failed = judge(broken);
+        found.lock().expect("a list").insert(broken.name.clone(), failed);
     });
-    let found = found.into_inner().expect("a list");
+    let mut found = found.into_inner().expect("a list");
+    for broken in &all.program {
+        ask_again(&mut found, broken.name.clone(), &broken.fails, || judge(broken));
+    }
     let row = |broken: &Broken| {
         let step = broken.step.unwrap_or(broken.base);
         format!("{step}  {:<53}{}", broken.name, found[&broken.name].join(", "))

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// Names that are the same in each language: the command line's, the kernel's, and those of what programs are made of.
-const NAMES: [&str; 38] = [
+const NAMES: [&str; 39] = [
+    "brleft",
     "CMD",
     "PROGRAM",
     "DIR",
