@@ -108,10 +108,12 @@ impl Reversal {
     /// With what can only be known now.
     fn completed_now(self) -> Result<Reversal, Fault> {
         match self {
-            Reversal::Setting { file, before: None } => {
-                let before = fs::read_to_string(&file).doing(format!("read {}", file.display()))?;
-                Ok(Reversal::Setting { file, before: Some(before) })
-            }
+            Reversal::Setting { file, before: None } => match fs::read_to_string(&file) {
+                Ok(before) => Ok(Reversal::Setting { file, before: Some(before) }),
+                // Nothing is there to be changed: whoever opens it for writing says so, and why that may be.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Reversal::Setting { file, before: None }),
+                Err(e) => Err(e).doing(format!("read {}", file.display())),
+            },
             other => Ok(other),
         }
     }
