@@ -13,7 +13,7 @@ use std::path::Path;
 use common::steps::{self, STEPS, Step};
 use common::{Ran, Who, filters, has_machines, may_be_refused, run, skip, who, workshop};
 
-/// A run of a step, which must have worked, but where a host may refuse it.
+/// A run of a step in words, which must have worked, but where a host may refuse it.
 fn tell(who: Who, step: &Step, options: &[&str]) -> Ran {
     let number = step.number;
     let ran = run(workshop(who).args(["step", &number.to_string()]).args(options));
@@ -25,7 +25,7 @@ fn tell(who: Who, step: &Step, options: &[&str]) -> Ran {
         ran.stdout,
         ran.stderr
     );
-    assert_eq!(ran.stderr.is_empty(), ran.status == 0 || options.contains(&"json"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.is_empty(), ran.status == 0, "{}", ran.stderr);
     ran
 }
 
@@ -41,28 +41,27 @@ fn cgroup_version() -> &'static str {
 }
 
 /// On v2: whether it gets limits at all, and whether somebody had the controllers handed on already, which is a
-/// call less to tell.
-fn v2_variant(who: Who) -> &'static str {
+/// call less to tell. `told` is the step as JSON.
+fn v2_variant(told: &str) -> &'static str {
     if cgroup_version() != "v2" {
         return "";
     }
-    let ran = tell(who, steps::of_limits(), &["--format", "json"]);
-    match common::events(&ran.stdout).iter().find(|event| event["event"] == "call") {
+    match common::events(told).iter().find(|event| event["event"] == "call") {
         None => "_refused",
         Some(first) if first["name"] == "mkdir" => "_handed_on",
         Some(_) => "",
     }
 }
 
-/// What the names of a step's snapshots end with, where they depend on the host.
-fn variant(who: Who, step: &Step) -> String {
+/// What the names of a step's snapshots end with, where they depend on the host. `told` is the step as JSON.
+fn variant(who: Who, step: &Step, told: &str) -> String {
     let limits = steps::of_limits();
     if step.limits() {
         // Its calls depend on the version.
-        format!("_{}{}", cgroup_version(), v2_variant(who))
+        format!("_{}{}", cgroup_version(), v2_variant(told))
     } else if !step.is_part {
-        format!("_{}", accelerator(who, step))
-    } else if step.number > limits.number && who == Who::User && tell(who, limits, &[]).status == 0 {
+        format!("_{}", accelerator(told))
+    } else if step.number > limits.number && who == Who::User && events::worked(who, limits) {
         // An ordinary user's containers have limits where a group was delegated to them.
         "_limited".into()
     } else {
@@ -71,8 +70,8 @@ fn variant(who: Who, step: &Step) -> String {
 }
 
 /// What runs machines here, `kvm` or `tcg`, and whether with the host's own kernel.
-fn accelerator(who: Who, step: &Step) -> String {
-    let told = common::events(&tell(who, step, &["--format", "json"]).stdout);
+fn accelerator(told: &str) -> String {
+    let told = common::events(told);
     let boot = told.iter().find(|e| e["event"] == "boot").expect("a boot");
     let accelerator = boot["accelerator"].as_str().expect("a name").to_lowercase();
     // With the file that the host itself has booted, the table says that both kernels are of one release.
@@ -102,7 +101,8 @@ fn compare(name: &str, text: &str) {
 fn is_as_in_its_snapshots(step: &Step) {
     let number = step.number;
     for who in who().into_iter().filter(|who| step.is_part || has_machines(*who)) {
-        let (variant, who_name) = (variant(who, step), who.name());
+        let json = events::json(who, step);
+        let (variant, who_name) = (variant(who, step, json), who.name());
         // Why depends on the systemd that runs here, if one does. Its absence is in a snapshot, made in a guest.
         if variant == "_v2_refused" {
             continue;
@@ -112,8 +112,7 @@ fn is_as_in_its_snapshots(step: &Step) {
             let text = filters::even_columns(&format!("{}{}", ran.stdout, ran.stderr));
             compare(&format!("step_{number}_{lang}_{who_name}{variant}"), &text);
         }
-        let ran = tell(who, step, &["--format", "json", "--lang", "en"]);
-        compare(&format!("step_{number}_json_{who_name}{variant}"), &ran.stdout);
+        compare(&format!("step_{number}_json_{who_name}{variant}"), json);
     }
 }
 

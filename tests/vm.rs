@@ -125,19 +125,18 @@ fn a_machine_boots_within_seconds() {
     if !Guest::possible() {
         return;
     }
-    // On an idle host with two cores: 5 s to PID 1, 8 s for all of it. The best of three, and a tolerance for
-    // other tests at the same time.
-    let best = |seconds: fn(&serde_json::Value) -> f64| {
-        (0..3)
-            .map(|_| {
-                let ran = vm(Who::User, &["--format", "json", "--", "true"]);
-                assert_eq!(ran.status, 0, "{}", ran.stderr);
-                seconds(&events(&ran.stdout)[0])
-            })
-            .fold(f64::INFINITY, f64::min)
+    // On an idle host with two cores: 5 s to PID 1, 8 s for all of it. One of three, and a tolerance for other tests at
+    // the same time.
+    let to_init = || {
+        let ran = vm(Who::User, &["--format", "json", "--", "true"]);
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        events(&ran.stdout)[0]["stages"][4]["at"].as_f64().expect("a number")
     };
-    let init = best(|boot| boot["stages"][4]["at"].as_f64().expect("a number"));
-    assert!(init < 10.0, "{init} s to PID 1");
+    let mut seconds = Vec::new();
+    while seconds.last().is_none_or(|last| *last >= 10.0) {
+        assert!(seconds.len() < 3, "{seconds:?} s to PID 1");
+        seconds.push(to_init());
+    }
 }
 
 /// The QEMU that a workshop has started: its child.

@@ -2,11 +2,11 @@
 //! language changes nothing but words.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::common::steps::{self, STEPS};
+use crate::common::steps::{self, STEPS, Step};
 use crate::common::{Who, events, filters, may_be_refused, run, who, workshop};
 
 /// The events of the contract and the fields of each, besides `event`.
@@ -47,18 +47,51 @@ fn tell(who: Who, number: u32, lang: &'static str, more: &[&str]) -> Story {
     Story { who, number, lang, status: ran.status, stdout: ran.stdout, events }
 }
 
-/// Every step in both languages, for everybody: told once for all tests.
-fn stories() -> &'static [Story] {
-    static STORIES: OnceLock<Vec<Story>> = OnceLock::new();
-    STORIES.get_or_init(|| {
-        let runs = who().into_iter().flat_map(|who| STEPS.iter().map(move |step| (who, step.number)));
-        runs.flat_map(|(who, number)| ["en", "ko"].map(|lang| tell(who, number, lang, &[]))).collect()
+/// Who runs which step in which language.
+type Run = (Who, u32, &'static str);
+
+/// What came of it: made when somebody asks for it, once for all tests.
+type Told = LazyLock<Story, Box<dyn FnOnce() -> Story + Send>>;
+
+/// Every step in both languages, for everybody.
+static STORIES: LazyLock<Vec<(Run, Told)>> = LazyLock::new(|| {
+    let steps = who().into_iter().flat_map(|who| STEPS.iter().map(move |step| (who, step.number)));
+    let runs = steps.flat_map(|(who, number)| ["en", "ko"].map(|lang| (who, number, lang)));
+    runs.map(|run @ (who, number, lang)| {
+        let told: Told = LazyLock::new(Box::new(move || tell(who, number, lang, &[])));
+        (run, told)
     })
+    .collect()
+});
+
+fn stories() -> impl Iterator<Item = &'static Story> {
+    STORIES.iter().map(|(_, told)| &**told)
+}
+
+fn story(who: Who, step: &Step) -> &'static Story {
+    STORIES
+        .iter()
+        .find(|(run, _)| *run == (who, step.number, "en"))
+        .map(|(_, told)| &**told)
+        .expect("a story")
+}
+
+/// A step as JSON in English, which must have worked, but where a host may refuse it.
+pub fn json(who: Who, step: &Step) -> &'static str {
+    let story = story(who, step);
+    let refused = story.status == 3 && may_be_refused(who, step);
+    assert!(story.status == 0 || refused, "{}: {}\n{}", story.name(), story.status, story.stdout);
+    &story.stdout
+}
+
+/// Whether a step worked.
+pub fn worked(who: Who, step: &Step) -> bool {
+    story(who, step).status == 0
 }
 
 /// Those that could be told to the end.
 fn whole_stories() -> impl Iterator<Item = &'static Story> {
-    stories().iter().filter(|story| {
+    stories().filter(|story| {
         let refused = story.status == 3 && may_be_refused(story.who, steps::numbered(story.number));
         assert!(story.status == 0 || refused, "{}: {}\n{}", story.name(), story.status, story.stdout);
         !refused
@@ -71,7 +104,7 @@ fn text<'a>(event: &'a Value, field: &str) -> &'a str {
 
 #[test]
 fn every_line_is_an_event_with_exactly_the_fields_of_the_contract() {
-    for event in stories().iter().flat_map(|story| &story.events) {
+    for event in stories().flat_map(|story| &story.events) {
         let name = text(event, "event");
         let (_, fields) = CONTRACT.iter().find(|(known, _)| *known == name).expect(name);
         let wanted: BTreeSet<&str> = fields.iter().copied().chain(["event"]).collect();
@@ -82,7 +115,7 @@ fn every_line_is_an_event_with_exactly_the_fields_of_the_contract() {
 
 #[test]
 fn fields_are_of_the_types_of_the_contract() {
-    for event in stories().iter().flat_map(|story| &story.events) {
+    for event in stories().flat_map(|story| &story.events) {
         for (field, value) in event.as_object().expect("an object") {
             let right = match field.as_str() {
                 "number" | "seq" | "memory" | "failed" | "skipped" | "code" => value.is_u64(),
@@ -147,7 +180,7 @@ fn a_story_begins_with_its_step_and_ends_with_done() {
 
 #[test]
 fn a_story_that_cannot_be_told_ends_with_an_error_that_says_what_is_missing() {
-    for story in stories().iter().filter(|story| story.status != 0) {
+    for story in stories().filter(|story| story.status != 0) {
         let errors: Vec<&Value> = story.of("error").collect();
         assert_eq!(errors.len(), 1, "{}", story.name());
         assert_eq!(errors[0], &story.events[story.events.len() - 1], "{}", story.name());
@@ -236,7 +269,7 @@ fn parse_masked(line: &str) -> Value {
 
 #[test]
 fn both_languages_tell_the_same_story() {
-    for pair in stories().chunks(2) {
+    for pair in stories().collect::<Vec<_>>().chunks(2) {
         let [english, korean] = pair else { panic!("every story is told in both languages") };
         assert_eq!((english.lang, korean.lang), ("en", "ko"));
         let (english_facts, korean_facts) = (facts_only(english), facts_only(korean));
