@@ -7,6 +7,7 @@
 //!
 //! It is a container like the others, made by the same walk, whose first process starts the judged program.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -29,6 +30,7 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use super::exec::exec;
 use super::ground::{self, Ground};
 use super::run;
+use super::table::Table;
 use super::tracer;
 use crate::engine::op::{Call, Ops, Stage};
 use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
@@ -115,12 +117,8 @@ impl Cell {
         poll(&mut ready, patience).doing("wait for the cell")?;
         let mut byte = [0; 1];
         let n = nix::unistd::read(&self.ready, &mut byte).doing("hear the cell")?;
-        let parent = self.container.pid.to_string();
-        let is_child = |pid: &i32| {
-            process::status(Path::new("/proc"), &pid.to_string(), "PPid").is_some_and(|of| of == parent)
-        };
         let waits = |pid: &i32| process::never_executed(Pid::from_raw(*pid));
-        let child = process::pids(Path::new("/proc")).into_iter().find(|pid| is_child(pid) && waits(pid));
+        let child = Table::read().children(self.container.pid.as_raw()).find(waits);
         match child {
             Some(pid) if n == 1 => Ok(Pid::from_raw(pid)),
             _ => Err(Fault::broken("start the judged program", "the cell has no process for it")),
@@ -156,29 +154,16 @@ impl Cell {
     /// PIDs of all that is in the cell, besides its first process: those whose PID namespace is the cell's or
     /// one in it.
     pub fn processes(&self) -> Vec<i32> {
-        let depth = |pid: &str| {
-            let line = process::status(Path::new("/proc"), pid, "NSpid")?;
-            Some(line.split(' ').count())
+        let (first, table) = (self.container.pid.as_raw(), Table::read());
+        let own = process::namespace(&first.to_string(), "pid");
+        let floor = table.depth(first).unwrap_or(0);
+        let inside = |pid: &i32| match table.depth(*pid).map(|depth| depth.cmp(&floor)) {
+            _ if *pid == first => false,
+            Some(Ordering::Equal) => process::namespace(&pid.to_string(), "pid") == own,
+            Some(Ordering::Greater) => table.descends(*pid, first),
+            Some(Ordering::Less) | None => false,
         };
-        let own = process::namespace(&self.container.pid.to_string(), "pid");
-        let floor = depth(&self.container.pid.to_string()).unwrap_or(0);
-        let inside = |pid: &i32| {
-            let name = pid.to_string();
-            let namespace = process::namespace(&name, "pid");
-            *pid != self.container.pid.as_raw()
-                && (namespace == own
-                    || (depth(&name).is_some_and(|depth| depth > floor) && self.descends(*pid)))
-        };
-        process::pids(Path::new("/proc")).into_iter().filter(inside).collect()
-    }
-
-    /// Whether a process descends from the cell's first one.
-    fn descends(&self, pid: i32) -> bool {
-        let parent = |pid: i32| -> Option<i32> {
-            process::status(Path::new("/proc"), &pid.to_string(), "PPid")?.parse().ok()
-        };
-        let line = std::iter::successors(Some(pid), |pid| parent(*pid));
-        line.take(64).any(|pid| pid == self.container.pid.as_raw())
+        table.pids().filter(inside).collect()
     }
 
     /// Lets those go on that were frozen, so that they can be ended. A real root can reach the host's freezer.

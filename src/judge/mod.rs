@@ -25,6 +25,7 @@ pub mod part;
 mod reason;
 mod run;
 mod sight;
+mod table;
 mod tracer;
 mod traces;
 mod trial;
