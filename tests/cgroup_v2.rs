@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::OnceLock;
+
 use common::Who;
 use common::guest::Guest;
 
@@ -41,88 +43,114 @@ const LIMITS: [(&str, &str, &str); 3] = [
 /// The tree of groups, and what each hands on.
 const TREE: &str = "cd /sys/fs/cgroup; find . -type d | sort; cat cgroup.subtree_control user-*/cgroup.subtree_control 2>/dev/null; true";
 
-fn pieces(list: &[(&str, &str)]) -> Vec<(String, String)> {
-    list.iter().map(|(name, code)| (name.to_string(), code.to_string())).collect()
+/// A group of one's own with nothing above it that may be written to: alone in it we step aside, with others in it we
+/// can't.
+const PREPARE: &str = "mkdir /sys/fs/cgroup/mine && cd /sys/fs/cgroup/mine &&
+     echo '+memory +pids +cpu' > ../cgroup.subtree_control &&
+     chown 65534 . cgroup.procs cgroup.subtree_control cgroup.threads && mkdir /tmp/home && chown 65534 /tmp/home";
+const ALONE: &str = "sh -c 'echo 0 > /sys/fs/cgroup/mine/cgroup.procs; exec env HOME=/tmp/home \
+     setpriv --reuid 65534 --regid 65534 --clear-groups workshop step 4'";
+const CROWDED: &str = "sh -c 'echo 0 > /sys/fs/cgroup/mine/cgroup.procs; env HOME=/tmp/home \
+     setpriv --reuid 65534 --regid 65534 --clear-groups workshop step 4; exit $?'";
+
+/// What is done to the tree of groups, in order.
+const TREES: [(&str, &str); 7] = [
+    ("before", TREE),
+    ("step", "workshop step 4 > /dev/null"),
+    ("after", TREE),
+    ("two at once", "workshop step 4 > /dev/null & workshop step 4 > /dev/null; a=$?; wait $! && exit $a"),
+    ("after two", TREE),
+    (
+        "killed",
+        "workshop run --memory 64M -- sleep 1000 & sleep 2; kill -9 $!; wait $!; workshop clean > /dev/null",
+    ),
+    ("after a kill", TREE),
+];
+
+/// What root does besides. The machine's groups are others afterwards.
+const OF_ROOT: [(&str, &str); 6] = [
+    ("forking", FORKING),
+    ("prepare", PREPARE),
+    ("before mine", TREE),
+    ("alone", ALONE),
+    ("crowded", CROWDED),
+    ("after mine", TREE),
+];
+
+/// A machine in which all of it was done: booting takes longer than most of it.
+struct Machine {
+    user: bool,
+    said: Vec<(String, String, i32)>,
 }
 
-/// Holds what each piece has said against what it must say.
-fn judge(guest: &Guest, list: &[(&str, &str, &str)]) {
-    let all: Vec<(&str, &str)> = list.iter().map(|(name, code, _)| (*name, *code)).collect();
-    for ((name, said, _), (_, _, wanted)) in guest.script(&pieces(&all)).iter().zip(list) {
-        assert_eq!(said, wanted, "{name}");
+impl Machine {
+    fn boot(user: bool) -> Machine {
+        let limits = LIMITS.map(|(name, code, _)| (name, code));
+        let of_root = if user { &[][..] } else { &OF_ROOT };
+        let pieces = TREES.iter().chain(&limits).chain(of_root);
+        let pieces: Vec<_> = pieces.map(|(name, code)| (name.to_string(), code.to_string())).collect();
+        let options = if user { &["--user"][..] } else { &[] };
+        Machine { user, said: Guest::new(Who::User).with(options).script(&pieces) }
     }
+
+    /// What a piece has said, and its status.
+    fn said(&self, name: &str) -> (&str, i32) {
+        let piece = self.said.iter().find(|(of, ..)| of == name);
+        piece.map(|(_, said, status)| (said.as_str(), *status)).expect("a piece of that name")
+    }
+}
+
+/// Root's machine and an ordinary user's, side by side; `None` and skipped aloud where there can be none.
+fn machines() -> Option<&'static [Machine; 2]> {
+    static MACHINES: OnceLock<[Machine; 2]> = OnceLock::new();
+    Guest::possible().then(|| {
+        MACHINES.get_or_init(|| {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| Machine::boot(true));
+                let roots = Machine::boot(false);
+                [roots, other.join().expect("the user's machine")]
+            })
+        })
+    })
 }
 
 #[test]
 fn a_limit_really_kills_refuses_and_throttles() {
-    if !Guest::possible() {
-        return;
-    }
-    for options in [&[][..], &["--user"]] {
-        judge(&Guest::new(Who::User).with(options), &LIMITS);
+    for machine in machines().into_iter().flatten() {
+        for (name, _, wanted) in LIMITS {
+            assert_eq!(machine.said(name).0, wanted, "{name}, user: {}", machine.user);
+        }
     }
 }
 
 #[test]
 fn the_tree_of_groups_is_as_before() {
-    if !Guest::possible() {
-        return;
-    }
-    for options in [&[][..], &["--user"]] {
-        let list = [
-            ("before", TREE),
-            ("step", "workshop step 4 > /dev/null"),
-            ("after", TREE),
-            (
-                "two at once",
-                "workshop step 4 > /dev/null & workshop step 4 > /dev/null; a=$?; wait $! && exit $a",
-            ),
-            ("after two", TREE),
-            (
-                "killed",
-                "workshop run --memory 64M -- sleep 1000 & sleep 2; kill -9 $!; wait $!; workshop clean > /dev/null",
-            ),
-            ("after a kill", TREE),
-        ];
-        let said = Guest::new(Who::User).with(options).script(&pieces(&list));
-        for place in [2, 4, 6] {
-            assert_eq!(said[place].1, said[0].1, "{}, {options:?}", said[place].0);
+    for machine in machines().into_iter().flatten() {
+        for after in ["after", "after two", "after a kill"] {
+            let [before, after_it] = ["before", after].map(|name| machine.said(name).0);
+            assert_eq!(after_it, before, "{after}, user: {}", machine.user);
         }
-        for place in [1, 3] {
-            assert_eq!((said[place].2, said[place].1.as_str()), (0, ""), "{}", said[place].0);
+        for name in ["step", "two at once"] {
+            assert_eq!(machine.said(name), ("", 0), "{name}, user: {}", machine.user);
         }
     }
 }
 
 #[test]
 fn a_group_with_processes_may_have_no_limited_children() {
-    if !Guest::possible() {
-        return;
-    }
-    // A group of one's own with nothing above it that may be written to: alone in it we step aside, with others
-    // in it we can't.
-    let prepare = "mkdir /sys/fs/cgroup/mine && cd /sys/fs/cgroup/mine &&
-         echo '+memory +pids +cpu' > ../cgroup.subtree_control &&
-         chown 65534 . cgroup.procs cgroup.subtree_control cgroup.threads && mkdir /tmp/home && chown 65534 /tmp/home";
-    let nobody = "HOME=/tmp/home setpriv --reuid 65534 --regid 65534 --clear-groups";
-    let alone = format!("echo 0 > /sys/fs/cgroup/mine/cgroup.procs; exec env {nobody} workshop step 4");
-    let crowded = format!("echo 0 > /sys/fs/cgroup/mine/cgroup.procs; env {nobody} workshop step 4; exit $?");
-    let [alone, crowded] = [alone, crowded].map(|code| format!("sh -c '{code}'"));
-    let list =
-        [("prepare", prepare), ("before", TREE), ("alone", &alone), ("crowded", &crowded), ("after", TREE)];
-    let said = Guest::new(Who::User).script(&pieces(&list));
-    assert_eq!((said[0].2, said[0].1.as_str()), (0, ""));
-    assert_eq!(said[2].2, 0, "{}", said[2].1);
-    assert!(said[2].1.contains("-self/cgroup.procs 0"), "it steps aside: {}", said[2].1);
-    assert_eq!(said[3].2, 3, "{}", said[3].1);
-    assert!(said[3].1.contains("/sys/fs/cgroup/mine holds other processes too"), "{}", said[3].1);
-    assert_eq!(said[4].1, said[1].1);
+    let Some([roots, _]) = machines() else { return };
+    assert_eq!(roots.said("prepare"), ("", 0));
+    let (alone, status) = roots.said("alone");
+    assert_eq!(status, 0, "{alone}");
+    assert!(alone.contains("-self/cgroup.procs 0"), "it steps aside: {alone}");
+    let (crowded, status) = roots.said("crowded");
+    assert_eq!(status, 3, "{crowded}");
+    assert!(crowded.contains("/sys/fs/cgroup/mine holds other processes too"), "{crowded}");
+    assert_eq!(roots.said("after mine"), roots.said("before mine"));
 }
 
 #[test]
 fn a_group_that_was_left_ends_with_all_that_forks_in_it() {
-    if !Guest::possible() {
-        return;
-    }
-    judge(&Guest::new(Who::User), &[("forking", FORKING, "1\ngone\n0\n")]);
+    let Some([roots, _]) = machines() else { return };
+    assert_eq!(roots.said("forking").0, "1\ngone\n0\n");
 }
