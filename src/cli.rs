@@ -260,6 +260,9 @@ pub enum Command {
     /// Measure the same program as a plain process, in a container and in a virtual machine
     #[command(display_order = 23)]
     Compare(CompareOptions),
+    /// Serve the course's book to a browser on this machine, where its pages can run the steps
+    #[command(display_order = 25)]
+    Book(BookOptions),
     /// Say what this host allows, and what mends what it doesn't
     #[command(display_order = 40)]
     Doctor,
@@ -377,6 +380,16 @@ pub struct CompareOptions {
     /// Draw it too, into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct BookOptions {
+    /// Listen on this port of the loopback address [default: 7410, or any that is free]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Answer to this name too: that of a host which forwards a port to here (Lima, WSL, Codespaces)
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Args)]

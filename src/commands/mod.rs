@@ -2,6 +2,7 @@
 
 mod adapt;
 mod attempt;
+mod book;
 mod by_hand;
 mod check;
 mod clean;
@@ -201,6 +202,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(options)) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
+        Some(Command::Book(options)) => book::run(out, &options),
         Some(Command::Doctor) => doctor::run(out),
         Some(Command::Clean { dry_run }) => clean::run(out, dry_run),
         Some(Command::Completions { shell }) => manual::completions(shell),

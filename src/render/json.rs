@@ -39,6 +39,10 @@ struct Listed<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event<'a> {
+    /// The book can be read at this address.
+    Served {
+        url: &'a str,
+    },
     Step {
         number: u32,
         slug: &'a str,
@@ -321,6 +325,10 @@ impl<W: Write> Renderer for Json<W> {
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()> {
         self.write(&Event::Host { host: &comparison.host })?;
         comparison.subjects.iter().try_for_each(|measured| self.write_measured(measured))
+    }
+
+    fn served(&mut self, address: &str, _: &str) -> io::Result<()> {
+        self.write(&Event::Served { url: address })
     }
 
     fn note(&mut self, _: &str) -> io::Result<()> {

@@ -89,6 +89,8 @@ pub trait Renderer {
     fn learner(&mut self, told: &learner::Told) -> io::Result<()>;
     /// What was measured of process, container and virtual machine.
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()>;
+    /// The book is served at this address: `words` say so to people.
+    fn served(&mut self, address: &str, words: &str) -> io::Result<()>;
     /// A remark.
     fn note(&mut self, text: &str) -> io::Result<()>;
     /// A virtual machine has booted: `words` says so to people.

@@ -351,6 +351,12 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&measured::lines(&self.style, comparison))
     }
 
+    fn served(&mut self, address: &str, words: &str) -> io::Result<()> {
+        self.note(words)?;
+        // On a line of its own and whole, however wide that is: it is there to be clicked and copied.
+        self.lines(&[format!(" {address}")])
+    }
+
     fn note(&mut self, text: &str) -> io::Result<()> {
         self.begin(Part::Note)?;
         let lines = prose::lines(&self.style, Role::Dim, text, self.style.width.saturating_sub(2));

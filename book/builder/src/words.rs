@@ -71,7 +71,7 @@ pub struct PlanWords {
     pub sum: String,
 }
 
-/// Words that `theme/pages.js` says.
+/// Words that `theme/pages.js` and `theme/run.js` say.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ScriptWords {
     pub right: String,
@@ -80,6 +80,17 @@ pub struct ScriptWords {
     pub placeholder: String,
     pub nothing: String,
     pub close: String,
+    pub runhere: String,
+    pub stop: String,
+    pub running: String,
+    /// `{passed}` and `{failed}` are numbers of checks.
+    pub ran: String,
+    pub stopped: String,
+    pub busy: String,
+    pub notallowed: String,
+    pub broken: String,
+    pub outside: String,
+    pub inside: String,
 }
 
 impl Words {

@@ -25,7 +25,14 @@ pub fn recorded(edition: &Edition, name: &str) -> Result<String> {
     let text = read(&edition.path("runs").join(name).with_extension("txt"))?;
     let typed = run.typed.clone().unwrap_or_else(|| format!("workshop {}", run.command.join(" ")));
     let command = format!(" <span class=\"dim\">$ {}</span>\n", escaped(&typed));
-    Ok(block(&(command + &to_html(&text)?)))
+    let html = block(&(command + &to_html(&text)?));
+    // The page may offer to run it (theme/run.js).
+    match run.command.as_slice() {
+        [verb, step] if verb == "step" => {
+            Ok(html.replacen("<pre ", &format!("<pre data-step=\"{}\" ", escaped(step)), 1))
+        }
+        _ => Ok(html),
+    }
 }
 
 /// What commands printed, with words above it.
