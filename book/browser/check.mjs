@@ -1,18 +1,20 @@
 // Opens every page of the built book in Chromium, as a file: no server, so nothing may need one.
 //
-//   node check.mjs [--book DIR] [--shots DIR]
+//   node check.mjs [--book DIR] [--shots DIR] [--only PART]…
 //
 // Fails on a console error, a request to elsewhere, a page that moves sideways, a question that can't be answered by
-// keyboard, a language link that leads to another page, a Korean word that is not found.
+// keyboard, a language link that leads to another page, a page that is not among the first three of a search (queries/).
 
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const { values: options } = parseArgs({ options: { book: { type: "string" }, shots: { type: "string" } } });
+const { values: options } = parseArgs({
+    options: { book: { type: "string" }, shots: { type: "string" }, only: { type: "string", multiple: true } },
+});
 const book = resolve(options.book ?? join(here, "../../target/book"));
 
 const LANGUAGES = ["en", "ko"];
@@ -123,15 +125,34 @@ async function switchLanguage(page) {
     }
 }
 
-// What to type, what a result must hold, and where Enter must lead.
-const SEARCHES = [
-    ["ko", "네임스페이스가", "네임스페이스"],
-    ["ko", "오버레이 화이트아웃", "오버레이"],
-    ["en", "pivot_root chroot", "pivot_root"],
-    ["en", "MEMORY.MAX", "memory.max"],
-];
+// Everything in queries/LANG.txt: what is typed, and the page that must stand in the first three.
+async function searchAll(page, language) {
+    const lines = readFileSync(join(here, "queries", `${language}.txt`), "utf8").split("\n");
+    const queries = lines.filter((line) => line && !line.startsWith("#")).map((line) => line.split(" => "));
+    if (queries.length < 60) fault(language, `only ${queries.length} queries`);
+    await page.goto(url(`${language}/index.html`));
+    await page.keyboard.press("/");
+    const wrong = await page.evaluate(async (queries) => {
+        const input = document.querySelector("#book-search input");
+        const wrong = [];
+        for (const [typed, wanted] of queries) {
+            input.value = typed;
+            input.dispatchEvent(new Event("input"));
+            while (!window.bookSearch) await new Promise((resolve) => setTimeout(resolve, 20));
+            await new Promise((resolve) => setTimeout(resolve));
+            const links = [...document.querySelectorAll("#book-search li a:first-child")];
+            const pages = links.map((link) => link.getAttribute("href").replace(/\.html.*/, ""));
+            const at = pages.indexOf(wanted);
+            if (at < 0 || at > 2) wrong.push(`${typed}: ${wanted} is not in ${pages.slice(0, 3).join(", ")}`);
+        }
+        return wrong;
+    }, queries);
+    for (const what of wrong) fault(`${language}: search`, what);
+    return queries.length;
+}
 
-async function search(page, [language, words, wanted], key) {
+// By keyboard: Enter opens the first result, and a note in a fold says that it is one.
+async function search(page, language, words, key, folded) {
     const where = `${language}: search for ${words}`;
     await page.goto(url(`${language}/index.html`));
     await page.keyboard.press(key);
@@ -139,8 +160,7 @@ async function search(page, [language, words, wanted], key) {
     const first = page.locator("#book-search li a").first();
     await first.waitFor({ timeout: 5000 }).catch(() => {});
     if (await first.count() === 0) return fault(where, "nothing found");
-    const text = (await page.locator("#book-search > ul").textContent()).toLowerCase();
-    if (!text.includes(wanted)) fault(where, `no result has ${wanted}`);
+    if (folded && !(await first.textContent()).includes(folded)) fault(where, `the first does not say ${folded}`);
     const target = await first.evaluate((link) => link.href);
     await page.keyboard.press("Enter");
     await page.waitForURL(target, { timeout: 5000 }).catch(() => fault(where, `Enter leads to ${page.url()}`));
@@ -192,25 +212,51 @@ async function answerAll(page, pages) {
     return questions;
 }
 
+// What is looked at, by name; each gets the browser and all pages, and returns what it has seen.
+const PARTS = {
+    async pages(browser, pages) {
+        const windows = THEMES.flatMap((theme) => WIDTHS.map((width) => lookAtAll(browser, pages, theme, width)));
+        await Promise.all(windows);
+        return `${pages.length} pages, ${THEMES.length} themes, ${WIDTHS.length} widths`;
+    },
+    async questions(browser, pages) {
+        return `${await answerAll(await openWindow(browser, "light", 1280), pages)} questions`;
+    },
+    async search(browser) {
+        const page = await openWindow(browser, "light", 1280);
+        let queries = 0;
+        for (const language of LANGUAGES) queries += await searchAll(page, language);
+        await search(page, "en", "MEMORY.MAX", "/");
+        await search(page, "ko", "오버레이 화이트아웃", "s");
+        await search(page, "en", "machinectl", "/", "in the fold “For instructors”");
+        await searchNothing(page);
+        return `${queries} searches`;
+    },
+    async entry(browser) {
+        await switchLanguage(await openWindow(browser, "light", 1280));
+        await withoutScript(browser);
+        await firstPage(browser);
+        return "both languages entered";
+    },
+};
+
 async function main() {
     if (options.shots) mkdirSync(options.shots, { recursive: true });
     const browser = await openBrowser();
     const pages = LANGUAGES.flatMap(pagesOf);
-    const windows = THEMES.flatMap((theme) => WIDTHS.map((width) => lookAtAll(browser, pages, theme, width)));
-    const page = await openWindow(browser, "light", 1280);
-    const [questions] = await Promise.all([answerAll(page, pages), ...windows]);
-    await switchLanguage(page);
-    for (const [n, wanted] of SEARCHES.entries()) await search(page, wanted, n % 2 ? "s" : "/");
-    await searchNothing(page);
-    await withoutScript(browser);
-    await firstPage(browser);
+    const parts = Object.entries(PARTS).filter(([name]) => !options.only?.length || options.only.includes(name));
+    const seen = await Promise.all(parts.map(async ([name, look]) => {
+        const start = performance.now();
+        const what = await look(browser, pages);
+        return `${name}: ${what}, ${Math.round((performance.now() - start) / 1000)} s`;
+    }));
     await browser.close();
+    console.log(seen.join("\n"));
     if (faults.length) {
         console.error(faults.join("\n"));
         console.error(`${faults.length} faults`);
         return 1;
     }
-    console.log(`${pages.length} pages, ${THEMES.length} themes, ${WIDTHS.length} widths, ${questions} questions: no fault`);
     return 0;
 }
 

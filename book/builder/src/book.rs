@@ -92,7 +92,7 @@ fn build_edition(edition: &Edition, others: &[&Edition], out: &Path) -> Result<(
     let mut book = MDBook::load_with_config(edition.repository.book(), config(edition, out)?)?;
     book.with_preprocessor(Expand::new(edition.clone())).with_preprocessor(LinkPreprocessor::new());
     warnings::as_errors(|| book.build())?;
-    search::write_index(&book.book, out)?;
+    search::write_index(edition, &book.book, out)?;
     frame::finish(edition, others, out)
 }
 
@@ -137,7 +137,7 @@ mod tests {
             for other in ["a.md", "c.md"] {
                 fs::write(book.join("src").join(other), "# Another\n").unwrap();
             }
-            for name in ["words.toml", "figures", "src/start/setup.md"] {
+            for name in ["words.toml", "synonyms.toml", "figures", "src/start/setup.md"] {
                 symlink(here.book().join(language).join(name), book.join(name)).unwrap();
             }
         }

@@ -71,7 +71,7 @@ pub struct PlanWords {
     pub sum: String,
 }
 
-/// Words that `theme/pages.js` says.
+/// Words that the scripts in `theme` say.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ScriptWords {
     pub right: String,
@@ -79,6 +79,8 @@ pub struct ScriptWords {
     pub search: String,
     pub placeholder: String,
     pub nothing: String,
+    /// That a result stands in the fold `{name}`.
+    pub folded: String,
     pub close: String,
 }
 
