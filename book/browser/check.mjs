@@ -1,10 +1,11 @@
 // Opens every page of the built book in Chromium, as a file: no server, so nothing may need one.
 //
-//   node check.mjs [--book DIR] [--shots DIR] [--only PART]…
+//   node check.mjs [--book DIR] [--shots DIR] [--only PART]… [--page PATH]…
 //
-// Fails on a console error, a request to elsewhere, a page that moves sideways, a question that can't be answered by
+// Fails on a console error, a request to elsewhere, a page that moves sideways, what axe-core finds, a question that can't be answered by
 // keyboard, a language link that leads to another page, a page that is not among the first three of a search (queries/).
 
+import { createRequire } from "node:module";
 import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -13,13 +14,16 @@ import { chromium } from "playwright-core";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
-    options: { book: { type: "string" }, shots: { type: "string" }, only: { type: "string", multiple: true } },
+    options: { book: { type: "string" }, shots: { type: "string" }, only: { type: "string", multiple: true }, page: { type: "string", multiple: true } },
 });
 const book = resolve(options.book ?? join(here, "../../target/book"));
 
 const LANGUAGES = ["en", "ko"];
-const THEMES = ["light", "navy"];
-const WIDTHS = [390, 1280];
+const THEMES = ["light", "dark"];
+const WIDTHS = [320, 390, 600, 768, 1080, 1280, 1600];
+// Where axe looks: at every page in one way, at one page of each kind in all.
+const LOOKED_AT = { en: ["light", 1280], ko: ["dark", 390] };
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 // Debian's chromium in a container or CI, with all that phones home left out.
 const FLAGS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -28,15 +32,15 @@ const FLAGS = [
 
 // Milliseconds. Several windows share two processors in CI.
 const PATIENCE = 90_000;
+const WINDOWS = 2;
 
 const faults = [];
 const fault = (where, what) => faults.push(`${where}: ${what}`);
 const url = (page, fragment = "") => pathToFileURL(join(book, page)).href + fragment;
 
-// The frame that readers without a script get is no page.
 function pagesOf(language) {
     const files = readdirSync(join(book, language), { recursive: true }).filter((file) => file.endsWith(".html"));
-    return files.filter((file) => file !== "toc.html").map((file) => join(language, file)).sort();
+    return files.map((file) => join(language, file)).sort();
 }
 
 async function openBrowser() {
@@ -51,7 +55,7 @@ async function openWindow(browser, theme, width) {
         viewport: { width, height: 900 },
         colorScheme: theme === "light" ? "light" : "dark",
     });
-    await context.addInitScript((name) => localStorage.setItem("mdbook-theme", name), theme);
+    await context.addInitScript((name) => localStorage.setItem("book-theme", name), theme);
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     const where = () => `${relative(book, fileURLToPath(page.url().split("#")[0]))} (${theme}, ${width})`;
@@ -71,25 +75,58 @@ async function openWindow(browser, theme, width) {
 
 // What moves sideways though it may not: the page itself, or the column that the text is in.
 function sideways() {
-    const column = document.querySelector(".content");
-    const boxes = [["page", document.documentElement], ["body", document.body], ["column", column]];
+    const boxes = [["page", document.documentElement], ["body", document.body], ["column", document.querySelector(".column")]];
     return boxes.filter(([, box]) => box.scrollWidth > box.clientWidth + 1)
         .map(([name, box]) => `the ${name} is ${box.scrollWidth} wide in ${box.clientWidth}`);
 }
 
-async function look(page, path, theme, width) {
+// Korean words that a screen reader would speak as English.
+function unmarked() {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const wrong = [];
+    while (texts.nextNode()) {
+        const { parentElement: element, data } = texts.currentNode;
+        if (/[가-힣]/.test(data) && !element.closest("script, style") && !element.closest("[lang]").lang.startsWith("ko")) wrong.push(`not marked as Korean: ${data}`);
+    }
+    return wrong;
+}
+
+// What axe-core finds, with the first place of each kind.
+async function violations(page) {
+    if (!await page.evaluate(() => window.axe)) await page.evaluate(AXE);
+    return page.evaluate(async () => {
+        const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
+        return violations.map(({ id, help, nodes }) =>
+            `axe ${id}: ${help}, ${nodes.length} times: ${nodes[0].html.slice(0, 160)} ${nodes[0].any[0]?.message ?? ""}`);
+    });
+}
+
+async function look(page, path) {
     await page.goto(url(path));
-    const where = `${path} (${theme}, ${width})`;
     const language = path.split("/")[0];
     const lang = await page.evaluate(() => document.documentElement.lang);
-    if (lang !== language) fault(where, `its language is ${lang}`);
-    for (const what of await page.evaluate(sideways)) fault(where, what);
-    // All pages in one are too tall for a picture.
-    if (options.shots && !path.endsWith("print.html")) {
-        const name = `${path.replaceAll("/", "-").replace(".html", "")}-${theme}-${width}.png`;
-        await page.screenshot({ path: join(options.shots, name), fullPage: true });
+    if (lang !== language) fault(path, `its language is ${lang}`);
+    for (const what of await page.evaluate(unmarked)) fault(path, what);
+    for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: 900 });
+        for (const what of await page.evaluate(sideways)) fault(`${path} (${width})`, what);
+    }
+    // All pages in one take axe minutes, and have nothing that the pages don't have.
+    if (path.endsWith("print.html")) return;
+    for (const [theme, width] of isFirstOfItsKind(path) ? both(THEMES, [390, 1280]) : [LOOKED_AT[language]]) {
+        await page.setViewportSize({ width, height: 900 });
+        await page.evaluate((theme) => document.documentElement.classList.replace(theme === "dark" ? "light" : "dark", theme), theme);
+        for (const what of await violations(page)) fault(`${path} (${theme}, ${width})`, what);
+        if (options.shots) {
+            const name = `${path.replaceAll("/", "-").replace(".html", "")}-${theme}-${width}.png`;
+            await page.screenshot({ path: join(options.shots, name), fullPage: true });
+        }
     }
 }
+
+const both = (some, others) => some.flatMap((one) => others.map((other) => [one, other]));
+const KINDS = ["index", "start/setup", "machines/02-container", "build/03-pivot-root", "own/03-pivot-root", "docker/02-layers", "reference/glossary"];
+const isFirstOfItsKind = (path) => KINDS.some((kind) => path.endsWith(`${kind}.html`));
 
 // Every question by keyboard: moving with the arrows is no answer, Enter is; one choice is right.
 async function answer(page, path) {
@@ -188,6 +225,44 @@ async function withoutScript(browser) {
     await context.close();
 }
 
+// The first stop of the keyboard leads past the rest, and there is not much to pass.
+async function skip(browser) {
+    const page = await openWindow(browser, "light", 1280);
+    await page.goto(url("en/build/03-pivot-root.html"));
+    await page.keyboard.press("Tab");
+    const where = () => page.evaluate(() => (document.activeElement.closest("main") ? "text" : document.activeElement.className));
+    if (await where() !== "skip") fault("keyboard", `the first stop is ${await where()}`);
+    let stops = 1;
+    while (stops < 60 && await where() !== "text") {
+        await page.keyboard.press("Tab");
+        stops++;
+    }
+    if (stops > 45) fault("keyboard", `${stops} stops before the text`);
+    await page.goto(url("en/build/02-mount-proc.html"));
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    if (await where() !== "text") fault("keyboard", "the first stop does not lead to the text");
+    await page.context().close();
+}
+
+// What is only there when it is opened.
+async function opened(browser) {
+    for (const [theme, width] of both(THEMES, [390, 1280])) {
+        const page = await openWindow(browser, theme, width);
+        await page.goto(url("ko/docker/10-networks.html"));
+        if (width === 390) {
+            await page.locator("#contents-toggle").click();
+            for (const what of await violations(page)) fault(`contents (${theme}, ${width})`, what);
+            await page.keyboard.press("Escape");
+        }
+        await page.keyboard.press("/");
+        await page.keyboard.type("네트워크");
+        await page.locator("#book-search li a").first().waitFor();
+        for (const what of await violations(page)) fault(`search (${theme}, ${width})`, what);
+        await page.context().close();
+    }
+}
+
 async function firstPage(browser) {
     for (const [locale, language] of [["ko-KR", "ko"], ["en-GB", "en"], ["fr-FR", "en"]]) {
         const context = await browser.newContext({ locale });
@@ -199,10 +274,15 @@ async function firstPage(browser) {
     }
 }
 
-async function lookAtAll(browser, pages, theme, width) {
-    const page = await openWindow(browser, theme, width);
-    for (const path of pages) await look(page, path, theme, width);
-    await page.context().close();
+// Several windows share the pages: each takes the next one when it is done.
+async function lookAtAll(browser, pages) {
+    const left = [...pages];
+    const window = async () => {
+        const page = await openWindow(browser, "light", 1280);
+        for (let path = left.shift(); path; path = left.shift()) await look(page, path);
+        await page.context().close();
+    };
+    await Promise.all(Array.from({ length: WINDOWS }, window));
 }
 
 // print.html has the questions of all pages once more.
@@ -215,9 +295,9 @@ async function answerAll(page, pages) {
 // What is looked at, by name; each gets the browser and all pages, and returns what it has seen.
 const PARTS = {
     async pages(browser, pages) {
-        const windows = THEMES.flatMap((theme) => WIDTHS.map((width) => lookAtAll(browser, pages, theme, width)));
-        await Promise.all(windows);
-        return `${pages.length} pages, ${THEMES.length} themes, ${WIDTHS.length} widths`;
+        const wanted = pages.filter((path) => !options.page?.length || options.page.some((part) => path.includes(part)));
+        await lookAtAll(browser, wanted);
+        return `${wanted.length} pages, ${WIDTHS.length} widths`;
     },
     async questions(browser, pages) {
         return `${await answerAll(await openWindow(browser, "light", 1280), pages)} questions`;
@@ -236,6 +316,8 @@ const PARTS = {
         await switchLanguage(await openWindow(browser, "light", 1280));
         await withoutScript(browser);
         await firstPage(browser);
+        await skip(browser);
+        await opened(browser);
         return "both languages entered";
     },
 };

@@ -8,6 +8,7 @@ use mdbook_driver::MDBook;
 use mdbook_driver::builtin_preprocessors::LinkPreprocessor;
 use mdbook_driver::config::Config;
 
+use crate::contents::Contents;
 use crate::expand::Expand;
 use crate::words::Words;
 use crate::{frame, search, warnings};
@@ -93,7 +94,7 @@ fn build_edition(edition: &Edition, others: &[&Edition], out: &Path) -> Result<(
     book.with_preprocessor(Expand::new(edition.clone())).with_preprocessor(LinkPreprocessor::new());
     warnings::as_errors(|| book.build())?;
     search::write_index(edition, &book.book, out)?;
-    frame::finish(edition, others, out)
+    frame::finish(edition, others, &Contents::of(&book.book), out)
 }
 
 /// `book/book.toml` with what differs from language to language.

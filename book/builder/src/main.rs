@@ -7,9 +7,11 @@
 
 mod book;
 mod check;
+mod contents;
 mod expand;
 mod frame;
 mod html;
+mod prose;
 mod search;
 mod serve;
 mod warnings;

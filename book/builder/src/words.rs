@@ -30,7 +30,9 @@ pub struct Words {
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
     pub script: ScriptWords,
-    /// mdBook's English words in the frame around a page, and what stands in their place.
+    /// The titles that mdBook gives to notes, and what stands in their place.
+    pub notes: BTreeMap<String, String>,
+    /// The English words of `theme/index.hbs` around a page, and what stands in their place.
     pub frame: BTreeMap<String, String>,
     /// The same, where the book knows the address of its source.
     pub frame_source: BTreeMap<String, String>,
@@ -74,6 +76,11 @@ pub struct PlanWords {
 /// Words that the scripts in `theme` say.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ScriptWords {
+    pub theme: String,
+    /// As the system has it, light, dark.
+    pub themes: [String; 3],
+    pub copy: String,
+    pub copied: String,
     pub right: String,
     pub wrong: String,
     pub search: String,
