@@ -80,6 +80,33 @@ function sideways() {
         .map(([name, box]) => `the ${name} is ${box.scrollWidth} wide in ${box.clientWidth}`);
 }
 
+// On a narrow screen: what is cut off or parted at a line's end that belongs together, and letters too small to read.
+function badlyBroken() {
+    const wrong = [];
+    const lines = (range) => new Set([...range.getClientRects()].filter((box) => box.width > 0).map((box) => Math.round(box.bottom / 8))).size;
+    for (const flag of document.querySelectorAll("main .flag")) {
+        if (flag.getClientRects().length > 1) wrong.push(`a flag in two lines: ${flag.textContent}`);
+    }
+    for (const cell of document.querySelectorAll("main td")) {
+        if (cell.getBoundingClientRect().right > innerWidth + 1) wrong.push(`a cell off the screen: ${cell.textContent.slice(0, 40)}`);
+    }
+    for (const letters of document.querySelectorAll("figure .half text")) {
+        if (letters.getBoundingClientRect().height < 12) wrong.push(`small letters in a figure: ${letters.textContent}`);
+    }
+    const range = document.createRange();
+    const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+    while (document.documentElement.lang === "ko" && texts.nextNode()) {
+        const { data, parentElement: element } = texts.currentNode;
+        if (element.closest("pre, svg, code, script") || !element.checkVisibility()) continue;
+        for (const word of data.matchAll(/[)\]”’]\u2060?[가-힣]+|[가-힣]{2,8}/g)) {
+            range.setStart(texts.currentNode, word.index);
+            range.setEnd(texts.currentNode, word.index + word[0].length);
+            if (lines(range) > 1) wrong.push(`a word in two lines: ${word[0]}`);
+        }
+    }
+    return wrong.slice(0, 5);
+}
+
 // Korean words that a screen reader would speak as English.
 function unmarked() {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -110,6 +137,8 @@ async function look(page, path) {
     for (const width of WIDTHS) {
         await page.setViewportSize({ width, height: 900 });
         for (const what of await page.evaluate(sideways)) fault(`${path} (${width})`, what);
+        if (width > 600) continue;
+        for (const what of await page.evaluate(badlyBroken)) fault(`${path} (${width})`, what);
     }
     // All pages in one take axe minutes, and have nothing that the pages don't have.
     if (path.endsWith("print.html")) return;

@@ -26,7 +26,7 @@ pub use terminal::escaped;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use mdbook_driver::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
@@ -134,7 +134,8 @@ impl Page<'_> {
         let svg = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let start = svg.find("<svg").context("there is no <svg> in it")?;
         let lines: Vec<_> = svg[start..].lines().filter(|line| !line.trim().is_empty()).collect();
-        Ok(format!("<figure id=\"figure-{name}\">\n{}\n</figure>\n", lines.join("\n")))
+        let svg = lines.join("\n");
+        Ok(format!("<figure id=\"figure-{name}\">\n{svg}\n{}</figure>\n", halves(name, &svg)?))
     }
 }
 
@@ -148,6 +149,23 @@ fn directive(line: &str) -> Option<(&str, &str)> {
     let inside = line.trim().strip_prefix("{{#")?.strip_suffix("}}")?.trim();
     let (name, rest) = inside.split_once(' ').unwrap_or((inside, ""));
     Some((name, rest.trim()))
+}
+/// A figure whose two halves can stand one above the other says where each of them is:
+/// `data-halves="6 0 344 304, 374 0 344 304"`. They are views of the whole one, which stays the one that is read aloud.
+fn halves(name: &str, svg: &str) -> Result<String> {
+    let Some((_, rest)) = svg.split_once("data-halves=\"") else { return Ok(String::new()) };
+    let (halves, _) = rest.split_once('"').context("data-halves does not end")?;
+    let view = |half: &str| {
+        format!(
+            "<svg class=\"half\" viewBox=\"{}\" aria-hidden=\"true\"><use href=\"#{name}-drawing\"/></svg>\n",
+            half.trim()
+        )
+    };
+    ensure!(
+        svg.contains(&format!("<g id=\"{name}-drawing\"")),
+        "there is no group {name}-drawing to be shown in halves"
+    );
+    Ok(halves.split(',').map(view).collect())
 }
 
 /// The lines, but a fence around a recorded run is left out: it becomes HTML, which brings its own.
