@@ -67,10 +67,17 @@
 
     // --- Printing ----------------------------------------------------------------------------------------------
 
-    // Paper has no folds to open. A question's answer stays closed unless it was given.
-    function openFolds() {
-        for (const fold of document.querySelectorAll("main details:not(.why)")) fold.open = true;
-    }
-    window.addEventListener("beforeprint", openFolds);
-    if (/\/print\.html$/.test(location.pathname)) openFolds();
+    // Paper has no folds to open: all are, but what gives a solution away. Answers stand at the end of the page.
+    const closed = [];
+    addEventListener("beforeprint", () => {
+        for (const fold of document.querySelectorAll("main details")) {
+            const open = !fold.matches(".why, .solution, .hint");
+            if (fold.open !== open) closed.push(fold);
+            fold.open = open;
+        }
+    });
+    addEventListener("afterprint", () => {
+        for (const fold of closed.splice(0)) fold.open = !fold.open;
+    });
+    if (document.body.classList.contains("is-print")) addEventListener("load", () => setTimeout(() => print(), 100));
 })();

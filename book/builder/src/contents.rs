@@ -59,6 +59,33 @@ impl Contents {
     }
 }
 
+impl Contents {
+    /// The list in front of all pages in one, which leads to each page's title in it, where that has one.
+    pub fn paper(&self, main: &str) -> String {
+        let titles = titles(main);
+        let mut titles = titles.iter();
+        let mut out = String::new();
+        for part in &self.parts {
+            let title =
+                part.title.as_ref().map_or(String::new(), |title| format!("<p>{}</p>\n", escaped(title)));
+            let item = |page: &Page| match titles.next() {
+                Some(id) => format!("<li><a href=\"#{id}\">{}</a></li>\n", escaped(&page.name)),
+                None => format!("<li>{}</li>\n", escaped(&page.name)),
+            };
+            let list: String = part.pages.iter().map(item).collect();
+            out += &format!("{title}<ul>\n{list}</ul>\n");
+        }
+        out
+    }
+}
+
+/// The ids of the pages' titles, in order.
+fn titles(main: &str) -> Vec<String> {
+    let pieces = pieces(main);
+    let titles = pieces.iter().filter(|piece| matches!(piece, Piece::Open { name, .. } if name == "h1"));
+    titles.filter_map(|title| Some(title.attribute("id")?.to_owned())).collect()
+}
+
 impl Page {
     fn link(&self, current: &str, up: &str, main: &str) -> String {
         let (href, name) = (format!("{up}{}", self.path), escaped(&self.name));

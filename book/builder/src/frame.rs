@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::book::Edition;
 use crate::contents::Contents;
 use crate::expand::escaped;
+use crate::paper;
 use crate::prose;
 use crate::search::main_part;
 
@@ -108,7 +109,12 @@ fn with_additions(
     let html = once(&html, CONTENTS, &lists)?;
     let (before, rest) = html.split_at(html.find("<main").unwrap_or(0));
     let (main, after) = rest.split_at(rest.rfind("</main>").unwrap_or(rest.len()));
-    Ok(before.to_owned() + &prose::readable(edition.language, main) + after)
+    let mut main = paper::with_answers(&edition.words, main)?;
+    if path == "print.html" {
+        let (tag, text) = main.split_at(main.find('>').map_or(0, |at| at + 1));
+        main = tag.to_owned() + &paper::with_contents(&edition.words, contents, text);
+    }
+    Ok(before.to_owned() + &prose::readable(edition.language, &main) + after)
 }
 
 fn language_link(other: &Edition, up: &str, path: &str) -> String {

@@ -11,6 +11,7 @@ mod contents;
 mod expand;
 mod frame;
 mod html;
+mod paper;
 mod prose;
 mod search;
 mod serve;

@@ -25,6 +25,9 @@ pub struct Words {
     pub source: String,
     /// The fold below a question.
     pub answer: String,
+    /// On paper: above all answers, and above the list of pages.
+    pub answers: String,
+    pub contents: String,
     pub checkout: CheckoutWords,
     pub exercise: ExerciseWords,
     pub plan: PlanWords,
