@@ -251,6 +251,9 @@ async function withoutScript(browser) {
     const fold = page.locator(".quiz details").first();
     await fold.locator("summary").click();
     if (!await fold.locator(".right").isVisible()) fault("en", "without a script, the fold has no answer");
+    for (const what of ["main p", "#contents a[aria-current]", ".turn .next"]) {
+        if (!await page.locator(what).first().isVisible()) fault("en", `without a script there is no ${what}`);
+    }
     await context.close();
 }
 
@@ -290,6 +293,87 @@ async function opened(browser) {
         for (const what of await violations(page)) fault(`search (${theme}, ${width})`, what);
         await page.context().close();
     }
+}
+
+// On paper: folds are open and solutions closed, and all pages in one begin with a list of them and end with the answers.
+async function paper(browser, pages) {
+    const page = await openWindow(browser, "dark", 1280);
+    await page.addInitScript(() => (window.print = () => {}));
+    await page.emulateMedia({ media: "print" });
+    const seen = async (path, seen, unseen) => {
+        await page.goto(url(path));
+        await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+        for (const what of seen) if (!await page.locator(what).first().isVisible()) fault(path, `${what} is not on paper`);
+        for (const what of unseen) if (await page.locator(what).first().isVisible()) fault(path, `${what} is on paper`);
+        const theme = await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);
+        if (theme !== "light") fault(path, "paper is not light");
+    };
+    const frame = [".bar", "#contents", ".turn", ".copy"];
+    await seen("en/machines/02-container.html", [".notes > p, .notes > ul", ".answers .right"], [".quiz .why", ...frame]);
+    await seen("ko/own/03-pivot-root.html", [".causes > ol", "#hints"], [".solution pre", ".hint > p", ...frame]);
+    await seen("ko/print.html", [".paper-contents a", ".answers .right"], [".quiz .why", ".solution pre"]);
+    const listed = await page.locator(".paper-contents li").count();
+    const wanted = pages.filter((path) => path.startsWith("ko/") && !path.endsWith("print.html")).length;
+    if (listed !== wanted) fault("print", `${listed} of ${wanted} pages in the list`);
+    const dead = await page.evaluate(() =>
+        [...document.querySelectorAll(".paper-contents a")].filter((link) => !document.getElementById(link.hash.slice(1))).length);
+    if (dead) fault("print", `${dead} links of the list lead nowhere`);
+    await page.context().close();
+}
+
+// The cover is in one screen, and its run moves until it is stopped.
+async function cover(browser) {
+    for (const [language, width, height] of [["en", 1280, 800], ["ko", 390, 844], ["en", 390, 844], ["ko", 1280, 800]]) {
+        const page = await openWindow(browser, "light", width);
+        const where = `the cover in ${language} at ${width}×${height}`;
+        await page.setViewportSize({ width, height });
+        await page.goto(url(`${language}/index.html`));
+        const bottom = await page.locator(".cover-ways").evaluate((ways) => ways.getBoundingClientRect().bottom);
+        if (bottom > height) fault(where, `it ends at ${bottom}`);
+        const coming = page.locator(".cover-run .coming");
+        const first = await coming.count();
+        await page.waitForFunction((first) => document.querySelectorAll(".cover-run .coming").length < first - 2, first)
+            .catch(() => fault(where, "nothing moves"));
+        await page.locator(".cover-play").click();
+        const stopped = await coming.count();
+        await page.waitForTimeout(1200);
+        if (await coming.count() !== stopped) fault(where, "it does not stop");
+        await page.emulateMedia({ reducedMotion: "reduce" });
+        await page.reload();
+        if (await coming.count() > 0) fault(where, "it moves for who wants no movement");
+        await page.context().close();
+    }
+}
+
+// Which step it is, where one came from and goes, and what has been read.
+async function orientation(browser) {
+    const page = await openWindow(browser, "light", 1280);
+    await page.goto(url("en/build/03-pivot-root.html"));
+    const texts = {
+        "h1": /^Step 3 · /, "title": /^Step 3 · /, ".previous": /Step 2 · /, ".next": /Step 4 · /,
+        "#contents details[open] summary": /^Part 2 · Build one$/, "#contents [aria-current]": /^Step 3 · /,
+    };
+    for (const [what, wanted] of Object.entries(texts)) {
+        const text = (await page.locator(what).first().textContent()).trim();
+        if (!wanted.test(text)) fault("orientation", `${what} says ${text}`);
+    }
+    const read = page.locator("#contents [aria-current] .read");
+    if (await read.count()) fault("progress", "a page is read before its end was seen");
+    await page.locator(".turn").scrollIntoViewIfNeeded();
+    await read.waitFor({ timeout: 5000 }).catch(() => fault("progress", "a page whose end was seen is not read"));
+    await page.reload();
+    if (!await read.count()) fault("progress", "it is forgotten");
+    const download = page.waitForEvent("download");
+    await page.locator(".progress button").first().click();
+    const saved = JSON.parse(readFileSync(await (await download).path(), "utf8"));
+    if (!saved.read["build/03-pivot-root"]) fault("progress", "the file does not have the page");
+    await page.evaluate(() => localStorage.clear());
+    await page.reload();
+    const chooser = page.waitForEvent("filechooser");
+    await page.locator(".progress button").nth(1).click();
+    await (await chooser).setFiles({ name: "a.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(saved)) });
+    await read.waitFor({ timeout: 5000 }).catch(() => fault("progress", "the file is not read"));
+    await page.context().close();
 }
 
 async function firstPage(browser) {
@@ -340,6 +424,15 @@ const PARTS = {
         await search(page, "en", "machinectl", "/", "in the fold “For instructors”");
         await searchNothing(page);
         return `${queries} searches`;
+    },
+    async paper(browser, pages) {
+        await paper(browser, pages);
+        return "3 pages printed";
+    },
+    async cover(browser) {
+        await cover(browser);
+        await orientation(browser);
+        return "the cover moves, progress is kept";
     },
     async entry(browser) {
         await switchLanguage(await openWindow(browser, "light", 1280));

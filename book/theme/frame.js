@@ -99,7 +99,9 @@
     // What scrolls can be reached by keyboard; what fits is no stop on the way.
     function scrollers() {
         for (const box of document.querySelectorAll("main pre, main .table-wrapper, figure")) {
-            if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+            // The run on the cover grows.
+            const scrolls = box.scrollWidth > box.clientWidth || box.closest(".cover-run");
+            if (scrolls) box.tabIndex = 0;
             else box.removeAttribute("tabindex");
         }
     }

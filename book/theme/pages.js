@@ -25,6 +25,7 @@
         if (right) {
             quiz.classList.add("answered");
             quiz.querySelector(".why").open = true;
+            document.dispatchEvent(new CustomEvent("book-answered", { detail: input.name }));
         }
     }
 

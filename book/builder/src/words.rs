@@ -29,6 +29,7 @@ pub struct Words {
     pub answers: String,
     pub contents: String,
     pub checkout: CheckoutWords,
+    pub cover: CoverWords,
     pub exercise: ExerciseWords,
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
@@ -50,6 +51,27 @@ pub struct CheckoutWords {
     /// Before the commands that fetch one, and after them.
     pub fetch: String,
     pub then: String,
+}
+
+/// The first screen of the first page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoverWords {
+    pub sentence: String,
+    pub command: String,
+    /// The recorded run that is played.
+    pub run: String,
+    pub ways: Vec<Way>,
+}
+
+/// Where to go by who one is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    pub who: String,
+    pub what: String,
+    /// A page, without its ending.
+    pub page: String,
 }
 
 /// The folds of an exercise.
@@ -84,6 +106,17 @@ pub struct ScriptWords {
     pub themes: [String; 3],
     pub copy: String,
     pub copied: String,
+    /// The run on the cover.
+    pub play: String,
+    pub pause: String,
+    /// `{read}` of `{pages}` pages read, `{right}` questions answered.
+    pub progress: String,
+    /// Of one page.
+    pub read: String,
+    pub export: String,
+    pub import: String,
+    /// That a file holds no progress.
+    pub unreadable: String,
     pub right: String,
     pub wrong: String,
     pub search: String,

@@ -14,6 +14,7 @@
 //! | a task list | a question with choices ([`quiz`]) |
 
 mod commands;
+mod cover;
 mod cut;
 mod exercise;
 mod lesson;
@@ -66,9 +67,19 @@ fn expand(edition: &Edition, minutes: &Minutes, chapter: &mut Chapter) -> Result
     let page = Page { edition, minutes, path: &path };
     let key = path.with_extension("").display().to_string();
     let told = commands::told(edition, &key, &chapter.content).with_context(|| key.clone())?;
-    let text = page.expand(&told).with_context(|| key)?;
-    chapter.content = quiz::ask(&page, &text)?;
+    let text = page.expand(&told).with_context(|| key.clone())?;
+    let text = if key == "index" { cover::below_title(edition, &text)? } else { text };
+    chapter.content = quiz::ask(&page, &titled(&chapter.name, &text))?;
     Ok(())
+}
+
+/// The page under its name in the contents, if that says which step it is: "Step 3 · A root of its own".
+fn titled(name: &str, text: &str) -> String {
+    let Some((title, rest)) = text.split_once('\n').filter(|_| name.contains(" · ")) else {
+        return text.to_owned();
+    };
+    let id = title.rsplit_once(" {#").map_or("", |(_, id)| id);
+    format!("# {name} {{#{id}\n{rest}")
 }
 
 /// The page that is being expanded.
@@ -139,17 +150,6 @@ impl Page<'_> {
     }
 }
 
-/// mdBook's highlighter complains of a language that it does not know.
-fn highlighted(line: &str) -> &str {
-    if line == "```dockerfile" { "```text" } else { line }
-}
-
-/// `{{#NAME REST}}` alone on a line.
-fn directive(line: &str) -> Option<(&str, &str)> {
-    let inside = line.trim().strip_prefix("{{#")?.strip_suffix("}}")?.trim();
-    let (name, rest) = inside.split_once(' ').unwrap_or((inside, ""));
-    Some((name, rest.trim()))
-}
 /// A figure whose two halves can stand one above the other says where each of them is:
 /// `data-halves="6 0 344 304, 374 0 344 304"`. They are views of the whole one, which stays the one that is read aloud.
 fn halves(name: &str, svg: &str) -> Result<String> {
@@ -166,6 +166,18 @@ fn halves(name: &str, svg: &str) -> Result<String> {
         "there is no group {name}-drawing to be shown in halves"
     );
     Ok(halves.split(',').map(view).collect())
+}
+
+/// mdBook's highlighter complains of a language that it does not know.
+fn highlighted(line: &str) -> &str {
+    if line == "```dockerfile" { "```text" } else { line }
+}
+
+/// `{{#NAME REST}}` alone on a line.
+fn directive(line: &str) -> Option<(&str, &str)> {
+    let inside = line.trim().strip_prefix("{{#")?.strip_suffix("}}")?.trim();
+    let (name, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+    Some((name, rest.trim()))
 }
 
 /// The lines, but a fence around a recorded run is left out: it becomes HTML, which brings its own.
