@@ -8,6 +8,7 @@ use mdbook_driver::MDBook;
 use mdbook_driver::builtin_preprocessors::LinkPreprocessor;
 use mdbook_driver::config::Config;
 
+use crate::contents::Contents;
 use crate::expand::Expand;
 use crate::words::Words;
 use crate::{frame, search, warnings};
@@ -92,8 +93,8 @@ fn build_edition(edition: &Edition, others: &[&Edition], out: &Path) -> Result<(
     let mut book = MDBook::load_with_config(edition.repository.book(), config(edition, out)?)?;
     book.with_preprocessor(Expand::new(edition.clone())).with_preprocessor(LinkPreprocessor::new());
     warnings::as_errors(|| book.build())?;
-    search::write_index(&book.book, out)?;
-    frame::finish(edition, others, out)
+    search::write_index(edition, &book.book, out)?;
+    frame::finish(edition, others, &Contents::of(&book.book), out)
 }
 
 /// `book/book.toml` with what differs from language to language.
@@ -137,7 +138,7 @@ mod tests {
             for other in ["a.md", "c.md"] {
                 fs::write(book.join("src").join(other), "# Another\n").unwrap();
             }
-            for name in ["words.toml", "figures", "src/start/setup.md"] {
+            for name in ["words.toml", "synonyms.toml", "figures", "src/start/setup.md"] {
                 symlink(here.book().join(language).join(name), book.join(name)).unwrap();
             }
         }

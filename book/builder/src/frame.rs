@@ -1,7 +1,5 @@
-//! The frame around a page, after mdBook has written it: the link to the same page in the other language, the
-//! words in the reader's language, the button for searching.
-//!
-//! The template stays mdBook's own. If an update changes what is looked for here, building fails and says so.
+//! The frame around a page, `theme/index.hbs`, is filled in after mdBook has written it: the contents, the link to the
+//! same page in the other language, the words in the reader's language.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,17 +8,33 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::book::Edition;
+use crate::contents::Contents;
 use crate::expand::escaped;
+use crate::paper;
+use crate::prose;
+use crate::search::main_part;
 
-/// The buttons at the right of the bar, where the links to other languages go.
-const RIGHT: &str = "<div class=\"right-buttons\">";
-/// What the buttons at the left end with.
-const LEFT_END: &str = "</ul>";
-/// Before this, the words for the script go.
+/// Where in `theme/index.hbs` the links to other languages, the contents, and the words for the scripts go.
+const LANGUAGES: &str = "<!-- languages -->";
+const CONTENTS: &str = "<!-- contents -->";
 const HEAD_END: &str = "</head>";
 
+/// What mdBook writes for its own frame and no page asks for: how its names begin.
+const UNUSED: [&str; 9] = [
+    "css",
+    "fonts",
+    "toc.html",
+    "toc-",
+    "highlight",
+    "tomorrow-night",
+    "ayu-highlight",
+    "clipboard",
+    "book-",
+];
+
 /// Finishes every page below `out`.
-pub fn finish(edition: &Edition, others: &[&Edition], out: &Path) -> Result<()> {
+pub fn finish(edition: &Edition, others: &[&Edition], contents: &Contents, out: &Path) -> Result<()> {
+    tidy(out)?;
     let mut words = edition.words.frame.clone();
     if edition.repository.url()?.is_some() {
         words.extend(edition.words.frame_source.clone());
@@ -28,18 +42,32 @@ pub fn finish(edition: &Edition, others: &[&Edition], out: &Path) -> Result<()> 
     let mut used = vec![false; words.len()];
     for page in pages(out)? {
         let path = page.strip_prefix(out).unwrap_or(&page).display().to_string();
-        // The contents for readers without a script stand in a frame of their own.
-        if path == "toc.html" {
-            continue;
-        }
         let html = fs::read_to_string(&page).with_context(|| format!("read {path}"))?;
-        let html = with_additions(edition, others, &path, &html).with_context(|| path.clone())?;
         let html = translated(&words, &html, &mut used);
+        let html = edition.words.notes.iter().fold(html, |html, (title, own)| {
+            html.replace(&format!("</svg>{title}</p>"), &format!("</svg>{own}</p>"))
+        });
+        let html = with_additions(edition, others, contents, &path, &html).with_context(|| path.clone())?;
         fs::write(&page, html).with_context(|| format!("write {path}"))?;
     }
     let unused = words.keys().zip(used).find(|(_, used)| !used);
     if let Some((word, _)) = unused {
-        bail!("mdBook's frame does not say \"{word}\" any more");
+        bail!("the frame does not say \"{word}\" any more");
+    }
+    Ok(())
+}
+
+/// Removes what mdBook writes for its own frame.
+fn tidy(out: &Path) -> Result<()> {
+    for entry in fs::read_dir(out).with_context(|| format!("read {}", out.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let picture = name.starts_with("favicon") && name.ends_with(".png");
+        if !picture && !UNUSED.iter().any(|unused| name.starts_with(unused)) {
+            continue;
+        }
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+            .with_context(|| format!("remove {}", path.display()))?;
     }
     Ok(())
 }
@@ -62,25 +90,32 @@ pub fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn with_additions(edition: &Edition, others: &[&Edition], path: &str, html: &str) -> Result<String> {
+fn with_additions(
+    edition: &Edition,
+    others: &[&Edition],
+    contents: &Contents,
+    path: &str,
+    html: &str,
+) -> Result<String> {
     let up = "../".repeat(path.matches('/').count());
-    let words = &edition.words;
     let script = format!(
         "<script>window.bookWords = {};</script>\n",
-        serde_json::to_string(&words.script)?.replace("</", "<\\/")
+        serde_json::to_string(&edition.words.script)?.replace("</", "<\\/")
     );
-    let search = format!(
-        "<button id=\"book-search-open\" class=\"icon-button\" type=\"button\" title=\"{0} (/)\" aria-label=\"{0}\" aria-keyshortcuts=\"/ s\">{1}</button>",
-        escaped(&words.script.search),
-        MAGNIFIER
-    );
-    let mut html = once(html, HEAD_END, &format!("{script}{HEAD_END}"))?;
-    html = first(&html, LEFT_END, &format!("{LEFT_END}\n{search}"))?;
     let links: String = others.iter().map(|other| language_link(other, &up, path)).collect();
-    once(&html, RIGHT, &format!("{RIGHT}\n{links}"))
+    let lists = contents.html(path, &up, main_part(html));
+    let html = once(html, HEAD_END, &format!("{script}{HEAD_END}"))?;
+    let html = once(&html, LANGUAGES, &links)?;
+    let html = once(&html, CONTENTS, &lists)?;
+    let (before, rest) = html.split_at(html.find("<main").unwrap_or(0));
+    let (main, after) = rest.split_at(rest.rfind("</main>").unwrap_or(rest.len()));
+    let mut main = paper::with_answers(&edition.words, main)?;
+    if path == "print.html" {
+        let (tag, text) = main.split_at(main.find('>').map_or(0, |at| at + 1));
+        main = tag.to_owned() + &paper::with_contents(&edition.words, contents, text);
+    }
+    Ok(before.to_owned() + &prose::readable(edition.language, &main) + after)
 }
-
-const MAGNIFIER: &str = "<svg viewBox=\"0 0 16 16\" width=\"18\" height=\"18\" aria-hidden=\"true\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.8\"><circle cx=\"6.5\" cy=\"6.5\" r=\"4.5\"/><path d=\"M10 10l4.5 4.5\"/></svg>";
 
 fn language_link(other: &Edition, up: &str, path: &str) -> String {
     let (code, words) = (other.language, &other.words);
@@ -92,20 +127,15 @@ fn language_link(other: &Edition, up: &str, path: &str) -> String {
 }
 
 fn once(html: &str, what: &str, with: &str) -> Result<String> {
-    ensure!(html.matches(what).count() == 1, "mdBook's page has not one {what}");
+    ensure!(html.matches(what).count() == 1, "the frame has not one {what}");
     Ok(html.replace(what, with))
 }
 
-fn first(html: &str, what: &str, with: &str) -> Result<String> {
-    ensure!(html.contains(what), "mdBook's page has no {what}");
-    Ok(html.replacen(what, with, 1))
-}
-
-/// mdBook's words, in attributes and as text, outside of what the page itself says; and the titles of its notes.
+/// The frame's words, in attributes and as text, outside of what the page itself says.
 fn translated(words: &BTreeMap<String, String>, html: &str, used: &mut [bool]) -> String {
-    let (before, rest) = html.split_at(html.find("<main>").unwrap_or(0));
+    let (before, rest) = html.split_at(html.find("<main").unwrap_or(0));
     let (main, after) = rest.split_at(rest.rfind("</main>").unwrap_or(rest.len()));
-    let (mut before, mut main, mut after) = (before.to_owned(), main.to_owned(), after.to_owned());
+    let (mut before, mut after) = (before.to_owned(), after.to_owned());
     for ((word, own), used) in words.iter().zip(used) {
         for (left, right) in [("=\"", "\""), (">", "<")] {
             let (old, new) = (format!("{left}{word}{right}"), format!("{left}{own}{right}"));
@@ -113,11 +143,8 @@ fn translated(words: &BTreeMap<String, String>, html: &str, used: &mut [bool]) -
             before = before.replace(&old, &new);
             after = after.replace(&old, &new);
         }
-        let (old, new) = (format!("</svg>{word}</p>"), format!("</svg>{own}</p>"));
-        *used |= main.contains(&old);
-        main = main.replace(&old, &new);
     }
-    before + &main + &after
+    before + main + &after
 }
 
 /// The page above the languages: links, and with a script straight on to the reader's own language.

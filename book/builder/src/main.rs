@@ -7,9 +7,12 @@
 
 mod book;
 mod check;
+mod contents;
 mod expand;
 mod frame;
 mod html;
+mod paper;
+mod prose;
 mod search;
 mod serve;
 mod warnings;

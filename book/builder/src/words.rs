@@ -25,12 +25,18 @@ pub struct Words {
     pub source: String,
     /// The fold below a question.
     pub answer: String,
+    /// On paper: above all answers, and above the list of pages.
+    pub answers: String,
+    pub contents: String,
     pub checkout: CheckoutWords,
+    pub cover: CoverWords,
     pub exercise: ExerciseWords,
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
     pub script: ScriptWords,
-    /// mdBook's English words in the frame around a page, and what stands in their place.
+    /// The titles that mdBook gives to notes, and what stands in their place.
+    pub notes: BTreeMap<String, String>,
+    /// The English words of `theme/index.hbs` around a page, and what stands in their place.
     pub frame: BTreeMap<String, String>,
     /// The same, where the book knows the address of its source.
     pub frame_source: BTreeMap<String, String>,
@@ -45,6 +51,27 @@ pub struct CheckoutWords {
     /// Before the commands that fetch one, and after them.
     pub fetch: String,
     pub then: String,
+}
+
+/// The first screen of the first page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoverWords {
+    pub sentence: String,
+    pub command: String,
+    /// The recorded run that is played.
+    pub run: String,
+    pub ways: Vec<Way>,
+}
+
+/// Where to go by who one is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    pub who: String,
+    pub what: String,
+    /// A page, without its ending.
+    pub page: String,
 }
 
 /// The folds of an exercise.
@@ -71,14 +98,32 @@ pub struct PlanWords {
     pub sum: String,
 }
 
-/// Words that `theme/pages.js` and `theme/run.js` say.
+/// Words that the scripts in `theme` say.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ScriptWords {
+    pub theme: String,
+    /// As the system has it, light, dark.
+    pub themes: [String; 3],
+    pub copy: String,
+    pub copied: String,
+    /// The run on the cover.
+    pub play: String,
+    pub pause: String,
+    /// `{read}` of `{pages}` pages read, `{right}` questions answered.
+    pub progress: String,
+    /// Of one page.
+    pub read: String,
+    pub export: String,
+    pub import: String,
+    /// That a file holds no progress.
+    pub unreadable: String,
     pub right: String,
     pub wrong: String,
     pub search: String,
     pub placeholder: String,
     pub nothing: String,
+    /// That a result stands in the fold `{name}`.
+    pub folded: String,
     pub close: String,
     pub runhere: String,
     pub stop: String,

@@ -14,6 +14,7 @@
 //! | a task list | a question with choices ([`quiz`]) |
 
 mod commands;
+mod cover;
 mod cut;
 mod exercise;
 mod lesson;
@@ -26,7 +27,7 @@ pub use terminal::escaped;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use mdbook_driver::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
@@ -66,9 +67,19 @@ fn expand(edition: &Edition, minutes: &Minutes, chapter: &mut Chapter) -> Result
     let page = Page { edition, minutes, path: &path };
     let key = path.with_extension("").display().to_string();
     let told = commands::told(edition, &key, &chapter.content).with_context(|| key.clone())?;
-    let text = page.expand(&told).with_context(|| key)?;
-    chapter.content = quiz::ask(&page, &text)?;
+    let text = page.expand(&told).with_context(|| key.clone())?;
+    let text = if key == "index" { cover::below_title(edition, &text)? } else { text };
+    chapter.content = quiz::ask(&page, &titled(&chapter.name, &text))?;
     Ok(())
+}
+
+/// The page under its name in the contents, if that says which step it is: "Step 3 · A root of its own".
+fn titled(name: &str, text: &str) -> String {
+    let Some((title, rest)) = text.split_once('\n').filter(|_| name.contains(" · ")) else {
+        return text.to_owned();
+    };
+    let id = title.rsplit_once(" {#").map_or("", |(_, id)| id);
+    format!("# {name} {{#{id}\n{rest}")
 }
 
 /// The page that is being expanded.
@@ -134,8 +145,27 @@ impl Page<'_> {
         let svg = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let start = svg.find("<svg").context("there is no <svg> in it")?;
         let lines: Vec<_> = svg[start..].lines().filter(|line| !line.trim().is_empty()).collect();
-        Ok(format!("<figure id=\"figure-{name}\">\n{}\n</figure>\n", lines.join("\n")))
+        let svg = lines.join("\n");
+        Ok(format!("<figure id=\"figure-{name}\">\n{svg}\n{}</figure>\n", halves(name, &svg)?))
     }
+}
+
+/// A figure whose two halves can stand one above the other says where each of them is:
+/// `data-halves="6 0 344 304, 374 0 344 304"`. They are views of the whole one, which stays the one that is read aloud.
+fn halves(name: &str, svg: &str) -> Result<String> {
+    let Some((_, rest)) = svg.split_once("data-halves=\"") else { return Ok(String::new()) };
+    let (halves, _) = rest.split_once('"').context("data-halves does not end")?;
+    let view = |half: &str| {
+        format!(
+            "<svg class=\"half\" viewBox=\"{}\" aria-hidden=\"true\"><use href=\"#{name}-drawing\"/></svg>\n",
+            half.trim()
+        )
+    };
+    ensure!(
+        svg.contains(&format!("<g id=\"{name}-drawing\"")),
+        "there is no group {name}-drawing to be shown in halves"
+    );
+    Ok(halves.split(',').map(view).collect())
 }
 
 /// mdBook's highlighter complains of a language that it does not know.
