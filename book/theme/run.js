@@ -142,7 +142,15 @@
         recorded.after(box);
     }
 
+    function offerAll() {
+        const known = token();
+        if (!known) return;
+        document.querySelectorAll(".live").forEach((offered) => offered.remove());
+        document.querySelectorAll("pre.run[data-step]").forEach((recorded) => offer(recorded, known));
+    }
+
     if (location.protocol === "file:") return;
-    const known = token();
-    if (known) document.querySelectorAll("pre.run[data-step]").forEach((recorded) => offer(recorded, known));
+    offerAll();
+    // Whoever pastes the printed address while the page is open stays on it.
+    addEventListener("hashchange", () => location.hash.includes("token=") && offerAll());
 })();
