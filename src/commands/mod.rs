@@ -252,10 +252,9 @@ pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
         // If there is none for us, root goes on with what it has, and the step that needs it tells others.
         systemd::scope_of_our_own();
     }
-    let pages = folders.ledger();
     // Where we stand in a chroot nothing is touched.
     let lab = Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)?;
-    for leftover in ledger::leftovers(&pages) {
+    for leftover in ledger::leftovers(&lab.folders.ledger) {
         // What can't be undone now is tried again next time, and named by `clean`.
         let _ = leftover.undo();
     }
