@@ -238,11 +238,18 @@ fn exercise_named(name: &str, unknown: &'static str) -> Result<u32, Fault> {
 /// What every command that builds something does first: clean up after the dead, get a place for limits
 /// if they are `limited`, and move into a lab.
 pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
-    enter_lab_for(if limited { &Controller::ALL } else { &[] })
+    move_in(if limited { &Controller::ALL } else { &[] }, Lab::enter)
 }
 
-/// The same, for limits on some of what can be limited.
+/// The same for a container that is not looked at, with limits on some of what can be limited.
 pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
+    move_in(limits, Lab::enter_unwitnessed)
+}
+
+fn move_in(
+    limits: &[Controller],
+    enter: impl FnOnce(Folders, Signals) -> Result<Lab, Fault>,
+) -> Result<Lab, Fault> {
     refuse_chroot_directory()?;
     // In a chroot that is why.
     let chroot = |fault| refuse_chroot().err().unwrap_or(fault);
@@ -253,7 +260,7 @@ pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
         systemd::scope_of_our_own();
     }
     // Where we stand in a chroot nothing is touched.
-    let lab = Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)?;
+    let lab = enter(folders, Signals::take().doing("open an inbox for signals")?)?;
     for leftover in ledger::leftovers(&lab.folders.ledger) {
         // What can't be undone now is tried again next time, and named by `clean`.
         let _ = leftover.undo();

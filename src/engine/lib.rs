@@ -56,6 +56,7 @@ pub use why::{explain as explain_refusal, lacks_libraries};
 use fault::{Doing, Fault};
 use kernel::cgroup::Group;
 use kernel::child::pidfd_send_signal;
+use kernel::process::Owner;
 use kernel::told;
 use kernel::undo::Undos;
 use kernel::visit::{settle, visit};
@@ -95,7 +96,8 @@ pub enum Milestone {
 /// What a container has on the host's side, for whoever looks at it from there.
 #[derive(Clone, Debug)]
 pub struct OnHost {
-    /// Its number, which its things are named for.
+    /// Who made it, and its number among those: its things are named for both.
+    pub owner: Owner,
     pub number: u32,
     pub groups: Vec<Group>,
     /// What its `/` is made of, if it is not the host's.
@@ -114,7 +116,8 @@ impl OnHost {
             Some(spec::Root::Directory(dir)) => (Some(OwnRoot::of_directory(dir)?), None),
             Some(spec::Root::Layers(_)) => (Some(OwnRoot::Overlay(site.upper())), Some(site.upper())),
         };
-        Ok(OnHost { number: site.number, groups: site.groups(), root, upper, endpoint: spec.network.clone() })
+        let (owner, number) = (site.owner, site.number);
+        Ok(OnHost { owner, number, groups: site.groups(), root, upper, endpoint: spec.network.clone() })
     }
 }
 

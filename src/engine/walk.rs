@@ -53,7 +53,7 @@ pub fn create(
     listener: &mut dyn Listener,
 ) -> Result<Container, Fault> {
     plan.check()?;
-    let mut undo = Undos::new(Ledger::open(&lab.folders.ledger, on_host.number)?);
+    let mut undo = Undos::new(Ledger::of(on_host.owner, on_host.number, &lab.folders.ledger));
     let (ours, theirs) = Wire::pair()?;
     let (mut given, mut timeline) = (Given::default(), Vec::new());
     let (place, gate) = match std::mem::take(&mut process.ties) {

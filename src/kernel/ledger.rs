@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn only_a_dead_owners_page_is_a_leftover() {
         let dir = tempfile::tempdir().unwrap();
-        let mut mine = Ledger::open(dir.path(), 1).unwrap();
+        let mut mine = Ledger::of(Owner::me().unwrap(), 1, dir.path());
         let boxed = tempfile::tempdir().unwrap();
         let undo = Undo::RemoveBox { path: boxed.path().join(BOXES).join("1-1") };
         fs::create_dir_all(boxed.path().join(BOXES).join("1-1")).unwrap();

@@ -52,14 +52,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A page for the calling process's container number `number`, in `dir`. No file is made
-    /// before the first line.
-    pub fn open(dir: &Path, number: u32) -> Result<Ledger, Fault> {
-        let me = Owner::me().doing("read /proc/self/stat")?;
-        Ok(Ledger {
-            file: None,
-            path: dir.join(format!("{}-{}-{}-{number}-{}.jsonl", me.pid, me.started, me.namespace, boot())),
-        })
+    /// A page in `dir` for container number `number` of the process that makes it. No file is made before the first line.
+    pub fn of(owner: Owner, number: u32, dir: &Path) -> Ledger {
+        let Owner { pid, started, namespace } = owner;
+        let page = format!("{pid}-{started}-{namespace}-{number}-{}.jsonl", boot());
+        Ledger { file: None, path: dir.join(page) }
     }
 
     /// Writes one line, which must reach the file before the thing itself is done.

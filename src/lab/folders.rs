@@ -47,6 +47,11 @@ impl Folders {
         Folders { ledger: state.join("ledger"), cache, state, stopgap }
     }
 
+    /// Whether one of them is in the private folder in /tmp.
+    pub fn has_stopgap(&self) -> bool {
+        self.stopgap.is_some()
+    }
+
     /// Removes the private folder in /tmp, unless something is kept in it, or another workshop is at work there.
     pub fn leave_no_stopgap(&self) {
         // By the name that it had outside the lab, where we may be another user.
