@@ -33,7 +33,10 @@ use nix::unistd::{AccessFlags, access};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::checks::Check;
-use crate::cli::{Cli, Command, Format, Global};
+use crate::cli::{
+    BreakOptions, CleanOptions, Cli, Command, CompletionsOptions, Format, Global, HintOptions, Later,
+    ManOptions, NewOptions, PlanOptions, ResetOptions, StepAsked,
+};
 use crate::course::Step;
 use crate::course::exercise;
 use crate::course::language::Lang;
@@ -180,33 +183,37 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
     match cli.command {
         None if menu::can_ask(out) => menu::run(out),
         None | Some(Command::List) => list::run(out),
-        Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
-        Some(Command::Plan { step, rootfs, verbose, program }) => {
+        Some(Command::Step(Later(StepAsked { step, options }))) => {
+            step::run(out, find_step(&step)?, &options)
+        }
+        Some(Command::Plan(Later(PlanOptions { step, rootfs, verbose, program }))) => {
             let asked = plan::Asked { rootfs: rootfs.as_deref(), verbose, program };
             plan::run(out, find_step(&step)?, asked)
         }
-        Some(Command::Break { step, experiment, list, vm }) => {
+        Some(Command::Break(Later(BreakOptions { step, experiment, list, vm }))) => {
             let (step, experiment) = (step.as_deref(), experiment.as_deref());
             experiment::run(out, &experiment::Asked { step, experiment, list, vm })
         }
-        Some(Command::Tour(options)) => tour::run(out, &options),
-        Some(Command::Run(options)) => run::run(out, options),
-        Some(Command::Adapt(options)) => adapt::run(out, options),
-        Some(Command::New { dir, lang }) => new::run(out, &dir, &lang),
-        Some(Command::Hint { step, again }) => hint::run(out, step.as_deref(), again),
-        Some(Command::Solution(options)) => solution::run(out, &options),
+        Some(Command::Tour(Later(options))) => tour::run(out, &options),
+        Some(Command::Run(Later(options))) => run::run(out, options),
+        Some(Command::Adapt(Later(options))) => adapt::run(out, options),
+        Some(Command::New(Later(NewOptions { dir, lang }))) => new::run(out, &dir, &lang),
+        Some(Command::Hint(Later(HintOptions { step, again }))) => hint::run(out, step.as_deref(), again),
+        Some(Command::Solution(Later(options))) => solution::run(out, &options),
         Some(Command::Progress) => progress::run(out),
-        Some(Command::Reset { step, source, yes }) => reset::run(out, step.as_deref(), source, yes),
+        Some(Command::Reset(Later(ResetOptions { step, source, yes }))) => {
+            reset::run(out, step.as_deref(), source, yes)
+        }
         Some(Command::Watch) => watch::run(out),
-        Some(Command::Check(options)) => check::run(out, &options),
-        Some(Command::Compare(options)) => compare::run(out, &options),
-        Some(Command::Vm(options)) => vm::run(out, options),
+        Some(Command::Check(Later(options))) => check::run(out, &options),
+        Some(Command::Compare(Later(options))) => compare::run(out, &options),
+        Some(Command::Vm(Later(options))) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
-        Some(Command::Book(options)) => book::run(out, &options),
+        Some(Command::Book(Later(options))) => book::run(out, &options),
         Some(Command::Doctor) => doctor::run(out),
-        Some(Command::Clean { dry_run }) => clean::run(out, dry_run),
-        Some(Command::Completions { shell }) => manual::completions(shell),
-        Some(Command::Man { dir }) => manual::pages(out, &dir),
+        Some(Command::Clean(Later(CleanOptions { dry_run }))) => clean::run(out, dry_run),
+        Some(Command::Completions(Later(CompletionsOptions { shell }))) => manual::completions(shell),
+        Some(Command::Man(Later(ManOptions { dir }))) => manual::pages(out, &dir),
     }
 }
 
