@@ -9,8 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
 use crate::fault::{Doing, Fault};
-use crate::kernel::descriptors::close_on_exec_above_stderr;
-use crate::kernel::pidfd;
+use crate::kernel::child::{close_on_exec_above_stderr, pidfd_open, pidfd_send_signal};
 use crate::kernel::signals::{self, STOPPING, Signals};
 
 /// Runs a runtime to its end. Returns its exit status, 128 + n for a signal.
@@ -28,7 +27,7 @@ pub fn run(mut command: Command) -> Result<i32, Fault> {
         })
     };
     let mut child = command.spawn().doing(format!("run {name}"))?;
-    let pidfd = pidfd::open(Pid::from_raw(child.id() as i32)).doing("pidfd_open")?;
+    let pidfd = pidfd_open(Pid::from_raw(child.id() as i32)).doing("pidfd_open")?;
     loop {
         let mut ready =
             [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
@@ -42,7 +41,7 @@ pub fn run(mut command: Command) -> Result<i32, Fault> {
                 signals::stop(sent.signal);
             } else if !sent.by_terminal {
                 // A key reaches the whole job, the runtime too.
-                pidfd::send_signal(&pidfd, sent.signal).doing(format!("signal {name}"))?;
+                pidfd_send_signal(&pidfd, sent.signal).doing(format!("signal {name}"))?;
             }
         }
     }

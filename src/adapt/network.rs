@@ -12,12 +12,12 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
 use crate::fault::{Doing, Fault};
+use crate::kernel::child::{guarded, pidfd_open};
 use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
 use crate::kernel::netlink::{
     Cidr, Device, Family, Name, NetNs, NetlinkError, NetlinkSocket, Request, Sequence,
 };
-use crate::kernel::pidfd;
-use crate::kernel::visit::{guarded, visit};
+use crate::kernel::visit::visit;
 
 const BRIDGE: &str = "adapt0";
 const NEAR: &str = "adapt1";
@@ -37,7 +37,7 @@ impl Network {
     /// Makes all of it.
     pub fn new() -> Result<Network, Fault> {
         let network = Network::keep()?;
-        let pidfd = pidfd::open(network.keeper).doing("pidfd_open")?;
+        let pidfd = pidfd_open(network.keeper).doing("pidfd_open")?;
         network.connect().doing("make a bridge")?;
         let inside = || set_up().map_err(|problem| problem.to_string());
         visit(&pidfd, CloneFlags::CLONE_NEWNET, inside)?.doing("set up eth0")?;

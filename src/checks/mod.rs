@@ -83,7 +83,7 @@ pub fn nothing_after(_: &Memory, _: &LabState, _: &mut Report) -> Result<(), Fau
 
 /// Every step's last claim: the real host is as it was before the lab.
 pub fn host_same(lab: &Lab, report: &mut Report) -> Result<(), Fault> {
-    let (before, now) = lab.witness.borrow_mut().compare()?;
+    let (before, now) = lab.compare_host()?;
     let count =
         |h: &Host| format!("{} mounts, {} links, {} routes", h.mounts.len(), h.links.len(), h.routes.len());
     report.tell("host-same", before == now, count(&before), count(&now))

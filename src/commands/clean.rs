@@ -5,8 +5,9 @@ use crate::course::Step;
 use crate::course::lesson::Lesson;
 use crate::fault::Fault;
 use crate::folders::Folders;
-use crate::kernel::ledger::{Undo, elsewhere, leftovers};
+use crate::kernel::ledger::{elsewhere, leftovers};
 use crate::kernel::process::need_own_proc;
+use crate::kernel::undo::Undo;
 
 use super::Output;
 
@@ -15,7 +16,7 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
     // Who is gone is told by /proc.
     need_own_proc()?;
     let folders = Folders::find()?;
-    let found = leftovers(&folders.ledger());
+    let found = leftovers(&folders.ledger);
     let words = out.words;
     // A page whose things have gone by themselves is of no interest.
     let (empty, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|leftover| leftover.undo.is_empty());
@@ -25,7 +26,7 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
     if found.is_empty() {
         out.note(words.say("clean-nothing"))?;
     }
-    for owner in elsewhere(&folders.ledger()) {
+    for owner in elsewhere(&folders.ledger) {
         out.note(&words.fill("clean-elsewhere", &[("pid", &owner.pid.to_string())]))?;
     }
     for leftover in found {

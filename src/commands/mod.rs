@@ -33,7 +33,10 @@ use nix::unistd::{AccessFlags, access};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::checks::Check;
-use crate::cli::{Cli, Command, Format, Global};
+use crate::cli::{
+    BreakOptions, CleanOptions, Cli, Command, CompletionsOptions, Format, Global, HintOptions, Later,
+    ManOptions, NewOptions, PlanOptions, ResetOptions, StepAsked,
+};
 use crate::course::Step;
 use crate::course::exercise;
 use crate::course::language::Lang;
@@ -180,33 +183,37 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
     match cli.command {
         None if menu::can_ask(out) => menu::run(out),
         None | Some(Command::List) => list::run(out),
-        Some(Command::Step { step, options }) => step::run(out, find_step(&step)?, &options),
-        Some(Command::Plan { step, rootfs, verbose, program }) => {
+        Some(Command::Step(Later(StepAsked { step, options }))) => {
+            step::run(out, find_step(&step)?, &options)
+        }
+        Some(Command::Plan(Later(PlanOptions { step, rootfs, verbose, program }))) => {
             let asked = plan::Asked { rootfs: rootfs.as_deref(), verbose, program };
             plan::run(out, find_step(&step)?, asked)
         }
-        Some(Command::Break { step, experiment, list, vm }) => {
+        Some(Command::Break(Later(BreakOptions { step, experiment, list, vm }))) => {
             let (step, experiment) = (step.as_deref(), experiment.as_deref());
             experiment::run(out, &experiment::Asked { step, experiment, list, vm })
         }
-        Some(Command::Tour(options)) => tour::run(out, &options),
-        Some(Command::Run(options)) => run::run(out, options),
-        Some(Command::Adapt(options)) => adapt::run(out, options),
-        Some(Command::New { dir, lang }) => new::run(out, &dir, &lang),
-        Some(Command::Hint { step, again }) => hint::run(out, step.as_deref(), again),
-        Some(Command::Solution(options)) => solution::run(out, &options),
+        Some(Command::Tour(Later(options))) => tour::run(out, &options),
+        Some(Command::Run(Later(options))) => run::run(out, options),
+        Some(Command::Adapt(Later(options))) => adapt::run(out, options),
+        Some(Command::New(Later(NewOptions { dir, lang }))) => new::run(out, &dir, &lang),
+        Some(Command::Hint(Later(HintOptions { step, again }))) => hint::run(out, step.as_deref(), again),
+        Some(Command::Solution(Later(options))) => solution::run(out, &options),
         Some(Command::Progress) => progress::run(out),
-        Some(Command::Reset { step, source, yes }) => reset::run(out, step.as_deref(), source, yes),
+        Some(Command::Reset(Later(ResetOptions { step, source, yes }))) => {
+            reset::run(out, step.as_deref(), source, yes)
+        }
         Some(Command::Watch) => watch::run(out),
-        Some(Command::Check(options)) => check::run(out, &options),
-        Some(Command::Compare(options)) => compare::run(out, &options),
-        Some(Command::Vm(options)) => vm::run(out, options),
+        Some(Command::Check(Later(options))) => check::run(out, &options),
+        Some(Command::Compare(Later(options))) => compare::run(out, &options),
+        Some(Command::Vm(Later(options))) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
-        Some(Command::Book(options)) => book::run(out, &options),
+        Some(Command::Book(Later(options))) => book::run(out, &options),
         Some(Command::Doctor) => doctor::run(out),
-        Some(Command::Clean { dry_run }) => clean::run(out, dry_run),
-        Some(Command::Completions { shell }) => manual::completions(shell),
-        Some(Command::Man { dir }) => manual::pages(out, &dir),
+        Some(Command::Clean(Later(CleanOptions { dry_run }))) => clean::run(out, dry_run),
+        Some(Command::Completions(Later(CompletionsOptions { shell }))) => manual::completions(shell),
+        Some(Command::Man(Later(ManOptions { dir }))) => manual::pages(out, &dir),
     }
 }
 
@@ -238,11 +245,18 @@ fn exercise_named(name: &str, unknown: &'static str) -> Result<u32, Fault> {
 /// What every command that builds something does first: clean up after the dead, get a place for limits
 /// if they are `limited`, and move into a lab.
 pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
-    enter_lab_for(if limited { &Controller::ALL } else { &[] })
+    move_in(if limited { &Controller::ALL } else { &[] }, Lab::enter)
 }
 
-/// The same, for limits on some of what can be limited.
+/// The same for a container that is not looked at, with limits on some of what can be limited.
 pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
+    move_in(limits, Lab::enter_unwitnessed)
+}
+
+fn move_in(
+    limits: &[Controller],
+    enter: impl FnOnce(Folders, Signals) -> Result<Lab, Fault>,
+) -> Result<Lab, Fault> {
     refuse_chroot_directory()?;
     // In a chroot that is why.
     let chroot = |fault| refuse_chroot().err().unwrap_or(fault);
@@ -252,10 +266,9 @@ pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
         // If there is none for us, root goes on with what it has, and the step that needs it tells others.
         systemd::scope_of_our_own();
     }
-    let pages = folders.ledger();
     // Where we stand in a chroot nothing is touched.
-    let lab = Lab::enter(folders, Signals::take().doing("open an inbox for signals")?)?;
-    for leftover in ledger::leftovers(&pages) {
+    let lab = enter(folders, Signals::take().doing("open an inbox for signals")?)?;
+    for leftover in ledger::leftovers(&lab.folders.ledger) {
         // What can't be undone now is tried again next time, and named by `clean`.
         let _ = leftover.undo();
     }

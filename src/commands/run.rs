@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::cli::RunOptions;
 use crate::course::{STEPS, Step, command_line, wanted};
 use crate::engine::template::{Template, Wanted};
-use crate::engine::{Process, Program, Spec, Tty, terminal_name};
+use crate::engine::{Process, Program, Spec, Terminal, Tty, terminal_name};
 use crate::fault::Fault;
 use crate::folders::Folders;
 use crate::kernel::cgroup::{Controller, Limits};
@@ -51,8 +51,9 @@ fn contain(
     let lab = enter_lab_for(&limits.map(|limits| limits.controllers()).unwrap_or_default())?;
     let rootfs = options.rootfs.as_deref();
     let template = Template::new(&lab, wanted, || files(&lab.folders, rootfs))?;
-    let (tty, terminal) = (Tty::of(&options.program), terminal_name());
-    let mut process = Process { init: options.init, tty, ..Process::new(Program::Planned) };
+    let terminal = terminal_name();
+    let mut process = Process { init: options.init, ..Process::new(Program::Planned) };
+    process.terminal = Terminal::lend(Tty::of(&options.program));
     process.passes_signals_on = true;
     process.stdio.stdout = out.program_stdout()?;
     let mut container = template

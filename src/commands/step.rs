@@ -9,7 +9,7 @@ use crate::cli::StepOptions;
 use crate::course::lesson::Lesson;
 use crate::course::{Build, Part, Step, wanted};
 use crate::engine::template::{FIRST, Template};
-use crate::engine::{Container, Exit, Process, Program, Spec, Tty, terminal_name};
+use crate::engine::{Container, Exit, Process, Program, Spec, Terminal, Tty, terminal_name};
 use crate::fault::Fault;
 use crate::lab::Lab;
 
@@ -170,7 +170,8 @@ fn build(
         return Ok((container, Some(held)));
     }
     let tty = if options.shell { Tty::OwnJob } else { Tty::of(&program) };
-    let mut process = Process { init: options.init, tty, ..Process::new(Program::Planned) };
+    let mut process = Process { init: options.init, ..Process::new(Program::Planned) };
+    process.terminal = Terminal::lend(tty);
     process.passes_signals_on = true;
     process.stdio.stdout = narrator.out.program_stdout()?;
     let terminal = terminal_name();

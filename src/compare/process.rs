@@ -25,9 +25,8 @@ use super::subject::{Kind, Run, Stopwatch, Subject};
 use crate::engine::parts::overlay::escaped;
 use crate::fault::{Doing, Fault};
 use crate::image::Image;
-use crate::kernel::clone3::{arguments, clone3};
+use crate::kernel::child::{arguments, clone3, guarded};
 use crate::kernel::signals;
-use crate::kernel::visit::guarded;
 use crate::lab::Lab;
 
 /// A plain process in a root filesystem that was put together beforehand.

@@ -1,8 +1,9 @@
 //! Experiments: the same container with one operation left out, added or moved, and what the kernel says of both. An
 //! experiment is data; what happens is found out by carrying both plans out and asking one question of each.
 
-use super::op::{Call, Op, Stage};
+use super::op::{Call, Op};
 use super::parts::{cgroup_limit, mount_proc, pivot_root, unshare_pid};
+use super::plan::Stage;
 use super::survey::{self, Survey};
 use super::template::{Files, Template, Wanted};
 use super::{Plan, Site, sealed};

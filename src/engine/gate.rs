@@ -1,7 +1,7 @@
 //! The gate before execve(2): where a container that is made, and not started, waits for the word.
 //!
-//! A container that is tied to us waits on the wire. One that is to outlive us waits at something that has a name, so
-//! that another process can give the word: a Unix socket, over which it also says why it could not become its program, or
+//! A container that is tied to us has none: it waits on the wire. One that is to outlive us waits at something that has a
+//! name, so that another process can give the word: a Unix socket, over which it also says why it could not become its program, or
 //! a FIFO, over which it says nothing.
 
 use std::io::{ErrorKind, Write};
@@ -27,8 +27,6 @@ pub enum Kind {
 
 /// The container's side of it.
 pub enum Gate {
-    /// The wire to us.
-    Wire,
     /// A listening socket.
     Socket(OwnedFd),
     /// The reading end of a FIFO.
@@ -55,26 +53,21 @@ impl Gate {
         }
     }
 
-    /// The descriptor that it waits at, if that is its own.
-    pub fn descriptor(&self) -> Option<RawFd> {
-        match self {
-            Gate::Wire => None,
-            Gate::Socket(fd) | Gate::Fifo(fd) => Some(fd.as_raw_fd()),
-        }
+    /// The descriptor that it waits at.
+    pub fn descriptor(&self) -> RawFd {
+        let (Gate::Socket(fd) | Gate::Fifo(fd)) = self;
+        fd.as_raw_fd()
     }
 
     /// As the first process: waits for the word, and returns the wire that is there from then on.
-    pub fn wait(self, wire: Wire) -> Result<Wire, Fault> {
+    pub fn wait(self) -> Result<Wire, Fault> {
         match self {
-            Gate::Wire => wire.wait().map(|()| wire),
             Gate::Socket(listener) => {
-                drop(wire);
                 let (stream, _) = UnixListener::from(listener).accept().doing("wait at the gate")?;
                 let wire = Wire::over(stream.into());
                 wire.wait().map(|()| wire)
             }
             Gate::Fifo(fifo) => {
-                drop(wire);
                 wait_at_fifo(&fifo).doing("wait at the gate")?;
                 // Nobody hears what it says.
                 Wire::pair().map(|(_, ours)| ours)

@@ -10,7 +10,7 @@
 //! - If somebody kills the guard, we notice while we wait for the container, and post another
 //!   ([`Container::wait`](super::Container::wait)).
 //! - If both are killed at once, the ledger still names the first process
-//!   ([`Undo::EndProcess`](kernel::ledger::Undo::EndProcess)).
+//!   ([`Undo::EndProcess`](kernel::undo::Undo::EndProcess)).
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -23,9 +23,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, setsid};
 
 use fault::{Doing, Fault};
-use kernel::descriptors::close_all_but;
-use kernel::pidfd;
-use kernel::visit::guarded;
+use kernel::child::{self, close_all_but, guarded, pidfd_open, pidfd_send_signal};
 
 /// A guard at its post. It is a child of ours, known by its descriptor; to drop that is not to end it.
 pub struct Guard(OwnedFd);
@@ -35,8 +33,8 @@ impl Guard {
     pub fn post(container: &OwnedFd) -> Result<Guard, Fault> {
         let me = getpid();
         // Opened here and not by the guard, whose parent may have been killed and another be in its place.
-        let workshop = pidfd::open(me).doing("pidfd_open")?;
-        match pidfd::fork().doing("fork the container's guard")? {
+        let workshop = pidfd_open(me).doing("pidfd_open")?;
+        match child::fork().doing("fork the container's guard")? {
             Some(guard) => Ok(Guard(guard)),
             None => guarded(|| {
                 settle_down(me, &workshop, container);
@@ -48,7 +46,7 @@ impl Guard {
     /// Reaps it, once there is nothing left to guard or somebody else has ended it.
     pub fn dismiss(self) {
         // It ends by itself when the container does, unless it was stopped (SIGSTOP).
-        let _ = pidfd::send_signal(&self.0, libc::SIGKILL);
+        let _ = pidfd_send_signal(&self.0, libc::SIGKILL);
         let _ = waitid(Id::PIDFd(self.0.as_fd()), WaitPidFlag::WEXITED);
     }
 }
@@ -80,7 +78,7 @@ fn keep_watch(workshop: &OwnedFd, container: &OwnedFd) -> i32 {
     while poll(&mut ends, PollTimeout::NONE) == Err(Errno::EINTR) {}
     // A guard that can't wait would leave the container without one: it is ended then too.
     if ends[0].any() != Some(true) {
-        let _ = pidfd::send_signal(container, libc::SIGKILL);
+        let _ = pidfd_send_signal(container, libc::SIGKILL);
     }
     0
 }

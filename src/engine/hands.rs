@@ -18,10 +18,9 @@ use fault::{Doing, Fault};
 use kernel::caller::{Caller, open_for_writing};
 use kernel::cgroup;
 use kernel::lacks;
-use kernel::ledger::Undo;
 use kernel::netlink::{Device, Family, Name, NetlinkSocket};
 use kernel::told::{Actor, Listener, Silence};
-use kernel::undo::{Reversal, Undos};
+use kernel::undo::{Reversal, Undo, Undos};
 
 /// What operations leave for those that come after them. The first process is born with a copy of it.
 #[derive(Default)]

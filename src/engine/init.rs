@@ -10,8 +10,7 @@ use super::plan::Plan;
 use super::program::{Process, Stdio, become_it};
 use super::wire::{FromInside, Wire};
 use fault::Fault;
-use kernel::descriptors::close_all_but;
-use kernel::visit::guarded;
+use kernel::child::{close_all_but, guarded};
 
 /// Runs the program in a child and stays as PID 1 until that child ends. Returns its status, 128 + n
 /// for a signal.

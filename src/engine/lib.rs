@@ -9,7 +9,6 @@
 //! [`spec`] says what is wanted, [`site`] where; [`parts`] turn that into [operations](op), which a [plan] holds in
 //! order; [`walk`] carries it out with its [hands].
 
-mod aftermath;
 pub mod experiment;
 pub mod gate;
 mod guard;
@@ -32,6 +31,7 @@ pub mod survey;
 pub mod template;
 mod terminal;
 mod walk;
+mod why;
 mod wire;
 
 use std::os::fd::OwnedFd;
@@ -43,22 +43,20 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use guard::Guard;
-use op::Command;
 use own::Known;
 pub use own::{OwnFiles, OwnMounts, Proof, Root as OwnRoot};
 pub use plan::Plan;
-pub use program::{
-    PATH, Process, Program, Stdio, explain as explain_refusal, find as find_program, lacks_libraries,
-    null_device,
-};
+pub use program::{PATH, Process, Program, Stdio, find as find_program, null_device};
 pub use site::Site;
 pub use spec::Spec;
-pub use terminal::{Tty, terminal_name};
+pub use terminal::{Terminal, Tty, terminal_name};
 pub use walk::create;
+pub use why::{explain as explain_refusal, lacks_libraries};
 
 use fault::{Doing, Fault};
 use kernel::cgroup::Group;
-use kernel::pidfd;
+use kernel::child::pidfd_send_signal;
+use kernel::process::Owner;
 use kernel::told;
 use kernel::undo::Undos;
 use kernel::visit::{settle, visit};
@@ -98,7 +96,8 @@ pub enum Milestone {
 /// What a container has on the host's side, for whoever looks at it from there.
 #[derive(Clone, Debug)]
 pub struct OnHost {
-    /// Its number, which its things are named for.
+    /// Who made it, and its number among those: its things are named for both.
+    pub owner: Owner,
     pub number: u32,
     pub groups: Vec<Group>,
     /// What its `/` is made of, if it is not the host's.
@@ -117,7 +116,8 @@ impl OnHost {
             Some(spec::Root::Directory(dir)) => (Some(OwnRoot::of_directory(dir)?), None),
             Some(spec::Root::Layers(_)) => (Some(OwnRoot::Overlay(site.upper())), Some(site.upper())),
         };
-        Ok(OnHost { number: site.number, groups: site.groups(), root, upper, endpoint: spec.network.clone() })
+        let (owner, number) = (site.owner, site.number);
+        Ok(OnHost { owner, number, groups: site.groups(), root, upper, endpoint: spec.network.clone() })
     }
 }
 
@@ -138,15 +138,15 @@ pub struct Container {
     executes: bool,
     /// It outlives us, and is known by its state.
     let_go: bool,
-    command: Option<Command>,
+    plan: Plan,
     /// For an end that needs explaining.
-    aftermath: Option<aftermath::Aftermath>,
+    aftermath: Option<program::Aftermath>,
     undo: Undos,
     exit: Option<Exit>,
     /// The first process is our init, which takes every signal.
     init: bool,
     /// Ours, if it was lent to the program.
-    terminal: Option<terminal::Terminal>,
+    terminal: Option<Terminal>,
     /// When each part of its start was over, in order.
     pub timeline: Vec<(Milestone, Instant)>,
 }
@@ -174,8 +174,8 @@ impl Container {
 
     /// What is to be said of the program's end beyond its own words.
     pub fn explain(&mut self, exit: Exit) -> Option<Fault> {
-        let (aftermath, command) = (self.aftermath.take()?, self.command.as_ref()?);
-        if exit == Exit::Code(127) { aftermath.explain(command) } else { None }
+        let (aftermath, command) = (self.aftermath.take()?, program::command(&self.plan)?);
+        if exit == Exit::Code(127) { why::lacks_libraries_there(&aftermath, command) } else { None }
     }
 
     /// Waits for the end without passing signals on; `None` if it does not come in time.
@@ -188,6 +188,6 @@ impl Container {
 
     /// Sends a signal to the first process. Its PID can't have been given to another.
     pub fn signal(&self, signal: i32) -> Result<(), Fault> {
-        pidfd::send_signal(&self.pidfd, signal).doing("signal the container")
+        pidfd_send_signal(&self.pidfd, signal).doing("signal the container")
     }
 }

@@ -9,6 +9,7 @@ use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
 
 use super::message::Message;
+use super::plan::Stage;
 use kernel::netlink::Family;
 use kernel::told::Actor;
 use kernel::undo::Reversal;
@@ -29,72 +30,6 @@ pub struct Op {
     /// Whether the call is told. Those that only make room for the next one (an empty directory to mount on, a
     /// descriptor to write to) are not.
     pub told: bool,
-}
-
-/// When an operation is carried out: the order in which a container is set up, whatever it is made of.
-///
-/// Inside it can't simply be part by part: /proc must be mounted before the old root goes (the kernel wants to see a
-/// whole /proc before it gives an unprivileged process another), and an overlay must be there before anything is
-/// mounted on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// On the host, before there is a process: groups with their limits, directories, a bridge.
-    Prepare,
-    /// clone3(2). Each operation of this stage is its share of that one call.
-    Clone,
-    /// On the host, while the first process waits: what needs its PID.
-    Attach,
-    /// Inside. Die with the workshop; be in the cgroup before any memory is used.
-    Group,
-    /// Cut the mount table loose from the host's.
-    Propagation,
-    /// Put the image's layers together.
-    Image,
-    /// Choose the directory that will be `/`.
-    Root,
-    /// Mount /proc, /dev, /sys in it.
-    Mounts,
-    /// Make it `/`, and let the old one go.
-    Switch,
-    /// Host name.
-    Names,
-    /// Addresses and routes.
-    Network,
-    /// Give up what the program is not to have. After the last operation of this stage no call is made but execve(2).
-    Seal,
-    /// execve(2).
-    Exec,
-}
-
-impl Stage {
-    /// The stages that the first process carries out before it is ready.
-    pub fn is_entry(self) -> bool {
-        self > Stage::Attach && self < Stage::Seal
-    }
-
-    /// The side of the container's wall that its operations are carried out on.
-    pub fn side(self) -> Side {
-        if self > Stage::Attach { Side::Inside } else { Side::Host }
-    }
-
-    /// Its name in a printed plan.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Prepare => "prepare",
-            Stage::Clone => "clone",
-            Stage::Attach => "attach",
-            Stage::Group => "group",
-            Stage::Propagation => "propagation",
-            Stage::Image => "image",
-            Stage::Root => "root",
-            Stage::Mounts => "mounts",
-            Stage::Switch => "switch",
-            Stage::Names => "names",
-            Stage::Network => "network",
-            Stage::Seal => "seal",
-            Stage::Exec => "exec",
-        }
-    }
 }
 
 /// The two sides of a container's wall.

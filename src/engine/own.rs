@@ -224,7 +224,7 @@ mod tests {
     use nix::unistd::{ForkResult, chroot, fork};
 
     use super::*;
-    use kernel::visit::guarded;
+    use kernel::child::guarded;
 
     /// Runs a part in a child with mounts of its own, which go nowhere else, and says whether it came to its end.
     fn in_own_mounts(part: impl FnOnce()) -> bool {

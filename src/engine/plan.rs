@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use nix::sched::CloneFlags;
 
-use super::op::{Call, File, Op, Side, Stage};
+use super::op::{Call, File, Op, Side};
 use super::parts::PARTS;
 use super::site::Site;
 use super::spec::Spec;
@@ -37,6 +37,11 @@ impl Plan {
     /// The operations of one stage, in order.
     pub fn stage(&self, stage: Stage) -> impl Iterator<Item = &Op> {
         self.ops.iter().filter(move |op| op.stage == stage)
+    }
+
+    /// Those that the first process carries out before it is ready, in order.
+    pub fn entry(&self) -> impl Iterator<Item = &Op> {
+        self.ops.iter().filter(|op| op.stage > Stage::Attach && op.stage < Stage::Seal)
     }
 
     /// The same without operation number `index`.
@@ -92,6 +97,67 @@ impl Plan {
             given.extend(gives(op));
         }
         Ok(())
+    }
+}
+
+/// When an operation is carried out: the order in which a container is set up, whatever it is made of.
+///
+/// Inside it can't simply be part by part: /proc must be mounted before the old root goes (the kernel wants to see a
+/// whole /proc before it gives an unprivileged process another), and an overlay must be there before anything is
+/// mounted on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// On the host, before there is a process: groups with their limits, directories, a bridge.
+    Prepare,
+    /// clone3(2). Each operation of this stage is its share of that one call.
+    Clone,
+    /// On the host, while the first process waits: what needs its PID.
+    Attach,
+    /// Inside. Die with the workshop; be in the cgroup before any memory is used.
+    Group,
+    /// Cut the mount table loose from the host's.
+    Propagation,
+    /// Put the image's layers together.
+    Image,
+    /// Choose the directory that will be `/`.
+    Root,
+    /// Mount /proc, /dev, /sys in it.
+    Mounts,
+    /// Make it `/`, and let the old one go.
+    Switch,
+    /// Host name.
+    Names,
+    /// Addresses and routes.
+    Network,
+    /// Give up what the program is not to have. After the last operation of this stage no call is made but execve(2).
+    Seal,
+    /// execve(2).
+    Exec,
+}
+
+impl Stage {
+    /// The side of the container's wall that its operations are carried out on.
+    pub fn side(self) -> Side {
+        if self > Stage::Attach { Side::Inside } else { Side::Host }
+    }
+
+    /// Its name in a printed plan.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Prepare => "prepare",
+            Stage::Clone => "clone",
+            Stage::Attach => "attach",
+            Stage::Group => "group",
+            Stage::Propagation => "propagation",
+            Stage::Image => "image",
+            Stage::Root => "root",
+            Stage::Mounts => "mounts",
+            Stage::Switch => "switch",
+            Stage::Names => "names",
+            Stage::Network => "network",
+            Stage::Seal => "seal",
+            Stage::Exec => "exec",
+        }
     }
 }
 

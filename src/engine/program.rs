@@ -5,20 +5,21 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access, getpid, setpgid, tcsetpgrp};
+use nix::sched::CloneFlags;
+use nix::unistd::{AccessFlags, Pid, access, getpid, setpgid, tcsetpgrp};
 
-use super::Tty;
 use super::gate::Gate;
 use super::hands::{Given, Hands};
-use super::op::{Call, Command, Stage};
-use super::plan::Plan;
+use super::op::{Call, Command};
+use super::plan::{Plan, Stage};
 use super::state::Place;
+use super::terminal::Terminal;
+use super::why::explain;
 use super::wire::{FromInside, Upward, Wire};
-use fault::shell::shell_word;
 use fault::{Doing, Fault};
-use image::{self, ExecProblem, Unresolved, explain_exec};
 use kernel::caller::{Caller, Execve};
 use kernel::lacks;
 use kernel::signals;
@@ -30,7 +31,8 @@ pub struct Process<'p> {
     /// Run the program under a small init, as `docker run --init` does.
     pub init: bool,
     pub stdio: Stdio,
-    pub tty: Tty,
+    /// Our terminal, if it is lent to the program.
+    pub terminal: Option<Terminal>,
     /// The program is somebody's, and inherits which signals we were told to ignore and block.
     pub passes_signals_on: bool,
     pub ties: Ties,
@@ -49,8 +51,8 @@ pub enum Ties {
 impl<'p> Process<'p> {
     /// A program with our standard streams, and nothing else.
     pub fn new(program: Program<'p>) -> Process<'p> {
-        let (stdio, tty, ties) = (Stdio::default(), Tty::Unused, Ties::ToUs);
-        Process { program, init: false, stdio, tty, passes_signals_on: false, ties }
+        let (stdio, terminal, ties) = (Stdio::default(), None, Ties::ToUs);
+        Process { program, init: false, stdio, terminal, passes_signals_on: false, ties }
     }
 }
 
@@ -93,6 +95,29 @@ pub fn null_device() -> Result<File, Fault> {
         ErrorKind::NotFound => lacks::no_device(NULL),
         _ => Fault::broken(format!("open {NULL}"), error),
     })
+}
+
+/// Where a program looks for its files, kept in sight from the host's side: an end that needs explaining can be explained
+/// when its first process has gone.
+pub struct Aftermath {
+    pub(super) root: OwnedFd,
+    pub(super) directory: File,
+    /// Its mount namespace, unless that is ours.
+    pub(super) mounts: Option<File>,
+}
+
+impl Aftermath {
+    /// Of a child of ours, which keeps its PID until we have waited for it. As far as this is possible: nothing depends on
+    /// it but an explanation.
+    pub fn of(child: Pid, namespaces: CloneFlags) -> Option<Aftermath> {
+        let look = |name: &str, flags: i32| {
+            let mut options = File::options();
+            options.read(true).custom_flags(flags).open(format!("/proc/{child}/{name}")).ok()
+        };
+        let own = namespaces.contains(CloneFlags::CLONE_NEWNS);
+        let mounts = if own { Some(look("ns/mnt", 0)?) } else { None };
+        Some(Aftermath { root: look("root", libc::O_PATH)?.into(), directory: look("cwd", 0)?, mounts })
+    }
 }
 
 /// Where programs are looked for in a container with an environment of its own.
@@ -141,7 +166,7 @@ fn seal(plan: &Plan) -> Result<(), Fault> {
 
 /// Standard streams, terminal and signals as a program expects them.
 fn settle(process: &Process) -> Result<(), Fault> {
-    if process.tty == Tty::OwnJob {
+    if process.terminal.as_ref().is_some_and(|terminal| terminal.own_job) {
         setpgid(getpid(), getpid()).doing("setpgid")?;
         tcsetpgrp(std::io::stdin(), getpid()).doing("tcsetpgrp")?;
     }
@@ -248,68 +273,4 @@ pub fn find(name: &OsStr, environment: &[OsString]) -> Result<PathBuf, Fault> {
         let name = name.to_string_lossy();
         Fault::program(127, "program-not-found", &[("program", &name), ("path", &path)])
     }))
-}
-
-/// Why the kernel would not run a file, beyond its error number.
-pub fn explain(path: &Path) -> Option<Fault> {
-    let program = path.display().to_string();
-    if !path.exists() && std::fs::symlink_metadata(path).is_err() {
-        return Some(Fault::program(127, "program-missing", &[("program", &program)]));
-    }
-    explain_exec(Path::new("/"), path).map(|problem| in_words(&program, problem))
-}
-
-/// Which libraries a program, or its interpreter, starts without, only to be ended by its loader.
-pub fn lacks_libraries(path: &OsStr) -> Option<Fault> {
-    let path = Path::new(path);
-    let problem = explain_exec(Path::new("/"), path).filter(lacks);
-    problem.map(|problem| in_words(&path.display().to_string(), problem))
-}
-
-fn lacks(problem: &ExecProblem) -> bool {
-    match problem {
-        ExecProblem::MissingLibraries { .. } => true,
-        ExecProblem::Interpreter { problem, .. } => lacks(problem),
-        _ => false,
-    }
-}
-
-/// The words for what is wrong with a program, and Docker's exit status for it.
-fn in_words(program: &str, problem: ExecProblem) -> Fault {
-    let word = shell_word(OsStr::new(program));
-    let fault = |status, key: &str, what: &str| {
-        Fault::program(status, key, &[("program", program), ("word", &word), ("what", what)])
-    };
-    let machine =
-        |number| image::machine_name(number).map_or_else(|| format!("machine {number}"), String::from);
-    match problem {
-        ExecProblem::NotThere(Unresolved::DanglingLink { target, .. }) => {
-            fault(127, "program-link", &target.display().to_string())
-        }
-        // Something has the name, but it is nothing that can be executed: shells say 126 of that.
-        ExecProblem::NotThere(Unresolved::LinkLoop { link }) => {
-            fault(126, "program-link-loop", &link.display().to_string())
-        }
-        ExecProblem::NotThere(_) => fault(127, "program-missing", ""),
-        ExecProblem::MissingLoader { loader } => fault(127, "program-loader", &loader.display().to_string()),
-        ExecProblem::Interpreter { interpreter, problem } => {
-            let what = interpreter.display().to_string();
-            match *problem {
-                ExecProblem::NotThere(_) => fault(127, "program-interpreter", &what),
-                // One that is there and can't run either.
-                problem => in_words(&what, problem),
-            }
-        }
-        ExecProblem::DosLineEnding { interpreter } => {
-            fault(127, "program-dos", &interpreter.display().to_string())
-        }
-        ExecProblem::MissingLibraries { names } => fault(127, "program-libraries", &names.join(", ")),
-        ExecProblem::NotExecutable { .. } => fault(126, "program-not-executable", ""),
-        ExecProblem::NoExecMount => fault(126, "program-noexec", ""),
-        ExecProblem::Directory => fault(126, "program-directory", ""),
-        ExecProblem::WrongArchitecture { program, host } => {
-            fault(126, "program-architecture", &format!("{}, {}", machine(program), machine(host)))
-        }
-        ExecProblem::NotAFile | ExecProblem::NotAProgram => fault(126, "program-not-one", ""),
-    }
 }

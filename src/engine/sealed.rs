@@ -10,7 +10,8 @@ use nix::sched::CloneFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::op::{Call, Ops, Stage};
+use super::op::{Call, Ops};
+use super::plan::Stage;
 use super::template::{Experiment, report};
 use super::{OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
 use fault::{Doing, Fault};

@@ -11,10 +11,10 @@ use super::network::name;
 use super::spec::{Root, Spec};
 use fault::{Doing, Fault};
 use kernel::cgroup::{self, Group, Place};
-use kernel::ledger::{BOXES, GROUP_PREFIX};
 use kernel::netlink::Device;
 use kernel::netlink::route::has_ipv6;
 use kernel::process::Owner;
+use kernel::undo::{BOXES, GROUP_PREFIX};
 use lab::Lab;
 use lab::folders::Folders;
 

@@ -1,5 +1,5 @@
 //! A container on disk: what must be known of one that outlives its maker, by whoever comes to start it, signal it or
-//! take it away. The same that the [ledger](kernel::ledger) knows of one that is tied to us.
+//! take it away. The same that the [ledger](kernel::undo) knows of one that is tied to us.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::{self, Gate, Kind};
 use fault::{Doing, Fault};
-use kernel::ledger::Undo;
-use kernel::pidfd;
+use kernel::child::{pidfd_open, pidfd_send_signal};
 use kernel::process::{Owner, never_executed};
+use kernel::undo::Undo;
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -129,12 +129,12 @@ impl Found {
         if self.status() == Status::Stopped {
             return Err(self.is_not("created or running"));
         }
-        let process = pidfd::open(Pid::from_raw(self.record.process.pid)).doing("pidfd_open")?;
+        let process = pidfd_open(Pid::from_raw(self.record.process.pid)).doing("pidfd_open")?;
         // Between the two calls its PID could have become another's.
         if !self.record.process.is_alive() {
             return Err(self.is_not("created or running"));
         }
-        pidfd::send_signal(&process, signal).doing("signal the container")
+        pidfd_send_signal(&process, signal).doing("signal the container")
     }
 
     /// Takes back what it changed, and forgets it. One that has not stopped is ended first if `by_force`.
@@ -265,7 +265,7 @@ mod tests {
         let folders = Folders::at(dir.path());
         let groups = make(&folders, "one", kind, on_host, &["sleep", "1000"]);
         assert_eq!(found(&folders, "one").status(), Status::Created);
-        assert!(!folders.ledger().exists() || fs::read_dir(folders.ledger()).unwrap().next().is_none());
+        assert!(!folders.ledger.exists() || fs::read_dir(&folders.ledger).unwrap().next().is_none());
         assert!(groups.iter().all(|group| group.exists()));
         assert!(found(&folders, "one").delete(false).is_err(), "it has not stopped");
 

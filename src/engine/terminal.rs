@@ -46,6 +46,8 @@ pub fn terminal_name() -> Option<PathBuf> {
 /// Our terminal as it was before a program could change it.
 pub struct Terminal {
     modes: Termios,
+    /// It is lent to an interactive shell: see [`Tty::OwnJob`].
+    pub own_job: bool,
 }
 
 impl Terminal {
@@ -56,7 +58,7 @@ impl Terminal {
         if tty == Tty::Unused || tcgetpgrp(&stdin) != Ok(getpgrp()) {
             return None;
         }
-        tcgetattr(&stdin).ok().map(|modes| Terminal { modes })
+        tcgetattr(&stdin).ok().map(|modes| Terminal { modes, own_job: tty == Tty::OwnJob })
     }
 
     /// Makes us the foreground job again, and the modes (echo, line editing) what they were. Leaves the

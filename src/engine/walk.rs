@@ -28,23 +28,19 @@ use nix::unistd::Pid;
 use super::gate::Gate;
 use super::guard::Guard;
 use super::hands::{Given, Hands};
-use super::op::{Call, Op, Stage};
-use super::program::Ties;
+use super::op::{Call, Op};
+use super::plan::Stage;
+use super::program::{Aftermath, Ties};
 use super::state::Place;
-use super::terminal::{Terminal, Tty};
 use super::wire::{FromInside, Upward, Wire};
-use super::{Container, Exit, Milestone, OnHost, Plan, Process, Program, aftermath, init, program};
+use super::{Container, Exit, Milestone, OnHost, Plan, Process, Program, init, program};
 use fault::{Doing, Fault};
-use kernel::clone3;
-use kernel::descriptors::{close_all_but, close_on_exec_above_stderr};
+use kernel::child::{self, close_all_but, close_on_exec_above_stderr, guarded, pidfd_open};
 use kernel::lacks;
-use kernel::ledger::{Ledger, Undo};
-use kernel::pidfd;
 use kernel::process::{self, Owner};
 use kernel::signals::Signals;
 use kernel::told::{self, Listener};
-use kernel::undo::{Reversal, Undos};
-use kernel::visit::guarded;
+use kernel::undo::{Ledger, Reversal, Undo, Undos};
 use lab::Lab;
 
 /// Makes the container that `plan` describes and leaves its first process waiting, one execve(2) away from its program.
@@ -57,22 +53,18 @@ pub fn create(
     listener: &mut dyn Listener,
 ) -> Result<Container, Fault> {
     plan.check()?;
-    let mut undo = Undos::new(Ledger::open(&lab.folders.ledger(), on_host.number)?);
+    let mut undo = Undos::new(Ledger::of(on_host.owner, on_host.number, &lab.folders.ledger));
     let (ours, theirs) = Wire::pair()?;
-    let terminal = Terminal::lend(process.tty);
-    if terminal.is_none() {
-        process.tty = Tty::Unused;
-    }
     let (mut given, mut timeline) = (Given::default(), Vec::new());
     let (place, gate) = match std::mem::take(&mut process.ties) {
-        Ties::ToUs => (None, Gate::Wire),
-        Ties::None { place, gate } => (Some(place), gate),
+        Ties::ToUs => (None, None),
+        Ties::None { place, gate } => (Some(place), Some(gate)),
     };
     match prepare_and_clone(&plan, &mut given, &mut undo, listener, &mut timeline) {
         Ok(Some(pid)) => {
             drop(theirs);
             given.child = Some(pid);
-            let pidfd = match pidfd::open(pid).doing("pidfd_open") {
+            let pidfd = match pidfd_open(pid).doing("pidfd_open") {
                 Ok(pidfd) => pidfd,
                 Err(fault) => {
                     // The process is not a container yet, which would take care of it. It waits for a word,
@@ -85,7 +77,6 @@ pub fn create(
             };
             let namespaces = plan.namespaces();
             let executes = !process.init && matches!(process.program, Program::Planned);
-            let (command, init) = (program::command(&plan).cloned(), process.init);
             let mut container = Container {
                 pid,
                 pidfd,
@@ -96,16 +87,16 @@ pub fn create(
                 becoming: Vec::new(),
                 executes,
                 let_go: false,
-                command,
+                plan,
                 aftermath: None,
                 undo,
                 exit: None,
-                init,
-                terminal,
+                init: process.init,
+                terminal: process.terminal,
                 timeline,
             };
             // From here on, dropping the container ends the process and undoes the rest.
-            attach(&plan, &mut given, &mut container.undo, listener)?;
+            attach(&container.plan, &mut given, &mut container.undo, listener)?;
             listener.heard().map_err(Fault::output)?;
             container.reached(Milestone::Attached);
             // Read before the process may mount something over /proc, where it is in our mount namespace.
@@ -162,7 +153,7 @@ fn clone(plan: &Plan, hands: &mut Hands) -> Result<Option<Pid>, Fault> {
         Call::BornIn(group) => Some(hands.descriptor(group).map(|fd| fd.as_raw_fd())),
         _ => None,
     });
-    let args = clone3::arguments(plan.born_in().bits() as u64, group.transpose()?);
+    let args = child::arguments(plan.born_in().bits() as u64, group.transpose()?);
     if let Some(last) = shares.last() {
         hands.calls.speak_of(last.step, last.source);
     }
@@ -226,7 +217,7 @@ fn first_process(
     plan: &Plan,
     process: Process,
     given: &mut Given,
-    (wire, gate): (Wire, Gate),
+    (wire, gate): (Wire, Option<Gate>),
     wanted: Vec<&'static str>,
 ) -> i32 {
     let entered = close_on_exec_above_stderr()
@@ -235,16 +226,18 @@ fn first_process(
         .and_then(|()| enter(plan, given, &wire, wanted.clone()))
         .and_then(|()| wire.say(&FromInside::Ready));
     // Who opens a gate with a name is not who has listened so far.
-    let wanted = if matches!(gate, Gate::Wire) { wanted } else { Vec::new() };
-    if entered.is_ok() && !matches!(gate, Gate::Wire) {
-        let wire = wire.as_raw_fd();
-        let kept: Vec<i32> = gate.descriptor().into_iter().chain(process.stdio.descriptors()).collect();
+    let wanted = if gate.is_none() { wanted } else { Vec::new() };
+    if entered.is_ok()
+        && let Some(gate) = &gate
+    {
+        let kept: Vec<i32> =
+            [wire.as_raw_fd(), gate.descriptor()].into_iter().chain(process.stdio.descriptors()).collect();
         // It may wait for long, and whatever of ours it held open would never end for who reads at the other end.
         // SAFETY: what owned the others is never used again, since this process ends by execve(2) or _exit(2).
-        unsafe { close_all_but(&[&[0, 1, 2, wire], &kept[..]].concat()) };
+        unsafe { close_all_but(&[&[0, 1, 2], &kept[..]].concat()) };
     }
     match entered {
-        Ok(()) => match gate.wait(wire) {
+        Ok(()) => match wait_for_the_word(wire, gate) {
             Ok(wire) if process.init => init::run(plan, process, wire, wanted),
             Ok(wire) => program::become_it(plan, process, wire, wanted),
             // Whoever was to give the word has gone.
@@ -259,11 +252,23 @@ fn first_process(
     }
 }
 
+/// The word to become the program comes over the wire, or to whoever has a gate of its own, there. Returns the wire that is
+/// there from then on.
+fn wait_for_the_word(wire: Wire, gate: Option<Gate>) -> Result<Wire, Fault> {
+    match gate {
+        None => wire.wait().map(|()| wire),
+        Some(gate) => {
+            drop(wire);
+            gate.wait()
+        }
+    }
+}
+
 /// The first process's part, stage by stage.
 fn enter(plan: &Plan, given: &mut Given, wire: &Wire, wanted: Vec<&'static str>) -> Result<(), Fault> {
     let mut upward = Upward::new(wire, wanted);
     let mut hands = Hands::inside(&mut upward, given);
-    plan.ops.iter().filter(|op| op.stage.is_entry()).try_for_each(|op| hands.carry_out(op))
+    plan.entry().try_for_each(|op| hands.carry_out(op))
 }
 
 impl Container {
@@ -271,7 +276,7 @@ impl Container {
     pub fn start(&mut self, listener: &mut dyn Listener) -> Result<(), Fault> {
         let Some(wire) = self.wire.take() else { return Ok(()) };
         if self.executes {
-            self.aftermath = aftermath::Aftermath::of(&self.pidfd, self.pid, self.namespaces);
+            self.aftermath = Aftermath::of(self.pid, self.namespaces);
         }
         wire.go()?;
         loop {

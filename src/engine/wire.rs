@@ -59,8 +59,12 @@ impl Wire {
     }
 
     /// Sends a message, with its length in front: a command line may be 2 MiB, more than one packet holds.
+    /// [`FromInside::Ready`], which every container says, has none.
     pub fn say(&self, message: &FromInside) -> Result<(), Fault> {
-        let text = serde_json::to_vec(message).doing("write a message")?;
+        let text = match message {
+            FromInside::Ready => Vec::new(),
+            message => serde_json::to_vec(message).doing("write a message")?,
+        };
         let mut rest = &[&(text.len() as u64).to_ne_bytes(), &text[..]].concat()[..];
         while !rest.is_empty() {
             match send(self.0.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
@@ -94,7 +98,11 @@ impl Wire {
         if self.fill(&mut length)? < length.len() {
             return Ok(None);
         }
-        let mut text = vec![0; u64::from_ne_bytes(length) as usize];
+        let length = u64::from_ne_bytes(length) as usize;
+        if length == 0 {
+            return Ok(Some(FromInside::Ready));
+        }
+        let mut text = vec![0; length];
         // A message that is cut short was the last: whoever spoke has been killed.
         if self.fill(&mut text)? < text.len() {
             return Ok(None);

@@ -32,16 +32,16 @@ use super::ground::{self, Ground};
 use super::run;
 use super::table::Table;
 use super::tracer;
-use crate::engine::op::{Call, Ops, Stage};
+use crate::engine::op::{Call, Ops};
+use crate::engine::plan::Stage;
 use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
 use crate::fault::{Doing, Fault};
 use crate::kernel::cgroup::{Group, Limits};
-use crate::kernel::descriptors::{close_all_but, close_on_exec_above_stderr};
+use crate::kernel::child::{close_all_but, close_on_exec_above_stderr, guarded};
 use crate::kernel::freezer;
 use crate::kernel::process;
 use crate::kernel::signals;
 use crate::kernel::told::Silence;
-use crate::kernel::visit::guarded;
 use crate::lab::Lab;
 
 /// What all processes of a cell may use together, where groups can be made.

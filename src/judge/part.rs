@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
-use crate::kernel::visit::guarded;
+use crate::kernel::child::guarded;
 
 /// The word on the command line that makes our program play a part; nobody types it by accident.
 pub const ACT: &str = "__act";

@@ -23,11 +23,12 @@ use super::groups;
 use super::part::{self, NONCE};
 use crate::checks::broken_devices;
 use crate::fault::{Doing, Fault, errno_name};
+use crate::kernel::child::pidfd_open;
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::netlink::facts as net;
 use crate::kernel::root::open_root;
 use crate::kernel::visit::{visit, visit_by_way_of_the_top};
-use crate::kernel::{icmp, pidfd, process};
+use crate::kernel::{icmp, process};
 
 /// The kinds of namespaces(7), by the names of /proc/PID/ns and of setns(2).
 const KINDS: [(&str, CloneFlags); 7] = [
@@ -131,7 +132,7 @@ impl Subject {
             other.then_some(*flag)
         };
         let open = |path: String| File::open(&path).map(OwnedFd::from).doing(format!("open {path}"));
-        let pidfd = pidfd::open(pid).doing("pidfd_open")?;
+        let pidfd = pidfd_open(pid).doing("pidfd_open")?;
         Ok(Subject {
             pid,
             root: open_root(&pidfd).doing(format!("open /proc/{pid}/root"))?,

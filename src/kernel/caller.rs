@@ -103,7 +103,7 @@ impl<'a> Caller<'a> {
         })
     }
 
-    /// clone3(2): the new process, or `None` in it. See [`super::clone3`].
+    /// clone3(2): the new process, or `None` in it. See [`super::child`].
     pub fn clone3(&mut self, why: &str, args: &libc::clone_args) -> Result<Option<nix::unistd::Pid>, Fault> {
         let shown = || Shown {
             name: "clone3",
@@ -115,7 +115,7 @@ impl<'a> Caller<'a> {
         if let Some(told) = &told {
             self.listener.about(told).map_err(Fault::output)?;
         }
-        let outcome = super::clone3::clone3(args);
+        let outcome = super::child::clone3(args);
         if let Ok(None) = outcome {
             return Ok(None);
         }

@@ -16,9 +16,10 @@ use nix::unistd::{ForkResult, fork, pipe2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::child::guarded;
 use super::mounts::{self, Mount};
 use super::process::{in_user_namespace, status};
-use super::visit::{guarded, hear};
+use super::visit::hear;
 use fault::{Doing, Fault, Refused};
 
 /// The kinds of namespaces: the flag of clone(2), the name in /proc/PID/ns and in /proc/sys/user/max_NAME_namespaces,

@@ -1,95 +1,12 @@
-//! The undo ledger: what must be taken back on the real host, written down *before* it is done.
-//!
-//! Links and mounts live in the lab and end with it. A cgroup does not, nor does a directory in the cache,
-//! and a container may outlive us if its guard is killed with us. Each is a line in a file named for the
-//! process that made it; the file outlives a `kill -9`, and whoever runs the workshop next undoes what a dead
-//! owner left.
+//! The pages of the [ledger](super::undo) that a dead owner has left: who that was, and what is still to be taken back.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use serde::{Deserialize, Serialize};
-
 use super::process::{Owner, boot, need_own_proc};
-use super::removal::{disable, end, is_box_of_ours, is_group_of_ours, is_out_of_sight, remove_group};
-use super::tree;
+use super::undo::Undo;
 use fault::{Doing, Fault};
-
-/// One thing to take back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "undo", rename_all = "kebab-case")]
-pub enum Undo {
-    /// Remove a cgroup that we made, after ending what is still in it.
-    RemoveGroup { path: PathBuf },
-    /// v2: hand controllers on no longer (`cgroup.subtree_control`), which we had enabled.
-    Disable { path: PathBuf, controllers: Vec<String> },
-    /// Remove the directory in the cache that a container wrote to.
-    RemoveBox { path: PathBuf },
-    /// End a container's first process. Normally it dies with us, by the signal that it asked for (prctl(2),
-    /// `PR_SET_PDEATHSIG`) or by its guard's. This is the second line of defence: a program that no longer
-    /// has that signal outlives us if its guard is killed with us, as `pkill -9 -f workshop` does.
-    EndProcess { process: Owner },
-    /// The line above stands for something that was refused, and so is not ours to take back.
-    Retract,
-}
-
-/// The cache's directory for what containers write, where the lab has no room for it.
-pub const BOXES: &str = "boxes";
-
-/// The directory name that every cgroup of ours begins with; nothing else is ever removed.
-pub const GROUP_PREFIX: &str = "workshop-";
-
-/// The open page of one process.
-pub struct Ledger {
-    file: Option<File>,
-    path: PathBuf,
-}
-
-impl Ledger {
-    /// A page for the calling process's container number `number`, in `dir`. No file is made
-    /// before the first line.
-    pub fn open(dir: &Path, number: u32) -> Result<Ledger, Fault> {
-        let me = Owner::me().doing("read /proc/self/stat")?;
-        Ok(Ledger {
-            file: None,
-            path: dir.join(format!("{}-{}-{}-{number}-{}.jsonl", me.pid, me.started, me.namespace, boot())),
-        })
-    }
-
-    /// Writes one line, which must reach the file before the thing itself is done.
-    pub fn record(&mut self, undo: &Undo) -> Result<(), Fault> {
-        let doing = || format!("write the undo ledger {}", self.path.display());
-        if self.file.is_none() {
-            if let Some(dir) = self.path.parent() {
-                fs::create_dir_all(dir).doing(doing())?;
-            }
-            self.file = Some(File::options().create(true).append(true).open(&self.path).doing(doing())?);
-        }
-        let line = serde_json::to_string(undo).doing(doing())? + "\n";
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let whole = file.metadata().doing(doing())?.len();
-        file.write_all(line.as_bytes())
-            // Half a line would spoil the next one, which may fit.
-            .inspect_err(|_| drop(file.set_len(whole)))
-            .doing(doing())
-    }
-
-    /// What takes back that controllers are handed on in `control`, if a page beside this one says that one of us
-    /// did it.
-    pub fn to_disable(&self, control: &Path) -> Option<Undo> {
-        to_disable(self.path.parent()?, control)
-    }
-
-    /// All is taken back: the page goes.
-    pub fn close(&mut self) {
-        if self.file.take().is_some() {
-            // A page that stays is read once more by the next run, which finds nothing to do.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
 
 /// What a dead owner left behind.
 #[derive(Debug)]
@@ -138,7 +55,8 @@ fn leftover(page: PathBuf) -> Option<Leftover> {
     Some(Leftover { owner, undo, page })
 }
 
-fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
+/// What takes back that controllers are handed on in `control`, if a page in `dir` says that one of us did it.
+pub(super) fn to_disable(dir: &Path, control: &Path) -> Option<Undo> {
     let pages = fs::read_dir(dir).ok()?.flatten();
     let mut all = pages.filter_map(|page| fs::read_to_string(page.path()).ok()).flat_map(|text| lines(&text));
     all.find(|undo| matches!(undo, Undo::Disable { path, .. } if path == control))
@@ -171,62 +89,12 @@ impl Leftover {
     }
 }
 
-impl Undo {
-    /// Takes the thing back. What is already gone is fine. Says that it is done only when it is: the page goes then,
-    /// and with it all that anybody knows of the thing.
-    pub fn carry_out(&self) -> Result<(), Fault> {
-        match self {
-            Undo::RemoveGroup { path } if is_group_of_ours(path) => {
-                remove_group(path).doing(format!("remove the cgroup {}", path.display()))
-            }
-            Undo::RemoveGroup { path } if is_out_of_sight(path) => {
-                Err(Fault::unable("group-out-of-sight", &[("path", &path.display().to_string())]))
-            }
-            Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
-                disable(path, controllers).doing(format!("write {}", path.display()))
-            }
-            Undo::RemoveBox { path } if is_box_of_ours(path) => match tree::remove_closed(path) {
-                Err(e) if e.raw_os_error() == Some(Errno::EXDEV as i32) => {
-                    Err(Fault::unable("mounted-inside", &[("path", &path.display().to_string())]))
-                }
-                other => other.doing(format!("remove {}", path.display())),
-            },
-            Undo::EndProcess { process } => end(process).doing(format!("end process {}", process.pid)),
-            // There was nothing to take back.
-            Undo::Retract => Ok(()),
-            // A ledger that names anything else was not written by us.
-            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } => Ok(()),
-        }
-    }
-
-    /// Whether there is anything left to take back. A process may have ended by itself; and where systemd gave
-    /// us a scope, it has removed all groups in it when the last process ended.
-    fn is_still_there(&self) -> bool {
-        match self {
-            Undo::RemoveGroup { path } => path.exists() || is_out_of_sight(path),
-            Undo::Disable { path, .. } | Undo::RemoveBox { path } => path.exists(),
-            Undo::EndProcess { process } => process.is_alive(),
-            Undo::Retract => false,
-        }
-    }
-
-    /// What it is about, for people.
-    pub fn what(&self) -> String {
-        match self {
-            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
-                path.display().to_string()
-            }
-            Undo::EndProcess { process } => format!("PID {}", process.pid),
-            Undo::Retract => String::new(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::undo::{BOXES, Ledger};
 
     /// Of a process that has our PID namespace and can't be alive.
     fn page_of_the_dead() -> String {
@@ -236,7 +104,7 @@ mod tests {
     #[test]
     fn only_a_dead_owners_page_is_a_leftover() {
         let dir = tempfile::tempdir().unwrap();
-        let mut mine = Ledger::open(dir.path(), 1).unwrap();
+        let mut mine = Ledger::of(Owner::me().unwrap(), 1, dir.path());
         let boxed = tempfile::tempdir().unwrap();
         let undo = Undo::RemoveBox { path: boxed.path().join(BOXES).join("1-1") };
         fs::create_dir_all(boxed.path().join(BOXES).join("1-1")).unwrap();

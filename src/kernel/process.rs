@@ -171,11 +171,15 @@ fn waits_for_signals(pid: &str) -> bool {
     })
 }
 
-/// Whether the caller has a capability in its own user namespace (`CapEff`, capabilities(7)).
+/// Whether the caller has a capability in its own user namespace (capget(2): the effective ones, capabilities(7)).
 pub fn has_capability(number: u8) -> bool {
-    status(Path::new("/proc"), "self", "CapEff")
-        .and_then(|hex| u64::from_str_radix(&hex, 16).ok())
-        .is_some_and(|caps| caps & (1 << number) != 0)
+    const VERSION_3: u32 = 0x2008_0522;
+    // The version and a PID, 0 for the caller; then effective, permitted and inheritable ones, the first 32 and the rest.
+    let (header, mut sets) = ([VERSION_3, 0], [[0_u32; 3]; 2]);
+    // SAFETY: both are of the sizes that this version has.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    let [[low, ..], [high, ..]] = sets;
+    got == 0 && (u64::from(high) << 32 | u64::from(low)) & 1 << number != 0
 }
 
 /// The inode that a namespace is known by: `pid:[4026531836]` of `/proc/PID/ns/pid` (namespaces(7)).

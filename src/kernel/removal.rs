@@ -12,9 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::{Pid, geteuid};
 
-use super::ledger::{BOXES, GROUP_PREFIX};
+use super::cgroup;
+use super::child::{pidfd_open, pidfd_send_signal};
 use super::process::Owner;
-use super::{cgroup, pidfd};
+use super::undo::{BOXES, GROUP_PREFIX};
 
 /// Hands controllers on no longer, unless another group of ours still has limits by them: then that one's page
 /// says the same, and its end is the time.
@@ -54,13 +55,13 @@ pub fn is_box_of_ours(path: &Path) -> bool {
 /// SIGKILL to a process that still is the one that is meant, and its end. Held by its descriptor, it can't become another
 /// meanwhile. One that the kernel can't end yet, since it waits for a device, stays on the page.
 pub fn end(process: &Owner) -> nix::Result<()> {
-    let pidfd = match pidfd::open(Pid::from_raw(process.pid)) {
+    let pidfd = match pidfd_open(Pid::from_raw(process.pid)) {
         Err(Errno::ESRCH) => return Ok(()),
         pidfd => pidfd?,
     };
     let until = Instant::now() + Duration::from_secs(5);
     while process.is_alive() {
-        pidfd::send_signal(&pidfd, libc::SIGKILL)?;
+        pidfd_send_signal(&pidfd, libc::SIGKILL)?;
         if Instant::now() > until {
             return Err(Errno::ETIMEDOUT);
         }

@@ -12,8 +12,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid};
 
-use super::pidfd;
-use super::visit::guarded;
+use super::child::{guarded, is_there, pid_behind, pidfd_open};
 use fault::{Doing, Fault};
 
 /// A file, by the mount that it is reached through and by what it is there: chroot(2) to a bind mount of `/` is
@@ -73,7 +72,7 @@ pub fn refuse_chroot_mount() -> Result<(), Fault> {
     let look = || -> nix::Result<bool> {
         let before = Spot::root()?;
         let here = nix::fcntl::open(".", OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
-        setns(pidfd::open(getpid())?, CloneFlags::CLONE_NEWNS)?;
+        setns(pidfd_open(getpid())?, CloneFlags::CLONE_NEWNS)?;
         let after = Spot::root()?;
         // setns(2) has put us there.
         nix::unistd::fchdir(here)?;
@@ -103,7 +102,7 @@ fn is_beside_the_namespaces() -> Result<bool, Fault> {
     let look = || -> nix::Result<bool> {
         unshare(CloneFlags::CLONE_NEWNS)?;
         let before = Spot::root()?;
-        setns(pidfd::open(getpid())?, CloneFlags::CLONE_NEWNS)?;
+        setns(pidfd_open(getpid())?, CloneFlags::CLONE_NEWNS)?;
         Ok(before != Spot::root()?)
     };
     // SAFETY: the workshop has one thread.
@@ -127,11 +126,11 @@ fn ended_with(child: Pid) -> Result<i32, Fault> {
 /// Opens a process's root directory, by the /proc that we have. That it is the process behind `pidfd` is seen by its
 /// still being there afterwards: as long as it is, nobody else gets its PID.
 pub fn open_root(pidfd: &impl AsFd) -> nix::Result<std::os::fd::OwnedFd> {
-    let pid = pidfd::pid(pidfd)?;
+    let pid = pid_behind(pidfd)?;
     let path = format!("/proc/{pid}/root");
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = nix::fcntl::openat(AT_FDCWD, path.as_str(), flags, nix::sys::stat::Mode::empty())?;
-    pidfd::is_there(pidfd)?;
+    is_there(pidfd)?;
     Ok(root)
 }
 

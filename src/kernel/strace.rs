@@ -17,7 +17,7 @@ const CLONE_FLAGS: [(u64, &str); 9] = [
     (libc::CLONE_NEWUSER as u64, "CLONE_NEWUSER"),
     (libc::CLONE_NEWPID as u64, "CLONE_NEWPID"),
     (libc::CLONE_NEWNET as u64, "CLONE_NEWNET"),
-    (super::clone3::CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"),
+    (super::child::CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"),
 ];
 
 /// `CLONE_NEWNS|CLONE_NEWPID`.
@@ -29,7 +29,7 @@ pub fn clone_flags(flags: u64) -> String {
 pub fn clone_args(args: &libc::clone_args) -> String {
     let mut shown =
         format!("{{flags={}, exit_signal=SIGCHLD, stack=NULL, stack_size=0", clone_flags(args.flags));
-    if args.flags & super::clone3::CLONE_INTO_CGROUP != 0 {
+    if args.flags & super::child::CLONE_INTO_CGROUP != 0 {
         shown += &format!(", cgroup={}", args.cgroup);
     }
     shown + "}"
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_group_is_shown_only_where_one_is_given() {
-        let args = super::super::clone3::arguments(libc::CLONE_NEWPID as u64, Some(7));
+        let args = super::super::child::arguments(libc::CLONE_NEWPID as u64, Some(7));
         assert_eq!(
             clone_args(&args),
             "{flags=CLONE_NEWPID|CLONE_INTO_CGROUP, exit_signal=SIGCHLD, stack=NULL, stack_size=0, cgroup=7}"

@@ -1,16 +1,96 @@
 //! What one container's start changed on the host's side, and the way back, last thing first.
+//!
+//! What must be taken back on the real host is written down *before* it is done. Links and mounts live in the lab and end
+//! with it. A cgroup does not, nor does a directory in the cache, and a container may outlive us if its guard is killed
+//! with us. Each is a line on a page of the ledger, a file named for the process that made it; it outlives a `kill -9`,
+//! and whoever runs the workshop next undoes what a dead owner [left](super::ledger).
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 
-use super::ledger::{Ledger, Undo};
+use super::ledger::to_disable;
 use super::netlink::nft::nft_delete_table;
 use super::netlink::route::delete_link;
 use super::netlink::{Device, Family, Name, NetlinkError, NetlinkSocket};
+use super::process::{Owner, boot};
+use super::removal::{disable, end, is_box_of_ours, is_group_of_ours, is_out_of_sight, remove_group};
+use super::tree;
 use fault::{Doing, Fault};
+
+/// One thing to take back that outlives the lab: a line of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "undo", rename_all = "kebab-case")]
+pub enum Undo {
+    /// Remove a cgroup that we made, after ending what is still in it.
+    RemoveGroup { path: PathBuf },
+    /// v2: hand controllers on no longer (`cgroup.subtree_control`), which we had enabled.
+    Disable { path: PathBuf, controllers: Vec<String> },
+    /// Remove the directory in the cache that a container wrote to.
+    RemoveBox { path: PathBuf },
+    /// End a container's first process. Normally it dies with us, by the signal that it asked for (prctl(2),
+    /// `PR_SET_PDEATHSIG`) or by its guard's. This is the second line of defence: a program that no longer
+    /// has that signal outlives us if its guard is killed with us, as `pkill -9 -f workshop` does.
+    EndProcess { process: Owner },
+    /// The line above stands for something that was refused, and so is not ours to take back.
+    Retract,
+}
+
+/// The cache's directory for what containers write, where the lab has no room for it.
+pub const BOXES: &str = "boxes";
+
+/// The directory name that every cgroup of ours begins with; nothing else is ever removed.
+pub const GROUP_PREFIX: &str = "workshop-";
+
+/// The open page of one process.
+pub struct Ledger {
+    file: Option<File>,
+    pub(super) path: PathBuf,
+}
+
+impl Ledger {
+    /// A page in `dir` for container number `number` of the process that makes it. No file is made before the first line.
+    pub fn of(owner: Owner, number: u32, dir: &Path) -> Ledger {
+        let Owner { pid, started, namespace } = owner;
+        let page = format!("{pid}-{started}-{namespace}-{number}-{}.jsonl", boot());
+        Ledger { file: None, path: dir.join(page) }
+    }
+
+    /// Writes one line, which must reach the file before the thing itself is done.
+    pub fn record(&mut self, undo: &Undo) -> Result<(), Fault> {
+        let doing = || format!("write the undo ledger {}", self.path.display());
+        if self.file.is_none() {
+            if let Some(dir) = self.path.parent() {
+                fs::create_dir_all(dir).doing(doing())?;
+            }
+            self.file = Some(File::options().create(true).append(true).open(&self.path).doing(doing())?);
+        }
+        let line = serde_json::to_string(undo).doing(doing())? + "\n";
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let whole = file.metadata().doing(doing())?.len();
+        file.write_all(line.as_bytes())
+            // Half a line would spoil the next one, which may fit.
+            .inspect_err(|_| drop(file.set_len(whole)))
+            .doing(doing())
+    }
+
+    /// What takes back that controllers are handed on in `control`, if a page beside this one says that one of us
+    /// did it.
+    pub fn to_disable(&self, control: &Path) -> Option<Undo> {
+        to_disable(self.path.parent()?, control)
+    }
+
+    /// All is taken back: the page goes.
+    pub fn close(&mut self) {
+        if self.file.take().is_some() {
+            // A page that stays is read once more by the next run, which finds nothing to do.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
 
 /// One thing to take back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,5 +263,56 @@ fn remove_table(name: &str) -> Result<(), NetlinkError> {
     match socket.send(&request) {
         Err(e) if e.errno != Errno::ENOENT => Err(e),
         _ => Ok(()),
+    }
+}
+
+impl Undo {
+    /// Takes the thing back. What is already gone is fine. Says that it is done only when it is: the page goes then,
+    /// and with it all that anybody knows of the thing.
+    pub fn carry_out(&self) -> Result<(), Fault> {
+        match self {
+            Undo::RemoveGroup { path } if is_group_of_ours(path) => {
+                remove_group(path).doing(format!("remove the cgroup {}", path.display()))
+            }
+            Undo::RemoveGroup { path } if is_out_of_sight(path) => {
+                Err(Fault::unable("group-out-of-sight", &[("path", &path.display().to_string())]))
+            }
+            Undo::Disable { path, controllers } if path.ends_with("cgroup.subtree_control") => {
+                disable(path, controllers).doing(format!("write {}", path.display()))
+            }
+            Undo::RemoveBox { path } if is_box_of_ours(path) => match tree::remove_closed(path) {
+                Err(e) if e.raw_os_error() == Some(Errno::EXDEV as i32) => {
+                    Err(Fault::unable("mounted-inside", &[("path", &path.display().to_string())]))
+                }
+                other => other.doing(format!("remove {}", path.display())),
+            },
+            Undo::EndProcess { process } => end(process).doing(format!("end process {}", process.pid)),
+            // There was nothing to take back.
+            Undo::Retract => Ok(()),
+            // A ledger that names anything else was not written by us.
+            Undo::RemoveGroup { .. } | Undo::Disable { .. } | Undo::RemoveBox { .. } => Ok(()),
+        }
+    }
+
+    /// Whether there is anything left to take back. A process may have ended by itself; and where systemd gave
+    /// us a scope, it has removed all groups in it when the last process ended.
+    pub(super) fn is_still_there(&self) -> bool {
+        match self {
+            Undo::RemoveGroup { path } => path.exists() || is_out_of_sight(path),
+            Undo::Disable { path, .. } | Undo::RemoveBox { path } => path.exists(),
+            Undo::EndProcess { process } => process.is_alive(),
+            Undo::Retract => false,
+        }
+    }
+
+    /// What it is about, for people.
+    pub fn what(&self) -> String {
+        match self {
+            Undo::RemoveGroup { path } | Undo::Disable { path, .. } | Undo::RemoveBox { path } => {
+                path.display().to_string()
+            }
+            Undo::EndProcess { process } => format!("PID {}", process.pid),
+            Undo::Retract => String::new(),
+        }
     }
 }

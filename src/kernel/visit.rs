@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pipe2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::child::guarded;
 use super::lacks;
 use super::root::{enter_root, open_root};
 use super::wait::Wait;
@@ -163,13 +164,6 @@ fn die_with(parent: Pid) {
     }
 }
 
-/// Runs a child's part to its end: nothing of the parent's (buffers, guards, undo) may run in it.
-pub fn guarded(part: impl FnOnce() -> i32) -> ! {
-    let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(part)).unwrap_or(101);
-    // SAFETY: _exit(2) ends the process at once.
-    unsafe { libc::_exit(status) }
-}
-
 /// Everything that a process of ours writes into a pipe until all ends of it are closed; `None` when that
 /// takes too long.
 pub fn hear(reader: OwnedFd) -> Result<Option<Vec<u8>>, Fault> {
@@ -242,7 +236,7 @@ mod tests {
             ForkResult::Parent { child } => {
                 drop(ready);
                 let _ = nix::unistd::read(&up, &mut [0; 1]);
-                let pidfd = crate::pidfd::open(child).doing("pidfd_open")?;
+                let pidfd = crate::child::pidfd_open(child).doing("pidfd_open")?;
                 let root = || std::fs::metadata("/").map_or((0, 0), |m| (m.dev(), m.ino()));
                 let seen = visit(&pidfd, CloneFlags::CLONE_NEWNS, root);
                 let (by_settler, settler) = pipe2(OFlag::O_CLOEXEC).doing("pipe2")?;

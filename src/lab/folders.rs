@@ -17,6 +17,8 @@ use fault::Fault;
 pub struct Folders {
     pub cache: PathBuf,
     pub state: PathBuf,
+    /// The undo ledger's pages: a part of the state.
+    pub ledger: PathBuf,
     /// The private folder in /tmp, where one of them is there: held (flock(2)) as long as anybody uses it.
     stopgap: Option<(PathBuf, Rc<Flock<File>>)>,
 }
@@ -30,7 +32,7 @@ impl Folders {
         let usable = |dir: &PathBuf| dir.to_str().is_some() && private_dir(dir);
         let (cache, state) = (cache.filter(usable), state.filter(usable));
         if let (Some(cache), Some(state)) = (&cache, &state) {
-            return Ok(Folders { cache: cache.clone(), state: state.clone(), stopgap: None });
+            return Ok(Folders::of(cache.clone(), state.clone(), None));
         }
         let fallback = stopgap();
         let refused = || Fault::unable("no-folder", &[("path", &fallback.display().to_string())]);
@@ -38,7 +40,16 @@ impl Folders {
         let below = |name| Some(fallback.join(name)).filter(|dir| private_dir(dir)).ok_or_else(refused);
         let cache = cache.map_or_else(|| below("cache"), Ok)?;
         let state = state.map_or_else(|| below("state"), Ok)?;
-        Ok(Folders { cache, state, stopgap: Some((fallback.clone(), Rc::new(held))) })
+        Ok(Folders::of(cache, state, Some((fallback.clone(), Rc::new(held)))))
+    }
+
+    fn of(cache: PathBuf, state: PathBuf, stopgap: Option<(PathBuf, Rc<Flock<File>>)>) -> Folders {
+        Folders { ledger: state.join("ledger"), cache, state, stopgap }
+    }
+
+    /// Whether one of them is in the private folder in /tmp.
+    pub fn has_stopgap(&self) -> bool {
+        self.stopgap.is_some()
     }
 
     /// Removes the private folder in /tmp, unless something is kept in it, or another workshop is at work there.
@@ -58,22 +69,17 @@ impl Folders {
     pub fn at(dir: &Path) -> Folders {
         let (cache, state) = (dir.join("cache"), dir.join("state"));
         assert!(private_dir(&cache) && private_dir(&state));
-        Folders { cache, state, stopgap: None }
+        Folders::of(cache, state, None)
     }
 
     /// The same, with another place for state.
     pub fn with_state(&self, state: PathBuf) -> Folders {
-        Folders { state, ..self.clone() }
+        Folders::of(self.cache.clone(), state, self.stopgap.clone())
     }
 
     /// Where the lab's own filesystem is mounted.
     pub fn lab(&self) -> PathBuf {
         self.cache.join("lab")
-    }
-
-    /// The undo ledger's pages.
-    pub fn ledger(&self) -> PathBuf {
-        self.state.join("ledger")
     }
 }
 

@@ -3,7 +3,7 @@
 
 pub mod folders;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,7 @@ use crate::folders::Folders;
 use fault::{Doing, Fault};
 use kernel::lacks;
 use kernel::mounts::Window;
-use kernel::netlink::route::{LinkChange, link_set};
-use kernel::netlink::{Device, Family, Name, NetlinkSocket};
+use kernel::netlink::link_up;
 use kernel::process::has_capability;
 use kernel::root::{refuse_chroot, refuse_chroot_mount};
 use kernel::signals::Signals;
@@ -31,8 +30,8 @@ pub struct Lab {
     pub rootless: bool,
     pub folders: Folders,
     pub signals: Signals,
-    /// What the real host looked like before.
-    pub witness: std::cell::RefCell<Witness>,
+    /// What the real host looked like before, if anybody looked.
+    witness: RefCell<Option<Witness>>,
     numbers: Cell<u32>,
     /// It is none: see [`Lab::on_host`].
     pub is_host: bool,
@@ -42,6 +41,15 @@ impl Lab {
     /// Moves the calling process into a lab. Must be called before there is a second thread.
     pub fn enter(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
         let witness = Witness::open().doing("look at the host's tables in /proc")?;
+        Lab::enter_with(Some(witness), folders, signals)
+    }
+
+    /// The same, where nobody will ask what has become of the host.
+    pub fn enter_unwitnessed(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
+        Lab::enter_with(None, folders, signals)
+    }
+
+    fn enter_with(witness: Option<Witness>, folders: Folders, signals: Signals) -> Result<Lab, Fault> {
         let missing = missing();
         let rootless = !missing.is_empty();
         let dir = folders.lab();
@@ -55,14 +63,13 @@ impl Lab {
         refuse_chroot_mount()?;
         make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno)).map_err(of_root)?;
         loopback_up()?;
-        let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
+        let (witness, numbers) = (RefCell::new(witness), Cell::new(0));
         Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: false })
     }
 
     /// A lab in namespaces that were made for it, by a process that is alone in them: only its own filesystem and the
     /// loopback interface are missing. What can't live in it is noted in it too, since it ends with all that is in it.
     pub fn within(outer: &Lab) -> Result<Lab, Fault> {
-        let witness = Witness::open().doing("look at the sealed lab's tables in /proc")?;
         let tmpfs = mount(Some("workshop"), &outer.dir, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=755"));
         tmpfs.doing("mount the sealed lab's own filesystem")?;
         loopback_up()?;
@@ -70,7 +77,7 @@ impl Lab {
         fs::create_dir(&state).doing(format!("make {}", state.display()))?;
         let folders = outer.folders.with_state(state);
         let signals = Signals::take().doing("open an inbox for signals")?;
-        let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
+        let (witness, numbers) = (RefCell::default(), Cell::new(0));
         let (dir, rootless) = (outer.dir.clone(), outer.rootless);
         Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: false })
     }
@@ -78,17 +85,26 @@ impl Lab {
     /// No lab, but the host itself: for a container that outlives us and that somebody else minds. Nothing is made for
     /// it here, and what its plan changes must all be such that whoever deletes it can take it back.
     pub fn on_host(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
-        let witness = Witness::open().doing("look at the host's tables in /proc")?;
         let (dir, rootless) = (folders.state.clone(), takes_a_user_namespace());
-        let (witness, numbers) = (std::cell::RefCell::new(witness), Cell::new(0));
+        let (witness, numbers) = (RefCell::default(), Cell::new(0));
         Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: true })
     }
 
     /// Leaves nothing on the real host that nobody needs there any more.
     pub fn leave(self) {
-        // A directory that something is mounted on can't be removed.
-        let _ = umount2(&self.dir, MntFlags::MNT_DETACH);
+        // The lab's end takes it back, but that is too late here: a directory that something is
+        // mounted on can't be removed.
+        if self.folders.has_stopgap() {
+            let _ = umount2(&self.dir, MntFlags::MNT_DETACH);
+        }
         self.folders.leave_no_stopgap();
+    }
+
+    /// The host before the lab, and as it is now.
+    pub fn compare_host(&self) -> Result<(Host, Host), Fault> {
+        let mut witness = self.witness.borrow_mut();
+        let unseen = || Fault::broken("look at the host's tables", "nobody did before");
+        witness.as_mut().ok_or_else(unseen)?.compare()
     }
 
     /// A number for the next container, which names its directories, links and groups.
@@ -163,14 +179,7 @@ fn make_private(dir: &Path) -> nix::Result<()> {
 
 /// A new network namespace has a loopback interface that is down.
 pub fn loopback_up() -> Result<(), Fault> {
-    let up = || {
-        let mut socket = NetlinkSocket::open(Family::Route)?;
-        let lo = Device::find(&Name::new("lo")?)?;
-        let change = LinkChange { up: Some(true), ..LinkChange::default() };
-        let request = link_set(&mut socket.sequence, &lo, &change);
-        socket.send(&request)
-    };
-    up().doing("bring the lab's loopback interface up").map(drop)
+    link_up(c"lo").doing("bring the lab's loopback interface up")
 }
 
 /// Why namespaces could not be made.
@@ -221,7 +230,7 @@ fn refused_in_lab(rootless: bool, errno: Errno) -> Fault {
 }
 
 /// Sees the real host from within the lab, through files that were opened before moving in.
-pub struct Witness {
+struct Witness {
     mounts: Window,
     links: Window,
     routes: Window,
@@ -248,8 +257,7 @@ impl Witness {
         Ok(Witness { mounts, links, routes, before })
     }
 
-    /// The host before the lab, and as it is now.
-    pub fn compare(&mut self) -> Result<(Host, Host), Fault> {
+    fn compare(&mut self) -> Result<(Host, Host), Fault> {
         let now = Host::read(&mut self.mounts, &mut self.links, &mut self.routes)
             .doing("look at the host's tables")?;
         Ok((self.before.clone(), now))

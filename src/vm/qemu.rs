@@ -17,9 +17,8 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, setsid
 use fault::{Doing, Fault};
 use image::host_search_path;
 use kernel::caller::{Caller, Execve};
-use kernel::descriptors::close_on_exec_above_stderr;
-use kernel::visit::guarded;
-use kernel::{clone3, signals};
+use kernel::child::{self, close_on_exec_above_stderr, guarded};
+use kernel::signals;
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -138,7 +137,7 @@ pub fn start(
     let (said, say) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
     let (hear, go) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
     let me = nix::unistd::getpid();
-    let Some(pid) = calls.clone3("clone", &clone3::arguments(0, None))? else {
+    let Some(pid) = calls.clone3("clone", &child::arguments(0, None))? else {
         guarded(|| {
             let ready = become_qemu(me, wire, errors, inherited);
             // The call is told before it is made. Should we never be told to make it, we die with our parent.

@@ -196,6 +196,7 @@ fn lab_is_up(host: i32, seen: &[Seen]) -> Option<usize> {
     let tmpfs = (0..seen.len())
         .filter(ours)
         .find(|at| seen[*at].name == "mount" && seen[*at].args[0] == "\"workshop\"")?;
-    let loopback = (tmpfs..seen.len()).filter(ours).find(|at| netlink_change(&seen[*at]))?;
+    let set_flags = |call: &Seen| call.name == "ioctl" && call.args[1] == "SIOCSIFFLAGS";
+    let loopback = (tmpfs..seen.len()).filter(ours).find(|at| set_flags(&seen[*at]))?;
     Some(loopback + 1)
 }

@@ -16,7 +16,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::kernel::pidfd;
+use crate::kernel::child::pidfd_open;
 use crate::kernel::signals::reset_in;
 
 /// The most of its output that is kept, in bytes.
@@ -58,7 +58,7 @@ impl Job {
     fn start(mut command: Command, output: OwnedFd, errors: Option<File>) -> io::Result<Job> {
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let child = reset_in(&mut command).stdin(Stdio::null()).process_group(0).spawn()?;
-        let ended = pidfd::open(Pid::from_raw(child.id() as i32))?;
+        let ended = pidfd_open(Pid::from_raw(child.id() as i32))?;
         Ok(Job { child, ended, output, said: Vec::new(), is_open: true, errors })
     }
 

@@ -17,8 +17,8 @@ use crate::fault::Fault;
 use crate::judge::claims::{Need, claim, limits};
 use crate::judge::{Asked, Task};
 use crate::kernel::cgroup::{Controller, Group, Limits, Setting};
+use crate::kernel::child::guarded;
 use crate::kernel::told::Silence;
-use crate::kernel::visit::guarded;
 
 pub const STEP: Step = Step {
     number: 4,

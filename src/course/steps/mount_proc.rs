@@ -65,7 +65,7 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
     let (pids, proc, first, count, _) = survey();
     let (pids_in, proc_in, first_in, count_in, shared_in) = scene.container.look(survey)?;
     let (outside, inside) = scene.namespaces("mnt");
-    let (host, _) = scene.lab.witness.borrow_mut().compare()?;
+    let (host, _) = scene.lab.compare_host()?;
     let root = host.mounts.iter().find(|line| line.split(' ').nth(4) == Some("/"));
     let inner = if shared_in.is_empty() { "private" } else { "shared" };
     Ok(vec![

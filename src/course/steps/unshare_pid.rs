@@ -19,10 +19,10 @@ use crate::engine::{Exit, Process, Program, Stdio};
 use crate::fault::{Doing, Fault};
 use crate::judge::claims::{Need, claim, own_namespace, processes};
 use crate::judge::{Asked, Task};
+use crate::kernel::child::guarded;
 use crate::kernel::process;
 use crate::kernel::signals;
 use crate::kernel::told::Silence;
-use crate::kernel::visit::guarded;
 
 pub const STEP: Step = Step {
     number: 1,

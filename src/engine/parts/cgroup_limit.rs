@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
-use crate::op::{Call, File, Op, Ops, Stage};
+use crate::op::{Call, File, Op, Ops};
+use crate::plan::Stage;
 use crate::site::Site;
 use crate::spec::Spec;
 use fault::Fault;
 use kernel::cgroup::{self, Controller, Group, Hierarchy, Limits, Place, Version};
 use kernel::lacks;
-use kernel::ledger::{GROUP_PREFIX, Undo};
-use kernel::undo::Reversal;
+use kernel::undo::{GROUP_PREFIX, Reversal, Undo};
 use lab::Lab;
 
 /// The step's slug.

@@ -10,12 +10,12 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use crate::hands::try_out;
-use crate::op::{Call, Op, Ops, Stage};
+use crate::op::{Call, Op, Ops};
+use crate::plan::Stage;
 use crate::site::Site;
 use crate::spec::{Root, Spec};
 use fault::Fault;
-use kernel::ledger::Undo;
-use kernel::undo::Reversal;
+use kernel::undo::{Reversal, Undo};
 use lab::Lab;
 
 /// The step's slug.

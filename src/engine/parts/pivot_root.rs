@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
 
-use crate::op::{Call, Op, Ops, Stage};
+use crate::op::{Call, Op, Ops};
+use crate::plan::Stage;
 use crate::site::Site;
 use crate::spec::{Root, Spec};
 use fault::Fault;

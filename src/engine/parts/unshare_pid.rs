@@ -6,7 +6,8 @@
 
 use nix::sched::CloneFlags;
 
-use crate::op::{Call, Op, Ops, Stage};
+use crate::op::{Call, Op, Ops};
+use crate::plan::Stage;
 use crate::site::Site;
 use crate::spec::Spec;
 use fault::Fault;

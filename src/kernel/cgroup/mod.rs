@@ -88,10 +88,27 @@ pub fn hierarchy(controller: Controller) -> Option<Hierarchy> {
 
 /// As [`hierarchy`], with the group that process PID is in as `own`.
 pub fn hierarchy_of(pid: &str, controller: Controller) -> Option<Hierarchy> {
-    let membership = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let mounts = mounts::mine().ok()?;
-    let v1 = v1_hierarchy(&membership, &mounts, controller.name());
-    v1.or_else(|| v2_hierarchy(&membership, &mounts).filter(|h| offers(&h.mount, controller)))
+    Tables::of(pid)?.hierarchy(controller)
+}
+
+/// The two tables that hierarchies are found by.
+struct Tables {
+    /// The groups that a process is in (`/proc/PID/cgroup`).
+    membership: String,
+    mounts: Vec<mounts::Mount>,
+}
+
+impl Tables {
+    fn of(pid: &str) -> Option<Tables> {
+        let membership = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        Some(Tables { membership, mounts: mounts::mine().ok()? })
+    }
+
+    fn hierarchy(&self, controller: Controller) -> Option<Hierarchy> {
+        let v1 = v1_hierarchy(&self.membership, &self.mounts, controller.name());
+        let v2 = || v2_hierarchy(&self.membership, &self.mounts);
+        v1.or_else(|| v2().filter(|hierarchy| offers(&hierarchy.mount, controller)))
+    }
 }
 
 /// Whether a v2 group may hand `controller` on (`cgroup.controllers`).
@@ -168,8 +185,12 @@ pub const LEAF: &str = "-self";
 /// A place for each hierarchy that the wanted controllers are on: one in v2, up to three in v1.
 pub fn places(wanted: &[Controller]) -> Result<Vec<Place>, Fault> {
     let mut found: Vec<Place> = Vec::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let tables = Tables::of("self");
     for &controller in wanted {
-        let Some(hierarchy) = hierarchy(controller) else {
+        let Some(hierarchy) = tables.as_ref().and_then(|tables| tables.hierarchy(controller)) else {
             return Err(absent::why(controller));
         };
         match found.iter_mut().find(|p| p.hierarchy == hierarchy) {

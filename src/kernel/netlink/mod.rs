@@ -14,6 +14,7 @@
 //! work in another namespace, enter that one first (setns(2)) and open a new socket.
 
 mod address;
+mod device;
 pub mod facts;
 pub mod nft;
 mod request;
@@ -24,5 +25,6 @@ mod strace;
 mod tests;
 
 pub use address::Cidr;
+pub use device::link_up;
 pub use request::{Device, Name, NetNs, Request, Sequence};
 pub use socket::{Family, NetlinkError, NetlinkSocket, kernel_address};

@@ -12,7 +12,7 @@ use nix::unistd::{ForkResult, Pid, fork, pause, pivot_root};
 use serde::{Deserialize, Serialize};
 
 use fault::{Doing, Fault};
-use kernel::visit::guarded;
+use kernel::child::guarded;
 
 /// The new root, and where the old one is to be seen from it.
 const NEW: &str = "/run/new";

@@ -19,8 +19,8 @@ use super::super::wire::{Job, Size, Stream};
 use super::setup;
 use engine::{Exit, PATH, explain_refusal, find_program};
 use fault::{Doing, Fault};
+use kernel::child::guarded;
 use kernel::signals;
-use kernel::visit::guarded;
 
 /// A program that runs, and our ends of what it speaks and hears through.
 pub struct Running {
