@@ -101,7 +101,13 @@ function badlyBroken() {
         for (const word of data.matchAll(/[)\]”’]\u2060?[가-힣]+|[가-힣]{2,8}/g)) {
             range.setStart(texts.currentNode, word.index);
             range.setEnd(texts.currentNode, word.index + word[0].length);
-            if (lines(range) > 1) wrong.push(`a word in two lines: ${word[0]}`);
+            if (lines(range) <= 1) continue;
+            // What is longer than a line has to be parted somewhere.
+            const from = data.slice(0, word.index).search(/\S*$/);
+            range.setStart(texts.currentNode, from);
+            range.setEnd(texts.currentNode, word.index + data.slice(word.index).search(/\s|$/));
+            const length = [...range.getClientRects()].reduce((sum, box) => sum + box.width, 0);
+            if (length < element.closest("p, li, td, dd, summary, h1, h2, h3, h4, div").clientWidth - 40) wrong.push(`a word in two lines: ${word[0]}`);
         }
     }
     return wrong.slice(0, 5);

@@ -14,6 +14,9 @@ const WORD_JOINER: char = '\u{2060}';
 
 static HANGUL: LazyLock<Regex> = LazyLock::new(|| pattern(r"[가-힣]+(?:[ ·]+[가-힣]+)*"));
 static BRACKET: LazyLock<Regex> = LazyLock::new(|| pattern(r"([)\]”’»%/])([가-힣])"));
+/// Where a long path or an explanation in brackets may go on in the next line.
+static SLASH: LazyLock<Regex> = LazyLock::new(|| pattern(r"([\w.])/"));
+static LONG_BRACKET: LazyLock<Regex> = LazyLock::new(|| pattern(r"([\w])(\([^()\s]{14,}\))"));
 static FLAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"(^|[\s\[(|])(--?[A-Za-z0-9][\w-]*)"));
 
 fn pattern(text: &str) -> Regex {
@@ -128,17 +131,23 @@ impl Prose<'_> {
                 self.out.push(WORD_JOINER);
             }
             let joined = BRACKET.replace_all(text, format!("${{1}}{WORD_JOINER}${{2}}"));
-            let text = self.flags(&joined);
+            let apart = if self.code > 0 {
+                joined
+            } else {
+                LONG_BRACKET.replace_all(&joined, "${1}<wbr>${2}").into_owned().into()
+            };
+            let text = self.flags(&apart);
             self.out.push_str(&text);
         }
     }
 
-    /// Inline code with each flag in one piece.
+    /// Inline code with each flag in one piece, while a long path may be parted at its slashes.
     fn flags(&self, text: &str) -> String {
         if self.code == 0 || self.pre > 0 {
             return text.to_owned();
         }
-        FLAG.replace_all(text, "${1}<span class=\"flag\">${2}</span>").into_owned()
+        let text = if text.len() > 20 { SLASH.replace_all(text, "${1}/<wbr>") } else { text.into() };
+        FLAG.replace_all(&text, "${1}<span class=\"flag\">${2}</span>").into_owned()
     }
 
     /// Whether the last visible character is a bracket, whatever elements have ended since.
@@ -180,6 +189,14 @@ mod tests {
     fn a_flag_is_one_piece() {
         let flag = "<code>unshare <span class=\"flag\">--mount-proc</span> <span class=\"flag\">-f</span> a-b</code>";
         assert_eq!(readable("en", "<code>unshare --mount-proc -f a-b</code>"), flag);
+    }
+
+    #[test]
+    fn what_is_long_may_go_on_in_the_next_line() {
+        let path = "<code>/proc/<wbr>sys/<wbr>net/<wbr>ipv4/<wbr>ip_forward</code>이고";
+        assert_eq!(readable("ko", "<code>/proc/sys/net/ipv4/ip_forward</code>이고"), path);
+        let bracket = "subreaper<wbr>(PR_SET_CHILD_SUBREAPER)\u{2060}라서";
+        assert_eq!(readable("ko", "subreaper(PR_SET_CHILD_SUBREAPER)라서"), bracket);
     }
 
     #[test]
