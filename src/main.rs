@@ -8,11 +8,11 @@
 
 mod adapt;
 mod checks;
+mod claims;
 mod cli;
 mod commands;
 mod compare;
 mod course;
-mod finding;
 mod judge;
 mod learner;
 mod render;

@@ -32,12 +32,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::checks::Check;
 use crate::cli::{Cli, Command, Format, Global};
 use crate::course::Step;
 use crate::course::exercise;
 use crate::course::language::Lang;
-use crate::course::lesson::Lesson;
 use crate::course::words::{Failure, Words};
 use crate::engine::template::Files;
 use crate::fault::{Doing, Fault};
@@ -51,7 +49,7 @@ use crate::kernel::root::{refuse_chroot, refuse_chroot_directory};
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
-use crate::render::{Json, Renderer, Style, Tally, Text};
+use crate::render::{Checked, Json, Renderer, Style, Tally, Text};
 
 /// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
 pub fn bytes(text: &str) -> Option<u64> {
@@ -133,15 +131,17 @@ impl Output {
     }
 
     /// Tells and counts a check.
-    pub fn check(&mut self, check: &Check, lesson: &Lesson) -> Result<(), Fault> {
-        match check.passed {
-            true => self.tally.passed += 1,
-            false => self.tally.failed += 1,
+    pub fn check(&mut self, check: &Checked) -> Result<(), Fault> {
+        let held = check.found.map(|found| found.held);
+        match held {
+            Some(true) => self.tally.passed += 1,
+            Some(false) => self.tally.failed += 1,
+            None => self.tally.skipped += 1,
         }
-        if check.passed && self.only_failures && !self.json {
+        if held == Some(true) && self.only_failures && !self.json {
             return Ok(());
         }
-        self.show.check(check, lesson).map_err(Fault::output)
+        self.show.check(check).map_err(Fault::output)
     }
 
     /// In place of a program's standard output: JSON has ours to itself, so it gets standard error.

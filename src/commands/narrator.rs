@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::checks::{Check, Report};
+use crate::claims::finding::Finding;
 use crate::cli::StepOptions;
 use crate::course::lesson::Lesson;
 use crate::course::progress::Progress;
@@ -10,22 +10,24 @@ use crate::course::{STEPS, Step};
 use crate::fault::Fault;
 use crate::kernel::told::{Actor, Call, Listener, Unheard};
 use crate::lab::Lab;
+use crate::render::Checked;
 
 use super::Output;
 
-/// Runs checks and tells each; a signal that asks us to end is heeded between two of them.
-pub fn report(
+/// Tells and counts what came of one claim about our own container or machine. A signal that asks us to end is heeded
+/// after it.
+pub fn tell_check(
     out: &mut Output,
     lab: &Lab,
-    step: &'static Step,
+    (step, name): (&'static Step, &str),
     lesson: &Lesson,
-    run: impl FnOnce(&mut Report) -> Result<(), Fault>,
+    finding: Option<&Finding>,
 ) -> Result<(), Fault> {
-    let mut hear = |check: Check| {
-        out.check(&check, lesson)?;
-        stop_if_asked(lab)
-    };
-    run(&mut Report::new(step.slug, &mut hear))
+    let found = finding.map(|finding| out.words.finding(finding));
+    let (claim, help) = (lesson.check_claim(name), lesson.check_help(name));
+    let check = Checked { step: step.slug, name, claim, found: found.as_ref(), help, causes: None };
+    out.check(&check)?;
+    stop_if_asked(lab)
 }
 
 pub fn stop_if_asked(lab: &Lab) -> Result<(), Fault> {

@@ -23,7 +23,7 @@ mod fixture;
 
 use std::io;
 
-pub use crate::checks::{Check as CheckResult, Fact};
+pub use crate::checks::Fact;
 use crate::compare::Comparison;
 use crate::course::Step;
 use crate::course::exercise::Exercise;
@@ -46,6 +46,29 @@ pub struct Tally {
     pub skipped: u32,
     /// Wall-clock time of the run, in seconds.
     pub seconds: f64,
+}
+
+/// A claim that was judged, about a container of ours or of a learner's own program.
+pub struct Checked<'a> {
+    /// Slug of the step that claims it.
+    pub step: &'a str,
+    pub name: &'a str,
+    /// What is claimed, in words.
+    pub claim: &'a str,
+    /// `None` where there was nothing to judge it by.
+    pub found: Option<&'a Found>,
+    /// What to do or to look at if it did not hold.
+    pub help: &'a str,
+    /// Of a learner's program.
+    pub causes: Option<Causes<'a>>,
+}
+
+/// Why a learner's program may have failed a check.
+pub struct Causes<'a> {
+    /// The likeliest first.
+    pub likely: Vec<&'a str>,
+    /// The place in the book that explains it.
+    pub page: String,
 }
 
 /// What came of one container of an experiment.
@@ -76,11 +99,9 @@ pub trait Renderer {
     /// The step's facts, all at once.
     fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()>;
     /// One check.
-    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()>;
+    fn check(&mut self, check: &Checked) -> io::Result<()>;
     /// An exercise begins: a program is judged as this step's.
     fn exercise(&mut self, exercise: &Exercise) -> io::Result<()>;
-    /// One claim about a judged program; `None` where there was nothing to judge it by.
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()>;
     /// A step ends: where the container stands now, and how to go on from here.
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.
