@@ -15,6 +15,7 @@ mod compare;
 mod course;
 mod judge;
 mod learner;
+mod recording;
 mod render;
 
 use std::process::ExitCode;

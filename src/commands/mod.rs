@@ -49,7 +49,8 @@ use crate::kernel::root::{refuse_chroot, refuse_chroot_directory};
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
-use crate::render::{Checked, Json, Renderer, Style, Tally, Text};
+use crate::recording;
+use crate::render::{Both, Checked, Json, Renderer, Style, Tally, Text};
 
 /// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
 pub fn bytes(text: &str) -> Option<u64> {
@@ -148,6 +149,15 @@ impl Output {
     pub fn program_stdout(&self) -> Result<Option<OwnedFd>, Fault> {
         let errors = || io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error");
         self.json.then(errors).transpose()
+    }
+
+    /// From here on all that is told is written to this file too, if there is one.
+    pub fn record(&mut self, step: &Step, path: Option<&Path>) -> Result<(), Fault> {
+        let Some(path) = path else { return Ok(()) };
+        let file = recording::begin(path, step, self.lang)?;
+        let shown = std::mem::replace(&mut self.show, Box::new(Json::new(std::io::sink())));
+        self.show = Box::new(Both::new(shown, file, path.into()));
+        Ok(())
     }
 
     pub fn note(&mut self, text: &str) -> Result<(), Fault> {

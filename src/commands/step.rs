@@ -24,6 +24,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     if options.pause && !out.terminal {
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
+    out.record(step, options.record.as_deref())?;
     out.passes_status = !options.program.is_empty();
     let limited = step.with_all_below().any(Step::can_be_missed);
     let lab = enter_lab(limited)?;
@@ -84,7 +85,7 @@ fn tell_part(
     let before = lab_now(&[])?;
     let mut narrator = Narrator::new(out, step, lesson, options);
     let (mut container, _held) = build(&template, options, &mut narrator)?;
-    let told = narrator.seq;
+    let told = narrator.so_far();
     stop_if_asked(lab)?;
 
     let scene = Scene { lab, template: &template, container: &container, before: &before };

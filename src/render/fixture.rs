@@ -69,7 +69,7 @@ fn found(held: bool, expected: &str, actual: &str) -> Found {
 fn tell(renderer: &mut dyn Renderer, lesson: &Lesson) -> std::io::Result<()> {
     renderer.step(STEP, lesson, &STEP.builds_on())?;
     for (seq, call) in (1..).zip(calls()) {
-        renderer.call(seq, &call, lesson)?;
+        renderer.call(seq, &call, None, lesson)?;
     }
     let facts = [
         fact("root", "inode 2 on /dev/vda1", "inode 41 on /dev/vda1"),
@@ -175,7 +175,7 @@ fn a_call_that_waits_is_shown_once() {
         let result = std::mem::take(&mut call.result);
         assert!(text.about(&call, &lesson).is_ok());
         call.result = result;
-        assert!(text.call(seq, &call, &lesson).is_ok());
+        assert!(text.call(seq, &call, None, &lesson).is_ok());
     }
     // When the reader presses Enter, the invitation is wiped off the terminal.
     let invitation = "           ┃     Enter makes the call ";
@@ -191,7 +191,7 @@ fn calls_of_other_steps_are_told_apart() {
     for (seq, step) in (1..).zip(["unshare-pid", "pivot-root", "pivot-root", "mount-proc"]) {
         let mut call = call(Actor::Container, "pivot", "pivot_root", &["\".\"", "\".\""], "0");
         call.step = step.into();
-        assert!(text.call(seq, &call, &lesson).is_ok());
+        assert!(text.call(seq, &call, None, &lesson).is_ok());
     }
     insta::assert_snapshot!(String::from_utf8_lossy(&out));
 }

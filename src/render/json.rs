@@ -12,6 +12,7 @@ use crate::course::exercise::{self, Exercise};
 use crate::course::lesson::Lesson;
 use crate::engine::op::Op;
 use crate::kernel::told::{Actor, Call};
+use crate::recording::Change;
 
 /// Prints a run as JSON Lines. What is only there to be read by people is left out.
 pub struct Json<W: Write> {
@@ -63,6 +64,9 @@ enum Event<'a> {
         /// Seconds since the start.
         t: f64,
         source: &'a str,
+        /// What it has changed, of a recorded run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effect: Option<&'a [Change]>,
     },
     Op {
         seq: u32,
@@ -227,7 +231,7 @@ impl<W: Write> Renderer for Json<W> {
         Ok(())
     }
 
-    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
+    fn call(&mut self, seq: u32, call: &Call, effect: Option<&[Change]>, lesson: &Lesson) -> io::Result<()> {
         self.write(&Event::Call {
             seq,
             step: &call.step,
@@ -239,6 +243,7 @@ impl<W: Write> Renderer for Json<W> {
             why: lesson.why(&call.why),
             t: self.since_start(),
             source: &call.source,
+            effect,
         })
     }
 

@@ -3,6 +3,7 @@
 //! A renderer is handed values and prints them at once. It decides nothing and asks nothing: the same run in
 //! another format, language or width tells the same story.
 
+mod both;
 mod calls;
 mod closing;
 pub mod failure;
@@ -32,8 +33,10 @@ pub use crate::course::words::{Failure, Found};
 use crate::engine::experiment::{Experiment, Variant};
 use crate::engine::op::Op;
 use crate::kernel::told::Call;
+use crate::recording::Change;
 pub use crate::vm::Booted;
 
+pub use both::Both;
 pub use json::Json;
 pub use style::{Style, When};
 pub use text::Text;
@@ -90,8 +93,9 @@ pub trait Renderer {
     fn runnable(&mut self, step: &Step, failure: Option<&Failure>) -> io::Result<()>;
     /// A call is about to be made and waits for the reader. Prints the invitation to go on, but does not wait.
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()>;
-    /// A call was made, the `seq`th of the run. `lesson` is that of the call's step.
-    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()>;
+    /// A call was made, the `seq`th of the run; what it has changed, if that was looked for. `lesson` is that of the
+    /// call's step.
+    fn call(&mut self, seq: u32, call: &Call, effect: Option<&[Change]>, lesson: &Lesson) -> io::Result<()>;
     /// An operation of a plan, the `seq`th. `lesson` is that of its step.
     fn op(&mut self, seq: u32, op: &Op, lesson: &Lesson) -> io::Result<()>;
     /// One container of an experiment. People see both in a table instead.

@@ -20,6 +20,7 @@ use crate::engine::op::Op;
 use crate::kernel::breakable::Stream;
 use crate::kernel::strace;
 use crate::kernel::told::{Actor, Call};
+use crate::recording::Change;
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
 pub struct Text<W: Write> {
@@ -204,7 +205,7 @@ impl<W: Write> Renderer for Text<W> {
         self.out.flush()
     }
 
-    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
+    fn call(&mut self, seq: u32, call: &Call, _: Option<&[Change]>, lesson: &Lesson) -> io::Result<()> {
         let style = self.style;
         let layout = Layout { style: &style };
         let shown = self.shown.take();
