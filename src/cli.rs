@@ -164,7 +164,7 @@ pub enum Command {
     Tour(Later<TourOptions>),
     /// Start a container runtime of your own: a folder with a program that runs another
     #[command(display_order = 30)]
-    New(Later<NewOptions>),
+    New(NewOptions),
     /// In its folder: build and check it at each save, with a key for all else
     #[command(display_order = 32)]
     Watch,
@@ -173,7 +173,7 @@ pub enum Command {
     Hint(Later<HintOptions>),
     /// Show a program that does a step
     #[command(display_order = 34)]
-    Solution(Later<SolutionOptions>),
+    Solution(SolutionOptions),
     /// In its folder: show which steps are done
     #[command(display_order = 35)]
     Progress,
@@ -203,7 +203,7 @@ pub enum Command {
     Check(Later<CheckOptions>),
     /// Measure the same program as a plain process, in a container and in a virtual machine
     #[command(display_order = 23)]
-    Compare(Later<CompareOptions>),
+    Compare(CompareOptions),
     /// Serve the course's book to a browser on this machine, where its pages can run the steps
     #[command(display_order = 25)]
     Book(Later<BookOptions>),
@@ -222,7 +222,8 @@ pub enum Command {
 }
 
 /// Options that are defined only when the command is called that has them, or when they are looked at: all of them are
-/// twenty times as many as any command has.
+/// twenty times as many as any command has. Not those that take a global option's name: when it is handed on to the
+/// commands, theirs must be known.
 #[derive(Clone, Debug)]
 pub struct Later<T>(pub T);
 

@@ -8,13 +8,14 @@
 
 mod adapt;
 mod checks;
+mod claims;
 mod cli;
 mod commands;
 mod compare;
 mod course;
-mod finding;
 mod judge;
 mod learner;
+mod recording;
 mod render;
 
 use std::process::ExitCode;

@@ -1,10 +1,21 @@
-//! What a step's checks look at: the running container, the lab around it, and how both were before.
+//! What a step's facts and claims are about: the running container, and the lab around it, which is its host.
 
+use std::fs;
 use std::path::PathBuf;
 
+use nix::unistd::{Pid, getpid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::claims::outside::Outside;
+use crate::claims::sight::{self, Identity, Subject};
+use crate::claims::surroundings::Surroundings;
+use crate::claims::traces::Traces;
 use crate::engine::Container;
-use crate::engine::template::Template;
+use crate::engine::template::{Files, Template};
 use crate::fault::{Doing, Fault};
+use crate::image::tree_digest;
+use crate::kernel::cgroup::{Controller, Group, Setting};
 use crate::kernel::mounts;
 use crate::kernel::netlink::facts;
 use crate::kernel::process;
@@ -17,60 +28,10 @@ pub struct Scene<'s> {
     pub template: &'s Template<'s>,
     pub container: &'s Container,
     /// The lab before the container was made.
-    pub before: &'s LabState,
+    pub before: &'s Outside,
 }
 
-/// What is remembered of a scene when its container has gone.
-pub struct Memory {
-    pub before: LabState,
-    pub during: LabState,
-    pub groups: Vec<PathBuf>,
-}
-
-/// What could have changed in the lab.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabState {
-    /// Lines of mountinfo.
-    pub mounts: Vec<String>,
-    pub links: Vec<String>,
-    pub routes: usize,
-    pub tables: Vec<String>,
-    /// net.ipv4.ip_forward.
-    pub forward: String,
-}
-
-impl LabState {
-    pub fn read() -> Result<LabState, Fault> {
-        let mounts = mounts::table().doing("read the lab's mount table")?;
-        let links = facts::links().doing("list the lab's links")?;
-        let forward = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default();
-        Ok(LabState {
-            mounts: mounts.lines().map(String::from).collect(),
-            links: links.into_iter().map(|link| link.name).collect(),
-            routes: facts::routes().doing("list the lab's routes")?.len(),
-            // A kernel without nf_tables has no tables.
-            tables: facts::nft_tables().unwrap_or_default(),
-            forward: forward.trim().into(),
-        })
-    }
-
-    /// The network's part of it in words.
-    pub fn network(&self) -> String {
-        let (links, tables) = (self.links.join(" "), self.tables.len());
-        format!("links: {links}; routes: {}; tables: {tables}; ip_forward: {}", self.routes, self.forward)
-    }
-}
-
-impl<'s> Scene<'s> {
-    /// What later checks must know of it.
-    pub fn remember(&self) -> Result<Memory, Fault> {
-        Ok(Memory {
-            before: self.before.clone(),
-            during: LabState::read()?,
-            groups: self.container.on_host.groups.iter().map(|g| g.dir.clone()).collect(),
-        })
-    }
-
+impl Scene<'_> {
     /// The first process's PID as the lab sees it, as text.
     pub fn pid(&self) -> String {
         self.container.pid.to_string()
@@ -80,4 +41,102 @@ impl<'s> Scene<'s> {
     pub fn namespaces(&self, kind: &str) -> (String, String) {
         (process::namespace("self", kind), process::namespace(&self.pid(), kind))
     }
+
+    /// The directories that its root filesystem is made of, the lowest first.
+    pub fn layers(&self) -> Vec<PathBuf> {
+        self.template.files.as_ref().map(Files::layers).unwrap_or_default()
+    }
+
+    /// One text for all that is in them.
+    pub fn digest(&self) -> Result<String, Fault> {
+        let layers = self.layers();
+        let each = layers.iter().map(|dir| tree_digest(dir).doing(format!("read {}", dir.display())));
+        Ok(each.collect::<Result<Vec<_>, _>>()?.join(" "))
+    }
+}
+
+/// The lab as it is now; of the groups with these directories those that are there.
+pub fn lab_now(groups: &[PathBuf]) -> Result<Outside, Fault> {
+    let mounts = mounts::table().doing("read the lab's mount table")?;
+    let links = facts::links().doing("list the lab's links")?;
+    Ok(Outside {
+        mounts: mounts.lines().map(String::from).collect(),
+        links: links.into_iter().map(|link| link.name).collect(),
+        // A kernel without nf_tables has no tables.
+        tables: facts::nft_tables().unwrap_or_default(),
+        groups: groups.iter().filter(|dir| dir.exists()).map(|dir| dir.display().to_string()).collect(),
+        traces: Traces::among_others(),
+        ..Outside::default()
+    })
+}
+
+/// The lab as the host of one container.
+pub struct Around {
+    /// Those that the container's own lie in.
+    groups: Vec<Group>,
+}
+
+impl Around {
+    pub fn of(container: &Container) -> Around {
+        let above = |group: &Group| {
+            let dir = group.dir.parent().map_or_else(|| group.dir.clone(), PathBuf::from);
+            Group { dir, ..group.clone() }
+        };
+        Around { groups: container.on_host.groups.iter().map(above).collect() }
+    }
+}
+
+impl Surroundings for Around {
+    fn pid(&self) -> Pid {
+        getpid()
+    }
+
+    fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    fn leaf(&self) -> Option<&str> {
+        None
+    }
+
+    fn processes(&self) -> Vec<i32> {
+        process::pids("/proc".as_ref())
+    }
+
+    /// We are there.
+    fn look<T: Serialize + DeserializeOwned>(&self, look: impl FnOnce() -> T) -> Result<T, Fault> {
+        Ok(look())
+    }
+
+    fn roots_below(&self) -> Result<Vec<Identity>, Fault> {
+        Subject::of(getpid())?.roots_below()
+    }
+
+    fn network(&self, _: Pid) -> Result<sight::Network, Fault> {
+        Ok(sight::network(false))
+    }
+}
+
+/// The group of a container that a controller is limited in.
+pub fn group(container: &Container, controller: Controller) -> Option<&Group> {
+    container.on_host.groups.iter().find(|g| g.wanted.contains(&controller))
+}
+
+/// A group's path in its hierarchy, as `/proc/PID/cgroup` names it (cgroups(7)).
+pub fn membership(pid: &str, group: &Group) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let controllers = &group.hierarchy.controllers;
+    let line = text
+        .lines()
+        .find_map(|line| line.split_once(':')?.1.strip_prefix(controllers.as_str())?.strip_prefix(':'));
+    line.unwrap_or("none").to_owned()
+}
+
+/// What was written to a group's files for one controller.
+pub fn settings(template: &Template, controller: Controller, group: &Group) -> Vec<Setting> {
+    template
+        .spec
+        .limits
+        .map(|limits| limits.settings(controller, group.hierarchy.version))
+        .unwrap_or_default()
 }

@@ -118,6 +118,9 @@ pub struct StepOptions {
     /// Run the program under a small init that reaps and passes signals on
     #[arg(long)]
     pub init: bool,
+    /// Write the run to this file too, as JSON Lines, with what each call has changed
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// The program to run in the container, and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,

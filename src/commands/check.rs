@@ -15,6 +15,7 @@ use crate::kernel::process::need_own_proc;
 use crate::lab::Lab;
 use crate::learner::Project;
 use crate::learner::build::{self, Before, Made};
+use crate::render::{Causes, Checked};
 
 use super::attempt::attempt;
 use super::{Output, enter_lab, exercise_named};
@@ -83,7 +84,7 @@ fn limits_can_be_asked_for(out: &mut Output, lab: &Lab, step: Option<u32>) -> Re
 }
 
 fn asks_for_limits(step: &Step) -> bool {
-    step.exercise.as_ref().is_some_and(|task| task.asks.limits)
+    step.exercise.is_some_and(|asks| asks.limits)
 }
 
 /// The steps whose container a program is to make as an exercise asks.
@@ -203,7 +204,7 @@ fn refusal(adapter: Adapter, step: u32, grouped: bool) -> Option<Fault> {
 fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
     out.show.exercise(&Exercise::load(step, out.lang)).map_err(Fault::output)?;
     out.fault(fault);
-    let claims = exercise::from(step).next().map_or(0, |entry| entry.task.claims.len());
+    let claims = exercise::from(step).next().map_or(0, |entry| entry.task.claims().count());
     out.tally.skipped += claims as u32;
     Ok(())
 }
@@ -232,11 +233,6 @@ fn judge_as(
         // That it does not start at all is a claim of step 0, whose causes then stand in for the others.
         let told_here = |judged: &&Judged| judged.step == number || (number == first && judged.step < first);
         for Judged { step, name, finding, refused } in judged.iter().filter(told_here) {
-            match finding {
-                Some(finding) if finding.held => out.tally.passed += 1,
-                Some(_) => out.tally.failed += 1,
-                None => out.tally.skipped += 1,
-            }
             let signs = finding.as_ref().map_or(&[][..], |finding| &finding.signs);
             let mut found = finding.as_ref().map(|finding| out.words.finding(finding));
             let mut of_step = Exercise::load(*step, out.lang).with_signs(name, signs);
@@ -245,7 +241,15 @@ fn judge_as(
                 found.iter_mut().for_each(|found| found.actual.clone_from(&known.message));
                 of_step = of_step.with_causes(name, vec![format!("{} {}", known.cause, known.hint)]);
             }
-            out.show.judged(&of_step, name, found.as_ref()).map_err(Fault::output)?;
+            let causes = of_step.causes(name);
+            out.check(&Checked {
+                step: exercise::slug(*step),
+                name,
+                claim: of_step.claim(name),
+                found: found.as_ref(),
+                help: causes.first().copied().unwrap_or_default(),
+                causes: Some(Causes { page: exercise::page(*step, name), likely: causes }),
+            })?;
         }
     }
     // A claim that could not be judged, since limits can't be asked for here, has not held.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::checks;
+use crate::claims::evidence::Evidence;
+use crate::claims::machine::STATUS;
 use crate::cli::{StepOptions, VmOptions};
 use crate::course::lesson::Lesson;
-use crate::course::steps::boot_vm::{Boot, STATUS};
+use crate::course::steps::boot_vm::{Boot, in_session};
 use crate::course::{Step, VirtualMachine, wanted};
 use crate::engine::Exit;
 use crate::engine::template::{FIRST, Template};
@@ -15,7 +16,7 @@ use crate::lab::Lab;
 use crate::vm::wire::Job;
 use crate::vm::{Machine, Session, Streams};
 
-use super::narrator::{Narrator, note_progress, report, stop_if_asked};
+use super::narrator::{Narrator, note_progress, stop_if_asked, tell_check};
 use super::step::{Ground, shell};
 use super::vm::{Parts, job};
 use super::{LIMITS, Output, files};
@@ -24,7 +25,7 @@ use super::{LIMITS, Output, files};
 pub fn tell(
     out: &mut Output,
     lab: &Lab,
-    (step, claims): (&'static Step, &VirtualMachine),
+    (step, built): (&'static Step, &VirtualMachine),
     lesson: &Lesson,
     ground: &Ground,
     options: &StepOptions,
@@ -39,9 +40,13 @@ pub fn tell(
     let exit = first_program(&mut machine, lab)?;
 
     let mut boot = Boot { machine: &mut machine, kernel: &parts.kernel, layers: &parts.layers, exit };
-    out.show.facts(&(claims.facts)(&mut boot)?, lesson).map_err(Fault::output)?;
+    out.show.facts(&(built.facts)(&mut boot)?, lesson).map_err(Fault::output)?;
     stages(out, lesson, boot.machine, container)?;
-    report(out, lab, step, lesson, |r| (claims.checks)(&mut boot, r))?;
+    let looked = Some((built.look)(&mut boot)?);
+    let mut evidence = Evidence { exact: true, machine: looked, ..Evidence::default() };
+    for claim in step.own_claims().filter(|claim| !claim.needs.is_of_the_end()) {
+        tell_check(out, lab, (step, claim.name), lesson, claim.judge(&evidence).as_ref())?;
+    }
 
     let exit =
         if options.has_program() { Some(program(out, lab, step, &mut machine, options)?) } else { None };
@@ -49,10 +54,11 @@ pub fn tell(
     machine.end();
     // After a program's own output only what went wrong is worth a word.
     out.only_failures = options.has_program() && !options.shell;
-    report(out, lab, step, lesson, |r| {
-        (claims.after)(qemu, r)?;
-        checks::host_same(lab, r)
-    })?;
+    evidence.machine.iter_mut().for_each(|machine| machine.left = Some(in_session(qemu)));
+    evidence.host = Some(lab.compare_host()?);
+    for claim in step.own_claims().filter(|claim| claim.needs.is_of_the_end()) {
+        tell_check(out, lab, (step, claim.name), lesson, claim.judge(&evidence).as_ref())?;
+    }
     if out.tally.failed == failed {
         note_progress(out, lab, step)?;
     }

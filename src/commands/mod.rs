@@ -32,7 +32,6 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::checks::Check;
 use crate::cli::{
     BreakOptions, CleanOptions, Cli, Command, CompletionsOptions, Format, Global, HintOptions, Later,
     ManOptions, NewOptions, PlanOptions, ResetOptions, StepAsked,
@@ -40,7 +39,6 @@ use crate::cli::{
 use crate::course::Step;
 use crate::course::exercise;
 use crate::course::language::Lang;
-use crate::course::lesson::Lesson;
 use crate::course::words::{Failure, Words};
 use crate::engine::template::Files;
 use crate::fault::{Doing, Fault};
@@ -54,7 +52,8 @@ use crate::kernel::root::{refuse_chroot, refuse_chroot_directory};
 use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
-use crate::render::{Json, Renderer, Style, Tally, Text};
+use crate::recording;
+use crate::render::{Both, Checked, Json, Renderer, Style, Tally, Text};
 
 /// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
 pub fn bytes(text: &str) -> Option<u64> {
@@ -136,21 +135,32 @@ impl Output {
     }
 
     /// Tells and counts a check.
-    pub fn check(&mut self, check: &Check, lesson: &Lesson) -> Result<(), Fault> {
-        match check.passed {
-            true => self.tally.passed += 1,
-            false => self.tally.failed += 1,
+    pub fn check(&mut self, check: &Checked) -> Result<(), Fault> {
+        let held = check.found.map(|found| found.held);
+        match held {
+            Some(true) => self.tally.passed += 1,
+            Some(false) => self.tally.failed += 1,
+            None => self.tally.skipped += 1,
         }
-        if check.passed && self.only_failures && !self.json {
+        if held == Some(true) && self.only_failures && !self.json {
             return Ok(());
         }
-        self.show.check(check, lesson).map_err(Fault::output)
+        self.show.check(check).map_err(Fault::output)
     }
 
     /// In place of a program's standard output: JSON has ours to itself, so it gets standard error.
     pub fn program_stdout(&self) -> Result<Option<OwnedFd>, Fault> {
         let errors = || io::stderr().as_fd().try_clone_to_owned().doing("duplicate standard error");
         self.json.then(errors).transpose()
+    }
+
+    /// From here on all that is told is written to this file too, if there is one.
+    pub fn record(&mut self, step: &Step, path: Option<&Path>) -> Result<(), Fault> {
+        let Some(path) = path else { return Ok(()) };
+        let file = recording::begin(path, step, self.lang)?;
+        let shown = std::mem::replace(&mut self.show, Box::new(Json::new(std::io::sink())));
+        self.show = Box::new(Both::new(shown, file, path.into()));
+        Ok(())
     }
 
     pub fn note(&mut self, text: &str) -> Result<(), Fault> {
@@ -197,16 +207,16 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Tour(Later(options))) => tour::run(out, &options),
         Some(Command::Run(Later(options))) => run::run(out, options),
         Some(Command::Adapt(Later(options))) => adapt::run(out, options),
-        Some(Command::New(Later(NewOptions { dir, lang }))) => new::run(out, &dir, &lang),
+        Some(Command::New(NewOptions { dir, lang })) => new::run(out, &dir, &lang),
         Some(Command::Hint(Later(HintOptions { step, again }))) => hint::run(out, step.as_deref(), again),
-        Some(Command::Solution(Later(options))) => solution::run(out, &options),
+        Some(Command::Solution(options)) => solution::run(out, &options),
         Some(Command::Progress) => progress::run(out),
         Some(Command::Reset(Later(ResetOptions { step, source, yes }))) => {
             reset::run(out, step.as_deref(), source, yes)
         }
         Some(Command::Watch) => watch::run(out),
         Some(Command::Check(Later(options))) => check::run(out, &options),
-        Some(Command::Compare(Later(options))) => compare::run(out, &options),
+        Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(Later(options))) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
         Some(Command::Book(Later(options))) => book::run(out, &options),

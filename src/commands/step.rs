@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
-use crate::checks::{self, ASPECTS, Aspect, LabState, Scene};
+use crate::checks::{ASPECTS, Aspect, Inquiry, Scene, lab_now};
 use crate::cli::StepOptions;
 use crate::course::lesson::Lesson;
 use crate::course::{Build, Part, Step, wanted};
@@ -13,7 +13,7 @@ use crate::engine::{Container, Exit, Process, Program, Spec, Terminal, Tty, term
 use crate::fault::Fault;
 use crate::lab::Lab;
 
-use super::narrator::{Narrator, note_progress, report, stop_if_asked};
+use super::narrator::{Narrator, note_progress, stop_if_asked, tell_check};
 use super::{LIMITS, Output, enter_lab, files, machine};
 
 /// Runs one step in a lab of its own.
@@ -24,6 +24,7 @@ pub fn run(out: &mut Output, step: &'static Step, options: &StepOptions) -> Resu
     if options.pause && !out.terminal {
         return Err(Fault::usage("pause-needs-terminal", &[]));
     }
+    out.record(step, options.record.as_deref())?;
     out.passes_status = !options.program.is_empty();
     let limited = step.with_all_below().any(Step::can_be_missed);
     let lab = enter_lab(limited)?;
@@ -65,7 +66,7 @@ pub fn tell(
 ) -> Result<Option<Exit>, Fault> {
     match &step.builds {
         Build::Part(part) => tell_part(out, lab, (step, part), lesson, ground, options),
-        Build::Machine(claims) => machine::tell(out, lab, (step, claims), lesson, ground, options),
+        Build::Machine(machine) => machine::tell(out, lab, (step, machine), lesson, ground, options),
     }
 }
 
@@ -81,10 +82,10 @@ fn tell_part(
     let wanted = wanted(ground.steps.iter().copied().chain([step]), LIMITS);
     let template = Template::new(lab, wanted, || files(&lab.folders, options.rootfs.as_deref()))?;
     // Only now: the learner's own root filesystem is lent to the container by a mount of the lab's.
-    let before = LabState::read()?;
+    let before = lab_now(&[])?;
     let mut narrator = Narrator::new(out, step, lesson, options);
     let (mut container, _held) = build(&template, options, &mut narrator)?;
-    let told = narrator.seq;
+    let told = narrator.so_far();
     stop_if_asked(lab)?;
 
     let scene = Scene { lab, template: &template, container: &container, before: &before };
@@ -93,11 +94,14 @@ fn tell_part(
         let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
         out.show.table(lesson.heading("files").unwrap_or(""), &head, &table.rows).map_err(Fault::output)?;
     }
-    report(out, lab, step, lesson, |r| (part.checks)(&scene, r))?;
+    let mut inquiry = Inquiry::begin(&scene)?;
+    for claim in step.own_claims().filter(|claim| !claim.needs.is_of_the_end()) {
+        let finding = inquiry.judge(claim, &scene)?;
+        tell_check(out, lab, (step, claim.name), lesson, finding.as_ref())?;
+    }
     if let Some(title) = lesson.heading("whole") {
         whole(out, title, &scene)?;
     }
-    let memory = scene.remember()?;
 
     let mut exit = None;
     if options.has_program() {
@@ -116,10 +120,10 @@ fn tell_part(
     drop(container);
     // After a program's own output only what went wrong is worth a word.
     out.only_failures = options.has_program() && !options.shell;
-    report(out, lab, step, lesson, |r| {
-        (part.after)(&memory, &LabState::read()?, r)?;
-        checks::host_same(lab, r)
-    })?;
+    for claim in step.own_claims().filter(|claim| claim.needs.is_of_the_end()) {
+        let finding = inquiry.judge_end(claim, lab)?;
+        tell_check(out, lab, (step, claim.name), lesson, finding.as_ref())?;
+    }
     if out.tally.failed == failed {
         note_progress(out, lab, step)?;
     }

@@ -4,8 +4,9 @@
 //! is missing never stops a run: it is empty, or its key stands in for it, and a test makes sure that it does not come
 //! to that.
 
+use super::Step;
 use super::language::Lang;
-use super::lesson;
+use super::lesson::{self, Lesson};
 use super::markdown::{self, Block, Item, Section};
 use super::steps::{STEPS, run};
 use crate::judge::{Asked, Task};
@@ -19,15 +20,15 @@ pub struct Entry {
     /// That of its step.
     pub number: u32,
     pub slug: &'static str,
-    pub task: &'static Task,
+    pub task: Task,
 }
 
-const FIRST: Entry = Entry { number: START, slug: run::SLUG, task: &run::TASK };
+const FIRST: Entry = Entry { number: START, slug: run::SLUG, task: run::TASK };
 
 /// All exercises in order: the start, and those of the steps that have one.
 pub fn all() -> impl DoubleEndedIterator<Item = Entry> {
     let of_steps = STEPS.iter().filter_map(|step| {
-        let task = step.exercise.as_ref()?;
+        let task = step.task()?;
         Some(Entry { number: step.number, slug: step.slug, task })
     });
     std::iter::once(FIRST).chain(of_steps)
@@ -85,7 +86,7 @@ pub struct Exercise {
 #[derive(Debug, PartialEq, Eq)]
 pub struct CheckText {
     pub name: String,
-    /// What holds for a program that is right, in one sentence.
+    /// What holds for a program that is right. Of a step it stands in the lesson, since it holds for our own container too.
     pub claim: String,
     /// Why it may not hold, the likeliest cause first, each with what to do.
     pub causes: Vec<Cause>,
@@ -103,7 +104,11 @@ impl Exercise {
     /// The exercise with this number; in English where it has not been translated.
     pub fn load(number: u32, lang: Lang) -> Exercise {
         let text = text_of(number, lang).or_else(|| text_of(number, Lang::En));
-        Exercise::parse(number, text.unwrap_or_default())
+        let mut exercise = Exercise::parse(number, text.unwrap_or_default());
+        if let Some(step) = Step::numbered(number) {
+            exercise.claim_as(&Lesson::load(step, lang));
+        }
+        exercise
     }
 
     /// Reads the markdown of an exercise. Any text is one; what it lacks is empty.
@@ -120,6 +125,13 @@ impl Exercise {
             }
         }
         exercise
+    }
+
+    /// Takes from the step's lesson what each check claims; what stands before the first step has no lesson.
+    fn claim_as(&mut self, lesson: &Lesson) {
+        for check in &mut self.checks {
+            check.claim = lesson.check_claim(&check.name).into();
+        }
     }
 
     /// What is said of a check.

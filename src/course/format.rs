@@ -4,9 +4,10 @@ use console::measure_text_width;
 
 use super::exercise::{self, Exercise};
 use super::language::Lang;
-use super::lesson::Lesson;
+use super::lesson::{self, Lesson};
 use super::markdown::Block;
 use super::{STEPS, Step};
+use crate::claims::HOST_SAME;
 use crate::judge::Asked;
 
 /// Sections that every lesson has, in this order; others may stand between them.
@@ -148,6 +149,33 @@ fn both_languages_have_the_same_shape() {
 }
 
 #[test]
+fn every_claim_has_one_text() {
+    each(|step, lang, lesson| {
+        let claimed: Vec<&str> = step.claims.iter().chain([&HOST_SAME]).map(|claim| claim.name).collect();
+        let told: Vec<&str> =
+            with_prefix(lesson, "check-").filter_map(|id| id.strip_prefix("check-")).collect();
+        if claimed != told {
+            return Err(format!("{told:?} are explained, {claimed:?} are claimed"));
+        }
+        let text =
+            lesson::file(&format!("{}/exercise/{}.md", step.folder(), lang.code())).unwrap_or_default();
+        let second =
+            Exercise::parse(step.number, text).checks.into_iter().find(|check| !check.claim.is_empty());
+        second.map_or(Ok(()), |check| Err(format!("the exercise has a second text: {}", check.claim)))
+    });
+}
+
+#[test]
+fn what_only_one_side_is_judged_by_says_why() {
+    for claim in STEPS.iter().flat_map(|step| step.claims).chain([&HOST_SAME]) {
+        let both = claim.is_of_ours() && claim.is_of_programs();
+        let why = claim.why_one_sided();
+        assert_eq!(both, why.is_none(), "{}", claim.name);
+        assert!(why.is_none_or(|why| why.split(' ').count() > 4), "{}", claim.name);
+    }
+}
+
+#[test]
 fn every_exercise_explains_what_is_judged() {
     for (entry, lang) in exercise::all().flat_map(|entry| [Lang::En, Lang::Ko].map(|lang| (entry, lang))) {
         let exercise = Exercise::load(entry.number, lang);
@@ -155,7 +183,7 @@ fn every_exercise_explains_what_is_judged() {
         assert!(!exercise.title.is_empty() && !exercise.task.is_empty(), "{file}");
         assert!(exercise.hints.iter().all(|hint| !hint.is_empty()), "{file}");
         let explained: Vec<_> = exercise.checks.iter().map(|check| check.name.as_str()).collect();
-        assert_eq!(explained, entry.task.claims.iter().map(|claim| claim.name).collect::<Vec<_>>(), "{file}");
+        assert_eq!(explained, entry.task.claims().map(|claim| claim.name).collect::<Vec<_>>(), "{file}");
     }
 }
 

@@ -9,12 +9,12 @@ pub mod progress;
 pub mod steps;
 pub mod words;
 
-use nix::unistd::Pid;
-
-use crate::checks::{Fact, LabState, Memory, Report, Scene};
+use crate::checks::{Fact, Scene};
+use crate::claims::machine::Machine;
+use crate::claims::{Claim, HOST_SAME};
 use crate::engine::template::Wanted;
 use crate::fault::Fault;
-use crate::judge::Task;
+use crate::judge::{Asked, Task};
 use crate::kernel::cgroup::Limits;
 use crate::lab::Lab;
 
@@ -34,14 +34,16 @@ pub struct Step {
     /// Asks, before anything is built, whether the host gives what it may refuse. Other steps can stand without
     /// such a step. `None` where only the step's own calls can tell.
     permit: Option<Permit>,
+    /// What is claimed of the container, or of what stands beside it: of ours, of a learner's own program's, or of both.
+    pub claims: &'static [Claim],
     /// What a learner's own program is asked for at this step, if it has an exercise.
-    pub exercise: Option<Task>,
+    pub exercise: Option<Asked>,
 }
 
 /// Asks a host for something without keeping it.
 type Permit = fn(&Lab) -> Result<(), Fault>;
 
-/// What a step builds, and what is claimed of it.
+/// What a step builds.
 pub enum Build {
     /// One more part of the container.
     Part(Part),
@@ -55,10 +57,6 @@ pub struct Part {
     pub wants: fn(&mut Wanted, Limits),
     /// What the container looks like from both sides.
     pub facts: fn(&Scene) -> Result<Vec<Fact>, Fault>,
-    /// What is claimed while the container is there.
-    pub checks: fn(&Scene, &mut Report) -> Result<(), Fault>,
-    /// What is claimed when the container is gone.
-    pub after: fn(&Memory, &LabState, &mut Report) -> Result<(), Fault>,
     /// Its row in the picture.
     pub row: Row,
     /// What it makes the container's own, of [`ASPECTS`](crate::checks::ASPECTS).
@@ -79,10 +77,8 @@ pub struct Row {
 pub struct VirtualMachine {
     /// What it looks like from both sides.
     pub facts: fn(&mut Boot) -> Result<Vec<Fact>, Fault>,
-    /// What is claimed while it runs.
-    pub checks: fn(&mut Boot, &mut Report) -> Result<(), Fault>,
-    /// What is claimed when it has ended, of the QEMU that had this PID.
-    pub after: fn(Pid, &mut Report) -> Result<(), Fault>,
+    /// What is known of it while it runs.
+    pub look: fn(&mut Boot) -> Result<Machine, Fault>,
     /// The file that has its source.
     pub source: &'static str,
 }
@@ -149,6 +145,16 @@ impl Step {
     pub fn must_make_a_container(&self) -> Result<(), Fault> {
         let with = [("step", &*self.number.to_string()), ("slug", self.slug)];
         self.part().map(|_| ()).ok_or_else(|| Fault::usage("step-makes-no-container", &with))
+    }
+
+    /// What our own container, or machine, is judged by at this step. That the real host is as before comes last.
+    pub fn own_claims(&self) -> impl Iterator<Item = &'static Claim> {
+        self.claims.iter().chain([&HOST_SAME]).filter(|claim| claim.is_of_ours())
+    }
+
+    /// What a learner's own program is asked for and judged by, if it has an exercise.
+    pub fn task(&self) -> Option<Task> {
+        self.exercise.map(|asks| Task { asks, claims: self.claims })
     }
 
     /// Whether this host gives what the step takes, and if not, what is missing.

@@ -26,12 +26,16 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::exec::exec;
 use super::ground::{self, Ground};
-use super::run;
 use super::table::Table;
 use super::tracer;
+use crate::claims::fate::{self, ROOM};
+use crate::claims::sight::{Identity, Network, Subject, network};
+use crate::claims::surroundings::Surroundings;
 use crate::engine::op::{Call, Ops};
 use crate::engine::plan::Stage;
 use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
@@ -45,10 +49,7 @@ use crate::kernel::told::Silence;
 use crate::lab::Lab;
 
 /// What all processes of a cell may use together, where groups can be made.
-const BOUNDS: Limits = Limits { memory: Some(run::MEMORY), pids: Some(ROOM), cpus: Some(8192.0) };
-
-/// How many processes and threads have room in it, those that nobody can follow too.
-pub const ROOM: u64 = 1024;
+const BOUNDS: Limits = Limits { memory: Some(fate::MEMORY), pids: Some(ROOM), cpus: Some(8192.0) };
 
 /// The group that PROGRAM itself starts in (v2): one that holds processes may not hand controllers on.
 pub const LEAF: &str = "judged";
@@ -174,6 +175,45 @@ impl Cell {
     /// The cell's groups.
     pub fn groups(&self) -> &[Group] {
         &self.container.on_host.groups
+    }
+}
+
+impl Surroundings for Cell {
+    fn pid(&self) -> Pid {
+        self.container.pid
+    }
+
+    fn groups(&self) -> &[Group] {
+        &self.container.on_host.groups
+    }
+
+    fn leaf(&self) -> Option<&str> {
+        Some(LEAF)
+    }
+
+    fn processes(&self) -> Vec<i32> {
+        Cell::processes(self)
+    }
+
+    fn look<T: Serialize + DeserializeOwned>(&self, look: impl FnOnce() -> T) -> Result<T, Fault> {
+        self.container.look(look)
+    }
+
+    fn roots_below(&self) -> Result<Vec<Identity>, Fault> {
+        Subject::of(self.container.pid)?.roots_below()
+    }
+
+    /// That of its nearest ancestor in another one: the cell's, unless PROGRAM keeps its bridge in a network of its own,
+    /// as one without root's rights over the host's has to.
+    fn network(&self, cmd: Pid) -> Result<Network, Fault> {
+        let of = |pid: i32| process::namespace(&pid.to_string(), "net");
+        let parent = |pid: &i32| -> Option<i32> {
+            process::status(Path::new("/proc"), &pid.to_string(), "PPid")?.parse().ok()
+        };
+        let ancestors = std::iter::successors(Some(cmd.as_raw()), parent).take(64);
+        let mut line = ancestors.take_while(|pid| *pid != self.container.pid.as_raw());
+        let outside = line.find(|pid| of(*pid) != of(cmd.as_raw())).map_or(self.container.pid, Pid::from_raw);
+        Subject::of(outside)?.look(|| network(false))
     }
 }
 
@@ -317,7 +357,7 @@ fn bound() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     // In a user namespace of its own the kernel counts what was started there (user_namespaces(7)); a real root
     // is bounded by the cell's group instead, where there is one.
-    let most = tracer::CROWD as u64 * 2;
+    let most = fate::CROWD as u64 * 2;
     let _ = setrlimit(Resource::RLIMIT_NPROC, most, most);
     for capability in DROPPED {
         // SAFETY: prctl(2) with integers. What we don't have can't be dropped, and need not be.

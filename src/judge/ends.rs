@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::cell::Cell;
-use super::evidence::{Evidence, SETTLE, settled};
-use super::fate::Fate;
-use super::outside::Outside;
-use super::part::{self, ASIDE, Part};
-use super::run::{PATIENCE, Run};
+use super::look::settled;
+use super::part::{ASIDE, ORPHANS, Part, STATUS};
+use super::run::Run;
 use super::trial::{Order, Trial};
+use crate::claims::evidence::{Died, Ended, Evidence, Orphans, SETTLE, Talked};
+use crate::claims::fate::{Fate, PATIENCE};
+use crate::claims::outside::Outside;
 use crate::engine::Exit;
 use crate::fault::Fault;
+use crate::kernel::process;
 
 /// Words that runtimes are known to spoil: blanks and line ends, nothing at all, other letters, what means something
 /// to a shell or to printf(3), and what looks like an option, PROGRAM's own above all.
@@ -70,42 +72,6 @@ pub enum Way {
     Die,
 }
 
-/// CMD had something to say, and ended with a status of its own.
-pub struct Talked {
-    pub input: Vec<u8>,
-    /// Whether the first half came out before the second was there.
-    pub at_once: bool,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-    pub exit: Option<Exit>,
-    pub fate: Fate,
-    /// PROGRAM ended, and CMD still was.
-    pub outlived: bool,
-    /// Who was still there a while after PROGRAM.
-    pub running: Vec<i32>,
-    pub before: Outside,
-    /// Once PROGRAM had ended; `None` also if what was left had to be ended.
-    pub left: Option<Outside>,
-}
-
-/// CMD was to end with a status.
-pub struct Ended {
-    pub asked: Vec<OsString>,
-    /// What CMD was given, if it was ever there.
-    pub given: Option<Vec<OsString>>,
-    pub status: i32,
-    pub exit: Option<Exit>,
-    pub fate: Fate,
-}
-
-/// CMD was killed by a signal.
-pub struct Died {
-    /// By which; `None` if it was not.
-    pub signal: Option<i32>,
-    pub exit: Option<Exit>,
-    pub fate: Fate,
-}
-
 impl Trial<'_> {
     /// Lets CMD talk and end by itself.
     pub fn talk(&self, evidence: &mut Evidence) -> Result<(), Fault> {
@@ -113,7 +79,7 @@ impl Trial<'_> {
         // Ends in no line end, which some wait for.
         let (first, rest) = input.split_at(input.len() / 2);
         let (mut cell, streams, _) = self.cell(Part::Talk, &[], first.to_vec())?;
-        let before = Outside::of(&cell)?;
+        let before = cell.state()?;
         let mut run = Run::start(self.lab, &mut cell, streams.unfinished(), &self.token)?;
         if !run.reach_cmd()? {
             evidence.fate = Some(run.fate());
@@ -132,6 +98,8 @@ impl Trial<'_> {
         let left = if exit.is_some() { settled(&mut run, &before)? } else { None };
         let (stdout, stderr) = run.heard();
         evidence.talked = Some(Talked {
+            aside: ASIDE.as_bytes(),
+            status: STATUS,
             at_once,
             stdout: stdout.into(),
             stderr: stderr.into(),
@@ -153,7 +121,7 @@ impl Trial<'_> {
         while !ways.as_slice().is_empty() {
             let orders: Vec<Order> = ways.as_slice().iter().map(|way| self.order(*way)).collect();
             let (mut cell, streams) = self.cell_for(&orders)?;
-            let before = Outside::of(&cell)?;
+            let before = cell.state()?;
             for ((way, order), streams) in ways.by_ref().zip(&orders).zip(streams) {
                 let run = Run::start(self.lab, &mut cell, streams, &self.token)?;
                 self.take(*way, order, run, evidence)?;
@@ -182,7 +150,7 @@ impl Trial<'_> {
 
     fn take(&self, way: Way, order: &Order, mut run: Run, evidence: &mut Evidence) -> Result<(), Fault> {
         let reached = run.reach_cmd()?;
-        let given = run.cmd().filter(|_| reached).map(part::arguments);
+        let given = run.cmd().filter(|_| reached).map(process::arguments);
         if way == Way::Orphan {
             run.tracer.gather();
         }
@@ -196,9 +164,12 @@ impl Trial<'_> {
                 run.tracer.tell();
                 run.until(PATIENCE, |run| run.tracer.is_childless_again() || !run.tracer.cmd_alive())?;
                 run.until(SETTLE, |run| run.tracer.zombies() == 0)?;
-                evidence.zombies = run.tracer.zombies();
+                let zombies = run.tracer.zombies();
                 run.signal_cmd(Signal::SIGKILL);
-                evidence.orphaned = Some(died(&mut run)?);
+                let died = died(&mut run)?;
+                let exceeded = Some(died.fate.clone()).filter(Fate::is_excess);
+                evidence.orphans = Some(Orphans { ended: ORPHANS, zombies, parent: None, exceeded });
+                evidence.orphaned = Some(died);
             }
             Way::Die => evidence.died = Some(died(&mut run)?),
         }
@@ -210,7 +181,7 @@ impl Trial<'_> {
 fn is_as_before(cell: &Cell, before: &Outside) -> bool {
     let until = Instant::now() + CLEAN;
     loop {
-        match Outside::of(cell) {
+        match cell.state() {
             Ok(now) if now == *before => return true,
             Ok(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
             _ => return false,
@@ -232,33 +203,4 @@ fn died(run: &mut Run) -> Result<Died, Fault> {
         _ => None,
     };
     Ok(Died { signal, exit, fate: run.fate() })
-}
-
-impl Talked {
-    /// What is wrong with the streams: they have to come through whole, at once and apart, and nothing else may.
-    pub fn spoilt(&self) -> Option<Spoilt> {
-        let (out, err) = (&self.stdout[..], &self.stderr[..]);
-        let (input, aside) = (&self.input[..], ASIDE.as_bytes());
-        let holds = |heard: &[u8], text: &[u8]| heard.windows(text.len()).any(|window| window == text);
-        if out == input && err == aside {
-            (!self.at_once).then_some(Spoilt::HeldBack)
-        } else if holds(out, aside) || (holds(err, input) && !out.starts_with(input)) {
-            Some(Spoilt::Mixed)
-        } else if out != input {
-            Some(if holds(out, input) { Spoilt::MoreOutput } else { Spoilt::Incomplete })
-        } else {
-            Some(if holds(err, aside) { Spoilt::MoreErrors } else { Spoilt::Incomplete })
-        }
-    }
-}
-
-/// What streams may have come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoilt {
-    HeldBack,
-    Mixed,
-    /// Something was added to standard output, or to standard error.
-    MoreOutput,
-    MoreErrors,
-    Incomplete,
 }

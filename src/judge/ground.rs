@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
+use crate::claims::foreign::OPEN;
 use crate::fault::{Doing, Fault};
 use crate::kernel::attributes::{make_read_only, make_writable};
 use crate::kernel::cgroup::Group;
 use crate::kernel::lacks;
-
-/// Places that are empty and may be written to: what every system has for that (hier(7)).
-pub const OPEN: [&str; 4] = ["/tmp", "/run", "/var/tmp", "/dev/shm"];
 
 /// The one of them that hides something; see [`keep_whole`].
 const BACKSTAGE: &str = "/run";

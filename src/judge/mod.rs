@@ -4,40 +4,33 @@
 //!   trial ── makes ──▶ cell (a throw-away host)          what PROGRAM is asked, and where
 //!                        └─ PROGRAM ── starts ──▶ CMD     CMD is ours, in a part
 //!   run ──── follows ────▶ both, by ptrace(2)             bounded in time, processes, memory, output
-//!   sight, bounds, outside ── look ──▶ evidence           kernel state, never words
+//!   look, ends ── fill ──▶ evidence                       kernel state, never words
 //!   claims ── judge ──▶ findings
 //! ```
 
-mod bounds;
 mod cell;
-pub mod claims;
-mod contents;
 mod ends;
-mod evidence;
 mod exec;
-mod fate;
-mod foreign;
 mod ground;
-mod groups;
+mod look;
 mod news;
 mod outside;
 pub mod part;
 mod reason;
+mod refusals;
 mod run;
-mod sight;
 mod table;
 mod tracer;
-mod traces;
 mod trial;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use claims::{Case, Claim};
-use trial::Trial;
+use trial::{Runs, Trial};
 
+use crate::claims::Claim;
+use crate::claims::finding::Finding;
 use crate::fault::Fault;
-use crate::finding::Finding;
 use crate::lab::Lab;
 
 /// A program that is to be judged.
@@ -63,6 +56,7 @@ pub struct Judged {
 }
 
 /// What a step asks a program for: a few words more on its command line, and what is claimed of the container then.
+#[derive(Clone, Copy)]
 pub struct Task {
     /// In addition to what the steps before ask.
     pub asks: Asked,
@@ -80,6 +74,13 @@ pub struct Asked {
     pub limits: bool,
     /// A network with a way out.
     pub network: bool,
+}
+
+impl Task {
+    /// Those of its claims that a PROGRAM is judged by.
+    pub fn claims(&self) -> impl Iterator<Item = &'static Claim> {
+        self.claims.iter().filter(|claim| claim.is_of_programs())
+    }
 }
 
 impl Asked {
@@ -107,23 +108,22 @@ impl Asked {
 pub fn judge(
     lab: &Lab,
     defendant: &Defendant,
-    tasks: &[(u32, &'static Task)],
+    tasks: &[(u32, Task)],
     first: u32,
 ) -> Result<Vec<Judged>, Fault> {
     let claims: Vec<(u32, &Task, &Claim)> = tasks
         .iter()
-        .flat_map(|(step, task)| task.claims.iter().map(|claim| (*step, *task, claim)))
+        .flat_map(|(step, task)| task.claims().map(move |claim| (*step, task, claim)))
         .filter(|(step, _, claim)| *step >= first || claim.is_the_first())
         .collect();
     let asked = tasks.iter().fold(Asked::NOTHING, |asked, (_, task)| asked.and(task.asks));
     let trial = Trial::new(lab, defendant.clone(), asked)?;
     let needed: Vec<&Claim> = claims.iter().map(|(.., claim)| *claim).collect();
-    let evidence = trial.hold(claims::runs_for(&needed))?;
-    let case = Case { trial: &trial, evidence: &evidence };
+    let evidence = trial.hold(Runs::for_all(&needed))?;
     let judged = claims.into_iter().map(|(step, task, claim)| {
         // Limits that could not be asked for are not judged either.
         let was_asked = trial.grouped || !task.asks.limits;
-        let finding = if was_asked { claim.judge(&case) } else { None };
+        let finding = if was_asked { claim.judge(&evidence) } else { None };
         let refused = evidence.refused.clone().filter(|_| claim.is_the_first());
         Judged { step, name: claim.name, finding, refused }
     });

@@ -1,5 +1,4 @@
-//! What a container could leave behind in its cell: mounts, links, firewall tables, files, groups, processes, and other
-//! traces.
+//! A cell as the outside of a container: what has been left behind in it.
 
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
@@ -7,8 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, LEAF};
-use super::ground::OPEN;
-use super::traces::Traces;
+use crate::claims::foreign::OPEN;
+use crate::claims::outside::Outside;
+use crate::claims::surroundings::Surroundings;
+use crate::claims::traces::Traces;
 use crate::fault::{Doing, Fault};
 use crate::kernel::netlink::facts as net;
 
@@ -19,21 +20,6 @@ const NAMES: usize = 64;
 /// its lock, ip(8) the place of named network namespaces.
 const OF_TOOLS: [&str; 3] = ["/run/mount", "/run/xtables.lock", "/run/netns"];
 
-/// A cell at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outside {
-    /// Lines of the cell's mountinfo.
-    pub mounts: Vec<String>,
-    pub links: Vec<String>,
-    pub tables: Vec<String>,
-    /// Files and directories in places that may be written to.
-    pub files: Vec<String>,
-    /// Groups below the cell's own, relative to it.
-    pub groups: Vec<String>,
-    pub processes: Vec<i32>,
-    pub traces: Traces,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Seen {
     traces: Traces,
@@ -42,14 +28,14 @@ struct Seen {
     files: Vec<String>,
 }
 
-impl Outside {
-    /// Looks at a cell.
-    pub fn of(cell: &Cell) -> Result<Outside, Fault> {
-        let path = format!("/proc/{}/mountinfo", cell.container.pid);
+impl Cell {
+    /// What is in it.
+    pub fn state(&self) -> Result<Outside, Fault> {
+        let path = format!("/proc/{}/mountinfo", self.container.pid);
         let mounts = fs::read(&path).doing(format!("read {path}"))?;
-        let seen = cell.container.look(|| look(cell))?;
+        let seen = self.container.look(|| look(self))?;
         let mut groups = Vec::new();
-        for group in cell.groups() {
+        for group in self.container.on_host.groups.iter() {
             below(&group.dir, Path::new(""), &mut groups);
         }
         groups.retain(|name| name != LEAF);
@@ -61,14 +47,9 @@ impl Outside {
             tables: seen.tables,
             files: seen.files,
             groups,
-            processes: cell.processes(),
+            processes: Surroundings::processes(self),
             traces: seen.traces,
         })
-    }
-
-    /// What is in a list now that was not there BEFORE.
-    pub fn new_in<'o>(now: &'o [String], before: &[String]) -> Vec<&'o str> {
-        now.iter().filter(|name| !before.contains(name)).map(String::as_str).collect()
     }
 }
 

@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -17,6 +16,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
+use crate::claims::contents::{ADDED, CHANGED, DELETED};
 use crate::kernel::child::guarded;
 
 /// The word on the command line that makes our program play a part; nobody types it by accident.
@@ -30,14 +30,6 @@ pub const STATUS: i32 = 42;
 
 /// How many orphans are left at a time: more than one for each signal that tells of them.
 pub const ORPHANS: usize = 8;
-
-/// Files of the judge's in each root filesystem: what tells it from all others, and two to be written to.
-pub const NONCE: &str = "etc/workshop-nonce";
-pub const DELETED: &str = "etc/workshop-delete-me";
-pub const CHANGED: &str = "etc/workshop-change-me";
-pub const MARKS: [&str; 3] = [NONCE, DELETED, CHANGED];
-/// The file that a writer adds.
-pub const ADDED: &str = "workshop-was-here";
 
 /// How long a part is played, whatever happens outside.
 const LIFE: Duration = Duration::from_secs(60);
@@ -268,14 +260,4 @@ pub fn is_ours(path: &std::path::Path) -> bool {
         (Ok(theirs), Ok(ours)) => theirs == ours,
         _ => false,
     }
-}
-
-/// The arguments of a process as it was given them (proc_pid_cmdline(5)).
-pub fn arguments(pid: Pid) -> Vec<OsString> {
-    let mut text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    // Each ends with a zero byte, an empty one too.
-    if text.pop() != Some(0) {
-        return Vec::new();
-    }
-    text.split(|byte| *byte == 0).map(|word| std::ffi::OsStr::from_bytes(word).to_owned()).collect()
 }

@@ -13,31 +13,23 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, pipe2};
 
-use super::bounds::Refusals;
 use super::cell::{Cell, Launch, nonblocking};
-use super::fate::{Excess, Fate, Quote};
 use super::part::ASIDE;
 use super::reason;
+use super::refusals::Refusals;
 use super::tracer::Tracer;
+use crate::claims::fate::{Excess, FLOOD, Fate, LIFE, MEMORY, PATIENCE, Quote};
 use crate::engine::Exit;
 use crate::fault::{Doing, Fault};
 use crate::kernel::process;
 use crate::kernel::wait::Wait;
 use crate::lab::Lab;
 
-/// How much of each output stream is kept, in bytes, and how much there may be of both.
+/// How much of each output stream is kept, in bytes.
 const KEPT: usize = 1 << 20;
-pub const FLOOD: u64 = 64 << 20;
-
-/// Physical memory that PROGRAM and all that it starts may have together, in bytes.
-pub const MEMORY: u64 = 1 << 30;
 
 /// How many characters of PROGRAM's words are repeated.
 const SAID: usize = 200;
-
-/// How long a whole run may take, and each thing that is waited for in it (see [`Wait`]).
-pub const LIFE: Duration = Duration::from_secs(120);
-pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long CMD may take to be there when PROGRAM is not any more.
 const LINGER: Duration = Duration::from_secs(2);

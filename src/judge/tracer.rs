@@ -14,13 +14,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::news::{self, News};
-use super::part::{ACT, arguments, is_ours};
+use super::part::{ACT, is_ours};
+use crate::claims::fate::CROWD;
 use crate::engine::Exit;
 use crate::fault::Fault;
-use crate::kernel::process;
-
-/// Processes and threads that a program may have at a time.
-pub const CROWD: usize = 512;
+use crate::kernel::process::{self, arguments};
 
 /// One program and its descendants.
 pub struct Tracer {

@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::bounds::Limited;
 use super::cell::Cell;
-use super::contents::Contents;
 use super::ends::Way;
-use super::evidence::{Evidence, Prepared};
 use super::ground::{Ground, Lent};
-use super::part::{ACT, CHANGED, DELETED, NONCE, Part};
+use super::part::{ACT, Part};
 use super::run::Streams;
 use super::{Asked, Defendant};
+use crate::claims::bounds::Limited;
+use crate::claims::contents::{CHANGED, Contents, DELETED, NONCE};
+use crate::claims::evidence::Evidence;
+use crate::claims::{Claim, Need};
 use crate::engine::template::copy_tree;
 use crate::fault::{Doing, Fault};
 use crate::image::{Image, Store, host_search_path, tree_digest};
@@ -53,6 +54,9 @@ pub struct Order {
     pub asked: Vec<OsString>,
 }
 
+/// What a cell holds for one run.
+pub type Prepared = (Cell, Streams, Vec<OsString>);
+
 /// Which runs are needed.
 #[derive(Clone)]
 pub struct Runs {
@@ -60,6 +64,25 @@ pub struct Runs {
     pub ends: Vec<Way>,
     pub strain: bool,
     pub write: bool,
+}
+
+impl Runs {
+    /// Those that bring to light what these claims are judged by.
+    pub fn for_all(claims: &[&Claim]) -> Runs {
+        let needs = |need| claims.iter().any(|claim| claim.needs == need);
+        let ends = [
+            (Way::Word, needs(Need::Word) || needs(Need::End)),
+            (Way::Name, needs(Need::Name) || needs(Need::End)),
+            (Way::Orphan, needs(Need::Orphan) || needs(Need::Die)),
+            (Way::Die, needs(Need::Die)),
+        ];
+        Runs {
+            talk: needs(Need::Talk) || needs(Need::Left) || needs(Need::End),
+            ends: ends.into_iter().filter_map(|(way, needed)| needed.then_some(way)).collect(),
+            strain: needs(Need::Strain),
+            write: needs(Need::Write),
+        }
+    }
 }
 
 impl<'l> Trial<'l> {
@@ -93,7 +116,7 @@ impl<'l> Trial<'l> {
         let digest =
             || self.rootfs.as_ref().map(|dir| tree_digest(&dir.from).doing("read the root filesystem"));
         let before = digest().transpose()?;
-        let mut evidence = Evidence::default();
+        let mut evidence = Evidence { wanted: self.wanted(), ..Evidence::default() };
         self.look(&mut evidence)?;
         if evidence.looked.is_none() {
             // What does not start once will not start again.

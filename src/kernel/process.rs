@@ -1,7 +1,9 @@
 //! What /proc tells about a process: who it is, whether it still is, what it listens to.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -132,6 +134,16 @@ pub fn status(proc: &Path, pid: &str, line: &str) -> Option<String> {
     let text = fs::read_to_string(proc.join(pid).join("status")).ok()?;
     let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'))?;
     Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The arguments of a process as it was given them (proc_pid_cmdline(5)).
+pub fn arguments(pid: Pid) -> Vec<OsString> {
+    let mut text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    // Each ends with a zero byte, an empty one too.
+    if text.pop() != Some(0) {
+        return Vec::new();
+    }
+    text.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect()
 }
 
 /// The PIDs that a /proc lists, in ascending order.

@@ -1,6 +1,6 @@
 //! A made-up run of one step, and what it looks like in each format, language and width.
 
-use super::{CheckResult, Fact, Failure, Json, Renderer, Style, Tally, Text};
+use super::{Checked, Fact, Failure, Found, Json, Renderer, Style, Tally, Text};
 use crate::course::language::Lang;
 use crate::course::lesson::Lesson;
 use crate::course::{STEPS, Step};
@@ -61,21 +61,15 @@ fn fact(key: &str, outside: &str, inside: &str) -> Fact {
     Fact { key: key.into(), outside: outside.into(), inside: inside.into() }
 }
 
-fn check(name: &str, passed: bool, expected: &str, actual: &str) -> CheckResult {
-    CheckResult {
-        step: STEP.slug.into(),
-        name: name.into(),
-        passed,
-        expected: expected.into(),
-        actual: actual.into(),
-    }
+fn found(held: bool, expected: &str, actual: &str) -> Found {
+    Found { held, expected: expected.into(), actual: actual.into() }
 }
 
 /// Tells the whole of a made-up step.
 fn tell(renderer: &mut dyn Renderer, lesson: &Lesson) -> std::io::Result<()> {
     renderer.step(STEP, lesson, &STEP.builds_on())?;
     for (seq, call) in (1..).zip(calls()) {
-        renderer.call(seq, &call, lesson)?;
+        renderer.call(seq, &call, None, lesson)?;
     }
     let facts = [
         fact("root", "inode 2 on /dev/vda1", "inode 41 on /dev/vda1"),
@@ -84,8 +78,14 @@ fn tell(renderer: &mut dyn Renderer, lesson: &Lesson) -> std::io::Result<()> {
         fact("home", "3 entries", ""),
     ];
     renderer.facts(&facts, lesson)?;
-    renderer.check(&check("old-root-gone", true, "0", "0"), lesson)?;
-    renderer.check(&check("escape", false, "inode 41, the container's root", "inode 2"), lesson)?;
+    let found = [
+        ("old-root-gone", found(true, "0", "0")),
+        ("escape", found(false, "inode 41, the container's root", "inode 2")),
+    ];
+    for (name, found) in &found {
+        let (claim, help) = (lesson.check_claim(name), lesson.check_help(name));
+        renderer.check(&Checked { step: STEP.slug, name, claim, found: Some(found), help, causes: None })?;
+    }
     renderer.done(&Tally { passed: 1, failed: 1, skipped: 2, seconds: 0.42 })?;
     renderer.note("The lab is gone; `workshop doctor` says what this host allows.")?;
     renderer.closing(STEP, lesson, STEP.next())?;
@@ -175,7 +175,7 @@ fn a_call_that_waits_is_shown_once() {
         let result = std::mem::take(&mut call.result);
         assert!(text.about(&call, &lesson).is_ok());
         call.result = result;
-        assert!(text.call(seq, &call, &lesson).is_ok());
+        assert!(text.call(seq, &call, None, &lesson).is_ok());
     }
     // When the reader presses Enter, the invitation is wiped off the terminal.
     let invitation = "           ┃     Enter makes the call ";
@@ -191,7 +191,7 @@ fn calls_of_other_steps_are_told_apart() {
     for (seq, step) in (1..).zip(["unshare-pid", "pivot-root", "pivot-root", "mount-proc"]) {
         let mut call = call(Actor::Container, "pivot", "pivot_root", &["\".\"", "\".\""], "0");
         call.step = step.into();
-        assert!(text.call(seq, &call, &lesson).is_ok());
+        assert!(text.call(seq, &call, None, &lesson).is_ok());
     }
     insta::assert_snapshot!(String::from_utf8_lossy(&out));
 }

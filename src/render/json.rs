@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Booted, CheckResult, Experimented, Fact, Failure, Renderer, Tally, learner};
+use super::{Booted, Checked, Experimented, Fact, Failure, Renderer, Tally, learner};
 use crate::compare::{Comparison, Host, Measured, Spread, Unit};
 use crate::course::Step;
 use crate::course::exercise::{self, Exercise};
 use crate::course::lesson::Lesson;
-use crate::course::words::Found;
 use crate::engine::op::Op;
 use crate::kernel::told::{Actor, Call};
+use crate::recording::Change;
 
 /// Prints a run as JSON Lines. What is only there to be read by people is left out.
 pub struct Json<W: Write> {
@@ -64,6 +64,9 @@ enum Event<'a> {
         /// Seconds since the start.
         t: f64,
         source: &'a str,
+        /// What it has changed, of a recorded run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effect: Option<&'a [Change]>,
     },
     Op {
         seq: u32,
@@ -99,9 +102,9 @@ enum Event<'a> {
         help: &'a str,
         /// Why a judged program may have failed it, the likeliest cause first, and the place in the book.
         #[serde(skip_serializing_if = "Option::is_none")]
-        causes: Option<Vec<&'a str>>,
+        causes: Option<&'a [&'a str]>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        page: Option<String>,
+        page: Option<&'a str>,
     },
     Host {
         #[serde(flatten)]
@@ -228,7 +231,7 @@ impl<W: Write> Renderer for Json<W> {
         Ok(())
     }
 
-    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
+    fn call(&mut self, seq: u32, call: &Call, effect: Option<&[Change]>, lesson: &Lesson) -> io::Result<()> {
         self.write(&Event::Call {
             seq,
             step: &call.step,
@@ -240,6 +243,7 @@ impl<W: Write> Renderer for Json<W> {
             why: lesson.why(&call.why),
             t: self.since_start(),
             source: &call.source,
+            effect,
         })
     }
 
@@ -274,16 +278,18 @@ impl<W: Write> Renderer for Json<W> {
         })
     }
 
-    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()> {
+    /// What could not be judged is no check that was made: `done` counts it.
+    fn check(&mut self, check: &Checked) -> io::Result<()> {
+        let Some(found) = check.found else { return Ok(()) };
         self.write(&Event::Check {
-            step: &check.step,
-            name: &check.name,
-            passed: check.passed,
-            expected: &check.expected,
-            actual: &check.actual,
-            help: lesson.check_help(&check.name),
-            causes: None,
-            page: None,
+            step: check.step,
+            name: check.name,
+            passed: found.held,
+            expected: &found.expected,
+            actual: &found.actual,
+            help: check.help,
+            causes: check.causes.as_ref().map(|causes| causes.likely.as_slice()),
+            page: check.causes.as_ref().map(|causes| causes.page.as_str()),
         })
     }
 
@@ -292,22 +298,6 @@ impl<W: Write> Renderer for Json<W> {
         let builds_on = exercise::before(number).map(|entry| entry.slug).collect();
         let (slug, title) = (exercise::slug(number), exercise.title.as_str());
         self.write(&Event::Step { number, slug, title, builds_on, listed: None })
-    }
-
-    /// What could not be judged is no check that was made: `done` counts it.
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()> {
-        let Some(finding) = finding else { return Ok(()) };
-        let causes = exercise.causes(name);
-        self.write(&Event::Check {
-            step: exercise::slug(exercise.number),
-            name,
-            passed: finding.held,
-            expected: &finding.expected,
-            actual: &finding.actual,
-            help: causes.first().copied().unwrap_or_default(),
-            causes: Some(causes),
-            page: Some(exercise::page(exercise.number, name)),
-        })
     }
 
     fn closing(&mut self, _: &Step, _: &Lesson, _: Option<&Step>) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! A renderer is handed values and prints them at once. It decides nothing and asks nothing: the same run in
 //! another format, language or width tells the same story.
 
+mod both;
 mod calls;
 mod closing;
 pub mod failure;
@@ -23,7 +24,7 @@ mod fixture;
 
 use std::io;
 
-pub use crate::checks::{Check as CheckResult, Fact};
+pub use crate::checks::Fact;
 use crate::compare::Comparison;
 use crate::course::Step;
 use crate::course::exercise::Exercise;
@@ -32,8 +33,10 @@ pub use crate::course::words::{Failure, Found};
 use crate::engine::experiment::{Experiment, Variant};
 use crate::engine::op::Op;
 use crate::kernel::told::Call;
+use crate::recording::Change;
 pub use crate::vm::Booted;
 
+pub use both::Both;
 pub use json::Json;
 pub use style::{Style, When};
 pub use text::Text;
@@ -46,6 +49,29 @@ pub struct Tally {
     pub skipped: u32,
     /// Wall-clock time of the run, in seconds.
     pub seconds: f64,
+}
+
+/// A claim that was judged, about a container of ours or of a learner's own program.
+pub struct Checked<'a> {
+    /// Slug of the step that claims it.
+    pub step: &'a str,
+    pub name: &'a str,
+    /// What is claimed, in words.
+    pub claim: &'a str,
+    /// `None` where there was nothing to judge it by.
+    pub found: Option<&'a Found>,
+    /// What to do or to look at if it did not hold.
+    pub help: &'a str,
+    /// Of a learner's program.
+    pub causes: Option<Causes<'a>>,
+}
+
+/// Why a learner's program may have failed a check.
+pub struct Causes<'a> {
+    /// The likeliest first.
+    pub likely: Vec<&'a str>,
+    /// The place in the book that explains it.
+    pub page: String,
 }
 
 /// What came of one container of an experiment.
@@ -67,8 +93,9 @@ pub trait Renderer {
     fn runnable(&mut self, step: &Step, failure: Option<&Failure>) -> io::Result<()>;
     /// A call is about to be made and waits for the reader. Prints the invitation to go on, but does not wait.
     fn about(&mut self, call: &Call, lesson: &Lesson) -> io::Result<()>;
-    /// A call was made, the `seq`th of the run. `lesson` is that of the call's step.
-    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()>;
+    /// A call was made, the `seq`th of the run; what it has changed, if that was looked for. `lesson` is that of the
+    /// call's step.
+    fn call(&mut self, seq: u32, call: &Call, effect: Option<&[Change]>, lesson: &Lesson) -> io::Result<()>;
     /// An operation of a plan, the `seq`th. `lesson` is that of its step.
     fn op(&mut self, seq: u32, op: &Op, lesson: &Lesson) -> io::Result<()>;
     /// One container of an experiment. People see both in a table instead.
@@ -76,11 +103,9 @@ pub trait Renderer {
     /// The step's facts, all at once.
     fn facts(&mut self, facts: &[Fact], lesson: &Lesson) -> io::Result<()>;
     /// One check.
-    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()>;
+    fn check(&mut self, check: &Checked) -> io::Result<()>;
     /// An exercise begins: a program is judged as this step's.
     fn exercise(&mut self, exercise: &Exercise) -> io::Result<()>;
-    /// One claim about a judged program; `None` where there was nothing to judge it by.
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()>;
     /// A step ends: where the container stands now, and how to go on from here.
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()>;
     /// A table with a title. Title and head may be empty.

@@ -7,20 +7,20 @@ use super::prose;
 use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::words::Words;
-use super::wrap::{pad, pad_left, width};
+use super::wrap::{pad_left, width};
 use super::{
-    Booted, CheckResult, Experimented, Fact, Failure, Renderer, Tally, closing, failure, learner, measured,
+    Booted, Checked, Experimented, Fact, Failure, Renderer, Tally, closing, failure, learner, measured,
     verdict,
 };
 use crate::compare::Comparison;
 use crate::course::exercise::Exercise;
 use crate::course::lesson::Lesson;
-use crate::course::words::Found;
 use crate::course::{STEPS, Step};
 use crate::engine::op::Op;
 use crate::kernel::breakable::Stream;
 use crate::kernel::strace;
 use crate::kernel::told::{Actor, Call};
+use crate::recording::Change;
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
 pub struct Text<W: Write> {
@@ -205,7 +205,7 @@ impl<W: Write> Renderer for Text<W> {
         self.out.flush()
     }
 
-    fn call(&mut self, seq: u32, call: &Call, lesson: &Lesson) -> io::Result<()> {
+    fn call(&mut self, seq: u32, call: &Call, _: Option<&[Change]>, lesson: &Lesson) -> io::Result<()> {
         let style = self.style;
         let layout = Layout { style: &style };
         let shown = self.shown.take();
@@ -270,39 +270,14 @@ impl<W: Write> Renderer for Text<W> {
         self.lines(&table::lines(&self.style, if fits { &worded } else { &signed }, &least))
     }
 
-    fn check(&mut self, check: &CheckResult, lesson: &Lesson) -> io::Result<()> {
+    fn check(&mut self, check: &Checked) -> io::Result<()> {
         self.begin(Part::Checks)?;
-        let (style, words, signs) = (self.style, self.words(), self.style.signs());
-        let (role, sign) = if check.passed { (Role::Good, signs.passed) } else { (Role::Bad, signs.failed) };
-        let indent = " ".repeat(width(sign) + 2);
-        let room = style.width.saturating_sub(width(&indent) + 1);
-        let claim = prose::lines(&style, Role::Plain, lesson.check_claim(&check.name), room);
-        let signs = std::iter::once(format!(" {} ", style.paint(role, sign)))
-            .chain(std::iter::repeat(indent.clone()));
-        let mut lines: Vec<_> = signs.zip(claim).map(|(sign, line)| format!("{sign}{line}")).collect();
-        if !check.passed {
-            let label = width(words.expected).max(width(words.actual)) + 2;
-            for (name, value) in [(words.expected, &check.expected), (words.actual, &check.actual)] {
-                let name = style.paint(Role::Bad, &pad(name, label));
-                let value = crate::course::words::Words::of(style.lang).value(value);
-                let value = prose::lines(&style, Role::Plain, value, room.saturating_sub(label).max(8));
-                let names = std::iter::once(name).chain(std::iter::repeat(" ".repeat(label)));
-                lines.extend(names.zip(value).map(|(name, value)| format!("{indent}{name}{value}")));
-            }
-            let help = prose::lines(&style, Role::Dim, lesson.check_help(&check.name), room);
-            lines.extend(help.iter().map(|line| format!("{indent}{line}")));
-        }
-        self.lines(&lines)
+        self.lines(&verdict::lines(&self.style, check))
     }
 
     fn exercise(&mut self, exercise: &Exercise) -> io::Result<()> {
         self.begin(Part::Step)?;
         self.lines(&verdict::heading(&self.style, exercise))
-    }
-
-    fn judged(&mut self, exercise: &Exercise, name: &str, finding: Option<&Found>) -> io::Result<()> {
-        self.begin(Part::Checks)?;
-        self.lines(&verdict::lines(&self.style, exercise, name, finding))
     }
 
     fn closing(&mut self, step: &Step, lesson: &Lesson, next: Option<&Step>) -> io::Result<()> {

@@ -1,10 +1,10 @@
-//! How a judged program did, for people: a line for each claim, and for one that did not hold what was expected, what
-//! was seen, what usually causes it, and where to read on.
+//! What came of claims, for people: a line for each, and for one that did not hold what was expected, what was seen, and
+//! what to do; of a learner's program what usually causes it, and where to read on.
 
-use super::prose;
 use super::style::{Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
+use super::{Causes, Checked, prose};
 use crate::course::exercise::{self, Exercise};
 use crate::course::words::Found;
 
@@ -16,21 +16,27 @@ pub fn heading(style: &Style, exercise: &Exercise) -> Vec<String> {
 }
 
 /// One claim.
-pub fn lines(style: &Style, exercise: &Exercise, name: &str, finding: Option<&Found>) -> Vec<String> {
+pub fn lines(style: &Style, check: &Checked) -> Vec<String> {
     let signs = style.signs();
-    let (role, sign) = match finding {
-        Some(finding) if finding.held => (Role::Good, signs.passed),
+    let (role, sign) = match check.found {
+        Some(found) if found.held => (Role::Good, signs.passed),
         Some(_) => (Role::Bad, signs.failed),
         None => (Role::Dim, signs.skipped),
     };
     let indent = " ".repeat(width(sign) + 2);
     let room = style.width.saturating_sub(width(&indent) + 1);
-    let claim = if finding.is_some() { Role::Plain } else { Role::Dim };
-    let claim = prose::lines(style, claim, exercise.claim(name), room);
+    let claim = if check.found.is_some() { Role::Plain } else { Role::Dim };
+    let claim = prose::lines(style, claim, check.claim, room);
     let mut lines = hanging(&format!(" {} ", style.paint(role, sign)), &indent, claim);
-    if let Some(finding) = finding.filter(|finding| !finding.held) {
-        lines.extend(both_sides(style, finding, &indent, room));
-        lines.extend(causes(style, exercise, name, &indent, room));
+    if let Some(found) = check.found.filter(|found| !found.held) {
+        lines.extend(both_sides(style, found, &indent, room));
+        match &check.causes {
+            Some(likely) => lines.extend(causes(style, likely, &indent, room)),
+            None => {
+                let help = prose::lines(style, Role::Dim, check.help, room);
+                lines.extend(hanging(&indent, &indent, help));
+            }
+        }
     }
     lines
 }
@@ -52,15 +58,15 @@ fn both_sides(style: &Style, finding: &Found, indent: &str, room: usize) -> Vec<
 }
 
 /// Why it may be so, numbered in order of likelihood, and the page.
-fn causes(style: &Style, exercise: &Exercise, name: &str, indent: &str, room: usize) -> Vec<String> {
+fn causes(style: &Style, causes: &Causes, indent: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for (place, cause) in exercise.causes(name).iter().enumerate() {
+    for (place, cause) in causes.likely.iter().enumerate() {
         let number = format!("{}. ", place + 1);
         let text = prose::lines(style, Role::Dim, cause, room.saturating_sub(number.len()).max(8));
         let first = format!("{indent}{}", style.paint(Role::Dim, &number));
         lines.extend(hanging(&first, &format!("{indent}{}", " ".repeat(number.len())), text));
     }
-    let page = format!("{}: {}", Words::of(style.lang).read_on, exercise::page(exercise.number, name));
+    let page = format!("{}: {}", Words::of(style.lang).read_on, causes.page);
     lines.push(format!("{indent}{}", style.paint(Role::Dim, &page)));
     lines
 }

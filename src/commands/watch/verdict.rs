@@ -8,7 +8,7 @@ use crate::course::words::{self, Found};
 use crate::render::learner::entry;
 use crate::render::style::{Role, Style};
 use crate::render::words::Words;
-use crate::render::{prose, verdict, wrap};
+use crate::render::{Causes, Checked, prose, verdict, wrap};
 
 /// How many failed checks are shown in full, with all that is known of them, and how many are in brief, beside something
 /// else. The first ones usually cause the rest.
@@ -163,8 +163,12 @@ fn failed(style: &Style, check: &Check, in_full: bool) -> Vec<String> {
     if !in_full {
         return entry(style, &style.paint(Role::Bad, style.signs().failed), exercise.claim(&check.name));
     }
-    let (expected, actual) = (check.expected.clone(), check.actual.clone());
-    verdict::lines(style, &exercise, &check.name, Some(&Found { held: false, expected, actual }))
+    let found = Found { held: false, expected: check.expected.clone(), actual: check.actual.clone() };
+    let causes = Causes { likely: exercise.causes(&check.name), page: exercise::page(step, &check.name) };
+    let (name, claim) = (&*check.name, exercise.claim(&check.name));
+    let check =
+        Checked { step: &check.step, name, claim, found: Some(&found), help: "", causes: Some(causes) };
+    verdict::lines(style, &check)
 }
 
 #[cfg(test)]

@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use crate::checks::{Fact, LabState, Memory, Report, Scene};
+use crate::checks::{Fact, Scene};
+use crate::claims::{Need, claim, files, own_namespace};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
-use crate::engine::OwnMounts;
 use crate::engine::parts;
-use crate::engine::template::SECOND;
-use crate::fault::{Doing, Fault};
-use crate::judge::claims::{Need, claim, files, own_namespace};
-use crate::judge::{Asked, Task};
-use crate::kernel::told::Silence;
+use crate::fault::Fault;
+use crate::judge::Asked;
 use crate::kernel::{mounts, process};
 
 pub const STEP: Step = Step {
@@ -20,23 +17,21 @@ pub const STEP: Step = Step {
     builds: Build::Part(Part {
         wants: |wanted, _| wanted.spec.mounts = true,
         facts,
-        checks,
-        after,
         row: Row { host: Phrase::new("mounts", "마운트"), own: Phrase::new("/proc", "/proc") },
         owns: &["part-mounts"],
         options: &[],
         way_on: Some("run-without-mounts"),
     }),
     permit: None,
-    exercise: Some(Task {
-        asks: Asked::NOTHING,
-        claims: &[
-            claim("own-mounts", Need::Look, |case| own_namespace(case, "mnt")),
-            claim("private", Need::Look, files::private),
-            claim("own-proc", Need::Look, files::own_proc),
-            claim("outside-same", Need::Talk, files::outside_same),
-        ],
-    }),
+    claims: &[
+        claim("own-mounts", Need::Look, |evidence| own_namespace(evidence, "mnt")),
+        claim("private", Need::Look, files::private),
+        claim("own-proc", Need::Look, files::own_proc),
+        claim("mount-stays", Need::Mount, files::mount_stays)
+            .ours("nobody mounts in a container of PROGRAM's; its peer groups tell where a mount would go"),
+        claim("outside-same", Need::Left, files::outside_same),
+    ],
+    exercise: Some(Asked::NOTHING),
 };
 
 const PROC: &str = "/proc";
@@ -76,35 +71,4 @@ pub fn facts(scene: &Scene) -> Result<Vec<Fact>, Fault> {
         Fact::new("mounts", count, count_in),
         Fact::new("propagation", propagation(root), inner),
     ])
-}
-
-pub fn checks(scene: &Scene, report: &mut Report) -> Result<(), Fault> {
-    let (_, proc, ..) = survey();
-    let (pids, proc_in, _, _, shared) = scene.container.look(survey)?;
-    report.tell("own-proc", proc != proc_in, format!("not device {proc}"), format!("device {proc_in}"))?;
-
-    // PID 1, and the visitor that counts.
-    let expected = "2 (PID 1 and who looks)";
-    let actual = if pids.len() == 2 { expected.into() } else { pids.len().to_string() };
-    report.equal("only-own", expected, actual)?;
-    report.equal("private", "0 shared", format!("{} shared", shared.len()))?;
-
-    let outside = || mounts::mine().map(|table| table.len()).doing("read the lab's mount table");
-    let before = outside()?;
-    // In a container of its own: the learner's program would find the mount.
-    let (other, _held) = scene.template.resident(SECOND, &mut Silence)?;
-    let made = other.change(|own: &OwnMounts| {
-        let _ = own.mount_tmpfs("visit", Path::new("/tmp"));
-        mounts::mine().unwrap_or_default().iter().filter(|m| m.source == "visit").count()
-    })?;
-    let expected = format!("1 inside, {before} outside as before");
-    report.equal("mount-stays", expected, format!("{made} inside, {} outside as before", outside()?))
-}
-
-/// The lab's mount table before the container, while it ran, and now.
-pub fn after(memory: &Memory, now: &LabState, report: &mut Report) -> Result<(), Fault> {
-    let steady = memory.before.mounts == memory.during.mounts && memory.before.mounts == now.mounts;
-    let counts = |states: [&LabState; 3]| states.map(|s| s.mounts.len().to_string()).join(", ");
-    let before = &memory.before;
-    report.tell("host-table", steady, counts([before; 3]), counts([before, &memory.during, now]))
 }

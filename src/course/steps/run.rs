@@ -1,6 +1,6 @@
 //! What a learner's own runtime starts as, before the first step: a program that runs another and adds nothing.
 
-use crate::judge::claims::{Need, claim, processes};
+use crate::claims::{Need, claim, processes};
 use crate::judge::{Asked, Task};
 
 pub const NUMBER: u32 = 0;
@@ -15,6 +15,6 @@ pub const TASK: Task = Task {
         claim("streams", Need::Talk, processes::streams),
         claim("exit-status", Need::End, processes::exit_status),
         claim("death-status", Need::Die, processes::death_status),
-        claim("nothing-running", Need::Talk, processes::nothing_running),
+        claim("nothing-running", Need::Left, processes::nothing_running),
     ],
 };

@@ -42,7 +42,7 @@ pub fn part(edition: &Edition, what: &str) -> Result<String> {
     match part {
         "task" => Ok(lines.join("\n") + "\n"),
         "hints" => hints(&lines, words),
-        "checks" => checks(&lines, words),
+        "checks" => checks(&lines, &claims(edition, folder)?, words),
         _ => bail!("an exercise has no {part}"),
     }
 }
@@ -80,14 +80,30 @@ fn hints(lines: &[&str], words: &ExerciseWords) -> Result<String> {
     Ok(out)
 }
 
+/// The lesson that says what each check claims; what comes before the first step has none.
+fn claims(edition: &Edition, folder: &str) -> Result<String> {
+    let file = edition.repository.path("lessons").join(folder).join(edition.language).with_extension("md");
+    if !file.exists() {
+        return Ok(String::new());
+    }
+    fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))
+}
+
+/// The heading with this id, without it.
+fn heading<'a>(lesson: &'a str, id: &str) -> Option<&'a str> {
+    let line = lesson.lines().find(|line| line.starts_with("### ") && heading_id(line) == Some(id))?;
+    line.strip_prefix("### ")?.split(" {#").next()
+}
+
 /// Each check by its name and claim; why it may fail is in the fold.
-fn checks(lines: &[&str], words: &ExerciseWords) -> Result<String> {
+fn checks(lines: &[&str], lesson: &str, words: &ExerciseWords) -> Result<String> {
     let (before, checks) = parts(lines)?;
     let mut out = before.join("\n");
     for (id, check) in checks {
         let name = id.strip_prefix("check-").with_context(|| format!("{id} is no check"))?;
         let causes = check.iter().position(|line| line.starts_with("1. ")).context("no causes")?;
-        let (claim, causes) = (check[..causes].join("\n"), check[causes..].join("\n"));
+        let (own, causes) = (check[..causes].join("\n"), check[causes..].join("\n"));
+        let claim = heading(lesson, id).unwrap_or(&own);
         out.push_str(&format!("\n### `{name}` {{#{id}}}\n\n{}\n", claim.trim()));
         out.push_str(&fold("class=\"causes\"", &words.causes, causes.trim()));
     }
@@ -183,11 +199,19 @@ mod tests {
             "## Checks {#checks}\n\n### eth0 {#check-eth0}\n\nIt is there.\n\n1. It is `down`.\n2. No.\n";
         let lines = section(text, "checks").expect("checks");
         assert_eq!(
-            checks(&lines, &words()).expect("a check"),
+            checks(&lines, "", &words()).expect("a check"),
             "## Checks {#checks}\n\n### `eth0` {#check-eth0}\n\nIt is there.\n\
              \n<details class=\"causes\"><summary>If it fails</summary>\n\n1. It is `down`.\n2. No.\n\n</details>\n"
         );
-        assert!(checks(&["### eth0 {#check-eth0}", "", "It is there."], &words()).is_err());
+        assert!(checks(&["### eth0 {#check-eth0}", "", "It is there."], "", &words()).is_err());
+    }
+
+    #[test]
+    fn what_a_check_claims_stands_in_the_lesson() {
+        let lines = ["### eth0 {#check-eth0}", "", "1. No."];
+        let lesson = "### Nothing {#check-lo}\n\n### `eth0` is up {#check-eth0}\n\nSee `ip link`.\n";
+        let shown = checks(&lines, lesson, &words()).expect("a check");
+        assert!(shown.contains("{#check-eth0}\n\n`eth0` is up\n"), "{shown}");
     }
 
     #[test]

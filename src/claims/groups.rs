@@ -1,11 +1,13 @@
 //! Control groups as they are inside: what can be written to, and where the namespace begins.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use super::cell::{Cell, LEAF};
+use super::surroundings::Surroundings;
+use crate::fault::errno_name;
 use crate::kernel::cgroup::{Controller, hierarchy_of};
 use crate::kernel::mounts::{self, Mount};
 
@@ -28,6 +30,17 @@ pub fn open(table: &[Mount]) -> Vec<String> {
     files.iter().map(|file| file.display().to_string()).collect()
 }
 
+/// What came of opening the list of members for writing in each mount of groups: names of errors, each once.
+pub fn errors(table: &[Mount]) -> Vec<String> {
+    let mounts = table.iter().filter(|m| m.fstype.starts_with("cgroup"));
+    let open = |m: &Mount| {
+        let file = mounts::unescape(&m.target).join("cgroup.procs");
+        File::options().write(true).open(file).err().and_then(|e| e.raw_os_error())
+    };
+    let names = mounts.map(|m| open(m).map_or_else(String::new, |errno| errno_name(&errno)));
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn below(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     if !path.is_dir() {
         files.push(path.into());
@@ -42,29 +55,26 @@ fn below(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
 
 /// Where CMD's cgroup namespace begins although that is above its group, for the controllers that it has a group for.
 /// INSIDE is its `/proc/PID/cgroup` as that namespace shows it.
-pub fn rooted_above(cmd: Pid, cell: &Cell, inside: &str) -> Vec<String> {
+pub fn rooted_above(cmd: Pid, around: &impl Surroundings, inside: &str) -> Vec<String> {
     let controllers = [Controller::Memory, Controller::Pids, Controller::Cpu];
-    let mut above: Vec<String> =
-        controllers.into_iter().filter_map(|controller| root_above(cmd, cell, inside, controller)).collect();
+    let mut above: Vec<String> = controllers
+        .into_iter()
+        .filter_map(|controller| root_above(cmd, around, inside, controller))
+        .collect();
     above.dedup();
     above
 }
 
-fn root_above(cmd: Pid, cell: &Cell, inside: &str, controller: Controller) -> Option<String> {
-    let top = &cell.groups().iter().find(|group| group.wanted.contains(&controller))?.dir;
+fn root_above(cmd: Pid, around: &impl Surroundings, inside: &str, controller: Controller) -> Option<String> {
+    let top = &around.top(controller)?.dir;
     let own = hierarchy_of(&cmd.to_string(), controller)?.own;
-    let name = own.strip_prefix(top).ok().filter(|name| !is_cells(name))?;
+    let name = own.strip_prefix(top).ok().filter(|name| !around.is_outside(name))?;
     let seen = path_of(inside, controller)?;
     // What is left of the group's whole name once that which the namespace shows is taken away.
     let kept = name.components().count().checked_sub(seen.components().count());
     let root: Option<PathBuf> = kept.map(|kept| name.components().take(kept).collect());
-    let is_root = root.is_some_and(|root| root.join(seen) == name && !is_cells(&root));
+    let is_root = root.is_some_and(|root| root.join(seen) == name && !around.is_outside(&root));
     (!is_root).then(|| format!("/{}", seen.display()))
-}
-
-/// Whether a group, named from the cell's own, is that or the one that PROGRAM was started in.
-fn is_cells(name: &Path) -> bool {
-    name == Path::new("") || name == Path::new(LEAF)
 }
 
 /// The path of a controller's line, without its slash: v1 names its controllers, v2 none.

@@ -5,23 +5,25 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{OFlag, openat};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
-use nix::unistd::Pid;
+use nix::sys::utsname::uname;
+use nix::unistd::{AccessFlags, Pid, access, gethostname};
 use serde::{Deserialize, Serialize};
 
-use super::contents::{Contents, inodes};
+use super::contents::NONCE;
+use super::devices::broken_devices;
 use super::groups;
-use super::part::{self, NONCE};
-use crate::checks::broken_devices;
+use super::look::{Mark, Sought};
 use crate::fault::{Doing, Fault, errno_name};
 use crate::kernel::child::pidfd_open;
 use crate::kernel::mounts::{self, Mount};
@@ -71,20 +73,31 @@ pub struct View {
     pub top: Option<Identity>,
     /// The whole mount table of the namespace.
     pub mounts: String,
-    /// The judge's mark in the root filesystem.
-    pub nonce: String,
+    /// Whether `/` has what tells DIR from all other directories.
+    pub is_marked: bool,
     /// What DIR has, and `/` has not.
     pub missing: Vec<String>,
-    /// Inode numbers of the judge's files in it.
-    pub inodes: Vec<u64>,
+    /// Whether files of DIR are in `/` as the same files.
+    pub same_files: bool,
+    /// The visitor's own PID namespace.
+    pub pid_namespace: String,
+    /// How many processes /proc lists, with the visitor.
+    pub listed: usize,
+    pub hostname: String,
+    /// The kernel's release.
+    pub kernel: String,
     /// Which process /proc takes the visitor for, and who it is in its PID namespace.
     pub proc_self: String,
     pub own_pid: u32,
     pub proc_is_procfs: bool,
     pub sys_is_sysfs: bool,
+    /// What came of asking whether /sys may be written to (access(2)): the name of an error.
+    pub sys_write: String,
     pub broken_devices: Vec<String>,
     /// Files of cgroups that could be written to.
     pub open_groups: Vec<String>,
+    /// What came of opening the list of members for writing in each mount of them: names of errors.
+    pub group_errors: Vec<String>,
     /// CMD's groups by the names that its cgroup namespace has for them (`/proc/PID/cgroup`, cgroups(7)).
     pub groups: String,
     pub network: Network,
@@ -103,7 +116,7 @@ pub struct Network {
 }
 
 /// What came of a ping.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ping {
     Answers,
     /// Nothing, or nobody was asked.
@@ -150,29 +163,41 @@ impl Subject {
         visit(&self.pidfd, self.namespaces, look)
     }
 
-    /// All that a visitor can see. CONTENTS are DIR's.
-    pub fn view(&self, with_network: bool, contents: &Contents) -> Result<View, Fault> {
+    /// All that a visitor can see.
+    pub fn view(&self, sought: &Sought) -> Result<View, Fault> {
         let from_top = || (identity(Path::new("/")), self.read_proc("self/mountinfo"));
         visit_by_way_of_the_top(&self.pidfd, self.namespaces, from_top, |(top, mounts)| {
             let own = |path: &str, magic: FsType| statfs(path).is_ok_and(|fs| fs.filesystem_type() == magic);
+            let of_cmd = |what: &str| self.read_proc(&format!("{}/{what}", self.pid));
+            let table = mounts::parse(&of_cmd("mountinfo"));
             View {
                 top,
-                open_groups: groups::open(&mounts::parse(
-                    &self.read_proc(&format!("{}/mountinfo", self.pid)),
-                )),
-                groups: self.read_proc(&format!("{}/cgroup", self.pid)),
-                nonce: fs::read_to_string(Path::new("/").join(NONCE)).unwrap_or_default(),
-                missing: contents.missing(),
-                inodes: inodes(Path::new("/")),
+                open_groups: groups::open(&table),
+                group_errors: groups::errors(&table),
+                groups: of_cmd("cgroup"),
+                is_marked: is_marked(sought.mark),
+                missing: sought.contents.missing(),
+                same_files: sought.contents.are_here(),
+                pid_namespace: self.own_namespace("pid"),
+                listed: process::pids(Path::new("/proc")).len(),
+                hostname: gethostname().unwrap_or_default().to_string_lossy().into_owned(),
+                kernel: kernel(),
                 proc_self: fs::read_link("/proc/self").unwrap_or_default().display().to_string(),
                 own_pid: std::process::id(),
                 proc_is_procfs: own("/proc", PROC_SUPER_MAGIC),
                 sys_is_sysfs: own("/sys", SYSFS_MAGIC) && Path::new("/sys/kernel").is_dir(),
+                sys_write: access("/sys", AccessFlags::W_OK).err().map(errno).unwrap_or_default(),
                 broken_devices: broken_devices(),
-                network: if with_network { network(true) } else { Network::default() },
+                network: if sought.network { network(true) } else { Network::default() },
                 mounts,
             }
         })
+    }
+
+    /// A namespace of the visitor that asks, by the lab's /proc.
+    fn own_namespace(&self, kind: &str) -> String {
+        let link = readlinkat(&self.proc, format!("self/ns/{kind}").as_str());
+        link.unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// A file of the lab's /proc, as it is for the visitor: the container may have none.
@@ -185,26 +210,9 @@ impl Subject {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// What lies below the root of the mount namespace: a mount that was moved onto `/` covers the old root, which no
-    /// mount table shows then. In a copy of the namespace the upper ones are taken away, until that is refused.
+    /// What lies below the root of the mount namespace.
     pub fn roots_below(&self) -> Result<Vec<Identity>, Fault> {
-        visit(&self.pidfd, self.namespaces, || {
-            let mut roots = Vec::new();
-            let none: Option<&str> = None;
-            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-            let copied =
-                unshare(CloneFlags::CLONE_NEWNS).and_then(|()| mount(none, "/", none, private, none));
-            let namespace = openat(self.proc.as_fd(), "self/ns/mnt", OFlag::O_RDONLY, Mode::empty());
-            let (Ok(()), Ok(namespace)) = (copied, namespace) else { return roots };
-            let uncover = || {
-                umount2("/", MntFlags::MNT_DETACH)?;
-                setns(&namespace, CloneFlags::CLONE_NEWNS)
-            };
-            while roots.len() < DEEP && uncover().is_ok() {
-                roots.extend(identity(Path::new("/")));
-            }
-            roots
-        })
+        visit(&self.pidfd, self.namespaces, || roots_below(self.proc.as_fd()))
     }
 
     /// CMD's root directory, as CMD sees it and as we do.
@@ -221,10 +229,10 @@ impl Subject {
 
     /// What CMD was given.
     pub fn arguments(&self) -> Vec<OsString> {
-        part::arguments(self.pid)
+        process::arguments(self.pid)
     }
 
-    /// Descriptors above standard error, each with what it leads to.
+    /// Descriptors above standard error, each with what it leads to: those that its program has, or would get.
     pub fn descriptors(&self) -> Vec<String> {
         let dir = PathBuf::from(format!("/proc/{}/fd", self.pid));
         let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
@@ -234,9 +242,18 @@ impl Subject {
                 let target = fs::read_link(entry.path()).unwrap_or_default();
                 Some((number, format!("{number} ({})", target.display())))
             })
+            .filter(|(number, _)| !self.closes_at_execve(*number))
             .collect();
         open.sort();
         open.into_iter().map(|(_, words)| words).collect()
+    }
+
+    /// Whether a descriptor is not passed on (`O_CLOEXEC`, by proc_pid_fdinfo(5)).
+    fn closes_at_execve(&self, number: i32) -> bool {
+        let text = fs::read_to_string(format!("/proc/{}/fdinfo/{number}", self.pid)).unwrap_or_default();
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0)
     }
 
     /// The inode that CMD's namespace of a kind is known by.
@@ -244,10 +261,14 @@ impl Subject {
         process::namespace(&self.pid.to_string(), kind)
     }
 
-    /// The PIDs that CMD has, outermost first (`NSpid`).
+    /// A line of CMD's status (proc_pid_status(5)).
+    pub fn status(&self, line: &str) -> String {
+        process::status(Path::new("/proc"), &self.pid.to_string(), line).unwrap_or_default()
+    }
+
+    /// The PIDs that CMD has, outermost first.
     pub fn pids(&self) -> Vec<String> {
-        let line = process::status(Path::new("/proc"), &self.pid.to_string(), "NSpid").unwrap_or_default();
-        line.split(' ').map(String::from).collect()
+        self.status("NSpid").split(' ').map(String::from).collect()
     }
 
     /// Whether CMD, or a process that it descends from, is PID 1 of CMD's PID namespace; who else is not.
@@ -272,6 +293,43 @@ impl Subject {
     pub fn parse(view: &View) -> Vec<Mount> {
         mounts::parse(&view.mounts)
     }
+}
+
+fn errno(errno: Errno) -> String {
+    errno_name(&(errno as i32))
+}
+
+/// The release of the kernel that answers.
+pub fn kernel() -> String {
+    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn is_marked(mark: Option<Mark>) -> bool {
+    match mark {
+        None => false,
+        Some(Mark::Text(text)) => fs::read_to_string(Path::new("/").join(NONCE)).unwrap_or_default() == text,
+        Some(Mark::NotInIt(file)) => !file.exists(),
+    }
+}
+
+/// What lies below the root of a mount namespace: a mount that was moved onto `/` covers the old root, which no mount
+/// table shows then. In a copy of the namespace, which the caller moves into, the upper ones are taken away, until that
+/// is refused.
+pub fn roots_below(proc: BorrowedFd) -> Vec<Identity> {
+    let mut roots = Vec::new();
+    let none: Option<&str> = None;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let copied = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| mount(none, "/", none, private, none));
+    let namespace = openat(proc, "self/ns/mnt", OFlag::O_RDONLY, Mode::empty());
+    let (Ok(()), Ok(namespace)) = (copied, namespace) else { return roots };
+    let uncover = || {
+        umount2("/", MntFlags::MNT_DETACH)?;
+        setns(&namespace, CloneFlags::CLONE_NEWNS)
+    };
+    while roots.len() < DEEP && uncover().is_ok() {
+        roots.extend(identity(Path::new("/")));
+    }
+    roots
 }
 
 pub fn identity(path: &Path) -> Option<Identity> {

@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
-use crate::finding::Seen;
+use super::finding::Seen;
 use crate::kernel::netlink::facts as net;
 use crate::kernel::xtables;
 
@@ -81,17 +81,23 @@ pub fn differences(before: &[Trace], now: &[Trace]) -> Vec<Seen> {
 
 /// The names of a host, and its IPC objects.
 pub fn names() -> Vec<Trace> {
-    let mut names = Vec::new();
-    for (kind, file) in [(Kind::HostName, "hostname"), (Kind::DomainName, "domainname")] {
-        let name = fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).unwrap_or_default();
-        names.push(kind.trace(name.trim()));
-    }
+    let mut names = host_names();
     let tables = [(Kind::SharedMemory, "shm"), (Kind::Semaphores, "sem"), (Kind::MessageQueue, "msg")];
     for (kind, file) in tables {
         let table = fs::read_to_string(Path::new("/proc/sysvipc").join(file)).unwrap_or_default();
         // Key and ID come first, below a line that says so (proc_sysvipc(5)).
         let ids = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
         names.extend(ids.map(|id| kind.trace(id)));
+    }
+    names
+}
+
+/// Those of a UTS namespace.
+fn host_names() -> Vec<Trace> {
+    let mut names = Vec::new();
+    for (kind, file) in [(Kind::HostName, "hostname"), (Kind::DomainName, "domainname")] {
+        let name = fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).unwrap_or_default();
+        names.push(kind.trace(name.trim()));
     }
     names
 }
@@ -150,5 +156,10 @@ impl Traces {
         let mut traces = Traces { names: names(), network: network() };
         traces.names.extend(queues());
         traces
+    }
+
+    /// The same where the IPC namespace is everybody's, and others make and remove objects in it all the time.
+    pub fn among_others() -> Traces {
+        Traces { names: host_names(), network: network() }
     }
 }

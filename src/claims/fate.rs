@@ -1,10 +1,26 @@
 //! What PROGRAM did in place of what was waited for.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
-use super::run::PATIENCE;
+use super::finding::Seen;
 use crate::engine::Exit;
-use crate::finding::Seen;
+
+/// Processes and threads that a program may have at a time.
+pub const CROWD: usize = 512;
+
+/// How many have room in its host, those that nobody can follow too.
+pub const ROOM: u64 = 1024;
+
+/// How much there may be of both output streams, in bytes.
+pub const FLOOD: u64 = 64 << 20;
+
+/// Physical memory that PROGRAM and all that it starts may have together, in bytes.
+pub const MEMORY: u64 = 1 << 30;
+
+/// How long a whole run may take, and each thing that is waited for in it (see [`Wait`](crate::kernel::wait::Wait)).
+pub const LIFE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How many words are shown of those that CMD was given.
 const SHOWN: usize = 3;
@@ -15,7 +31,7 @@ pub enum Fate {
     /// It was ended for that.
     Exceeded(Excess),
     Ended(Exit, Quote),
-    /// It ended, and had been refused a process that the cell has no room for.
+    /// It ended, and had been refused a process that its host has no room for.
     Crowded(Exit, Quote),
     /// It did nothing for as long as [`PATIENCE`].
     Idle(Quote),
@@ -33,13 +49,13 @@ pub type Quote = Option<String>;
 /// Why a program was ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
-    /// More processes than [`super::tracer::CROWD`].
+    /// More processes than [`CROWD`].
     Processes,
-    /// More output than [`super::run::FLOOD`].
+    /// More output than [`FLOOD`].
     Output,
-    /// More memory than [`super::run::MEMORY`], or than the cell's group has.
+    /// More memory than [`MEMORY`], or than its host's group has.
     Memory,
-    /// Longer than [`super::run::LIFE`].
+    /// Longer than [`LIFE`].
     Time,
     /// Not its own end, but that of its host.
     Host,
@@ -48,10 +64,10 @@ pub enum Excess {
 impl Excess {
     fn seen(self) -> Seen {
         match self {
-            Excess::Processes => Seen::found("exceeded-processes", [("most", &super::tracer::CROWD)]),
-            Excess::Output => Seen::found("exceeded-output", [("most", &(super::run::FLOOD >> 20))]),
-            Excess::Memory => Seen::found("exceeded-memory", [("most", &(super::run::MEMORY >> 30))]),
-            Excess::Time => Seen::found("exceeded-time", [("most", &super::run::LIFE.as_secs())]),
+            Excess::Processes => Seen::found("exceeded-processes", [("most", &CROWD)]),
+            Excess::Output => Seen::found("exceeded-output", [("most", &(FLOOD >> 20))]),
+            Excess::Memory => Seen::found("exceeded-memory", [("most", &(MEMORY >> 30))]),
+            Excess::Time => Seen::found("exceeded-time", [("most", &LIFE.as_secs())]),
             Excess::Host => Seen::words("ended-its-host"),
         }
     }
@@ -64,7 +80,7 @@ impl Fate {
             Fate::Ended(exit, said) => quoted(ended(*exit), said),
             Fate::Crowded(exit, said) => {
                 let ended = quoted(ended(*exit), said);
-                let most = Seen::fact(super::cell::ROOM);
+                let most = Seen::fact(ROOM);
                 Seen::Words("refused-processes", vec![("fate", ended), ("most", most)])
             }
             Fate::Idle(said) => {

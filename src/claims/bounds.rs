@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use super::cell::{Cell, LEAF};
-use crate::kernel::cgroup::{Controller, Group, Hierarchy, Version, counter, hierarchy_of, words};
+use super::surroundings::Surroundings;
+use crate::kernel::cgroup::{Controller, Group, Hierarchy, Version, hierarchy_of, words};
 use crate::kernel::process;
 
-/// The smallest limits in force between the cell's group and a process; `None` where there is none.
+/// The smallest limits in force between the outside's group and a process; `None` where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limited {
     /// Bytes.
@@ -20,9 +20,9 @@ pub struct Limited {
 }
 
 impl Limited {
-    pub fn of(pid: Pid, cell: &Cell) -> Limited {
+    pub fn of(pid: Pid, around: &impl Surroundings) -> Limited {
         let least = |controller, value: fn(&Path, Version) -> Option<u64>| {
-            let (hierarchy, groups) = line(pid, cell, controller)?;
+            let (hierarchy, groups) = line(pid, around, controller)?;
             groups.iter().filter_map(|dir| value(dir, hierarchy.version)).min()
         };
         Limited {
@@ -33,8 +33,8 @@ impl Limited {
     }
 
     /// The same of one that still runs, for whom they are in force: the groups of one that has ended may be gone.
-    pub fn of_living(pid: Pid, cell: &Cell) -> Option<Limited> {
-        let limits = Limited::of(pid, cell);
+    pub fn of_living(pid: Pid, around: &impl Surroundings) -> Option<Limited> {
+        let limits = Limited::of(pid, around);
         let state = process::status(Path::new("/proc"), &pid.to_string(), "State")?;
         (!state.starts_with(['Z', 'X'])).then_some(limits)
     }
@@ -51,9 +51,9 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub fn of(pid: Pid, cell: &Cell) -> Counters {
+    pub fn of(pid: Pid, around: &impl Surroundings) -> Counters {
         let most = |controller, count: fn(&Group) -> Option<u64>| {
-            let Some((hierarchy, groups)) = line(pid, cell, controller) else { return 0 };
+            let Some((hierarchy, groups)) = line(pid, around, controller) else { return 0 };
             let group = |dir: &PathBuf| Group {
                 hierarchy: hierarchy.clone(),
                 wanted: vec![controller],
@@ -61,7 +61,7 @@ impl Counters {
             };
             groups.iter().filter_map(|dir| count(&group(dir))).max().unwrap_or(0)
         };
-        let members = line(pid, cell, Controller::Pids)
+        let members = line(pid, around, Controller::Pids)
             .and_then(|(_, groups)| number(&groups.first()?.join("pids.current")))
             .unwrap_or(0);
         Counters {
@@ -86,35 +86,6 @@ impl Counters {
     }
 }
 
-/// How often the kernel has held PROGRAM, and what it has put into no group of its own, to the cell's bounds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Refusals {
-    /// Killed, since the cell, or all of the host, had no more memory.
-    pub kills: u64,
-    /// Refused a process.
-    pub forks: u64,
-}
-
-impl Refusals {
-    /// From Linux 6.11 on (v2) a refused process is counted where the limit is, before that where the fork was.
-    pub fn of(cell: &Cell) -> Refusals {
-        let top = cell.groups().iter().find(|group| group.wanted.contains(&Controller::Pids));
-        let at_limit = top.and_then(|top| counter(&top.dir.join("pids.events.local"), "max"));
-        let at_fork = || first_group(cell, Controller::Pids)?.forks_refused();
-        let kills = first_group(cell, Controller::Memory).and_then(|group| group.oom_kills());
-        Refusals { kills: kills.unwrap_or(0), forks: at_limit.or_else(at_fork).unwrap_or(0) }
-    }
-}
-
-/// The group that PROGRAM was started in.
-fn first_group(cell: &Cell, controller: Controller) -> Option<Group> {
-    let mut group = cell.groups().iter().find(|group| group.wanted.contains(&controller))?.clone();
-    if group.hierarchy.version == Version::V2 {
-        group.dir.push(LEAF);
-    }
-    Some(group)
-}
-
 /// A file that lets a group swap, and what it says.
 pub struct Swap {
     pub file: &'static str,
@@ -123,8 +94,8 @@ pub struct Swap {
 
 /// What gives a process more memory than its limit, as swap: `None` if it can have none (cgroup-v2.rst; memory.rst of
 /// v1, where memory and swap are limited together or the group is kept from swapping).
-pub fn way_around(pid: Pid, cell: &Cell) -> Option<Swap> {
-    let (hierarchy, groups) = line(pid, cell, Controller::Memory)?;
+pub fn way_around(pid: Pid, around: &impl Surroundings) -> Option<Swap> {
+    let (hierarchy, groups) = line(pid, around, Controller::Memory)?;
     let limit = groups.iter().filter_map(|dir| memory(dir, hierarchy.version)).min()?;
     let (file, closed): (_, &dyn Fn(&Path) -> bool) = match hierarchy.version {
         Version::V2 => ("memory.swap.max", &|dir| number(&dir.join("memory.swap.max")) == Some(0)),
@@ -138,9 +109,9 @@ pub fn way_around(pid: Pid, cell: &Cell) -> Option<Swap> {
     (!groups.iter().any(|dir| closed(dir))).then_some(Swap { file, value })
 }
 
-/// The groups that a process is in for a controller, from its own upwards, without the cell's.
-fn line(pid: Pid, cell: &Cell, controller: Controller) -> Option<(Hierarchy, Vec<PathBuf>)> {
-    let top = cell.groups().iter().find(|group| group.wanted.contains(&controller))?;
+/// The groups that a process is in for a controller, from its own upwards, without the outside's.
+fn line(pid: Pid, around: &impl Surroundings, controller: Controller) -> Option<(Hierarchy, Vec<PathBuf>)> {
+    let top = around.top(controller)?;
     let hierarchy = hierarchy_of(&pid.to_string(), controller)?;
     let own = hierarchy.own.clone();
     let inside = own.ancestors().take_while(|dir| *dir != top.dir).map(Path::to_path_buf);

@@ -6,8 +6,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::cell::Cell;
-use super::ground::OPEN;
+use super::surroundings::Surroundings;
 use crate::fault::Fault;
 use crate::kernel::mounts::{self, Mount};
 
@@ -15,7 +14,10 @@ use crate::kernel::mounts::{self, Mount};
 /// elsewhere.
 const SINGLE: [&str; 3] = ["sysfs", "cgroup", "cgroup2"];
 
-/// The outside, as a cell had it before anything ran there.
+/// Places that every system has for anybody to write to (hier(7)); in a cell they are empty.
+pub const OPEN: [&str; 4] = ["/tmp", "/run", "/var/tmp", "/dev/shm"];
+
+/// The outside, as it was before anything ran there.
 pub struct Foreign<'f> {
     pub outside: &'f [Mount],
     /// The root filesystem that PROGRAM was given, if it was.
@@ -33,10 +35,10 @@ enum Kind {
 
 impl Foreign<'_> {
     /// Where mounts stand inside that are none of the container's business.
-    pub fn standing(&self, inside: &[Mount], cell: &Cell) -> Result<Vec<String>, Fault> {
+    pub fn standing(&self, inside: &[Mount], around: &impl Surroundings) -> Result<Vec<String>, Fault> {
         let kinds: Vec<(&Mount, Kind)> = inside.iter().map(|m| (m, self.kind(m, inside))).collect();
         let is_device = |file: &PathBuf| fs::metadata(file).is_ok_and(|m| m.file_type().is_char_device());
-        let devices: Vec<bool> = cell.container.look(|| {
+        let devices: Vec<bool> = around.look(|| {
             kinds.iter().map(|(_, kind)| matches!(kind, Kind::File(file) if is_device(file))).collect()
         })?;
         let foreign = kinds.iter().zip(devices).filter(|((_, kind), device)| match kind {
@@ -50,7 +52,11 @@ impl Foreign<'_> {
     fn kind(&self, mount: &Mount, inside: &[Mount]) -> Kind {
         let same: Vec<&Mount> = self.outside.iter().filter(|o| o.device == mount.device).collect();
         let is_own = same.is_empty() || SINGLE.contains(&mount.fstype.as_str());
-        if is_own || self.is_given(mount) || is_kernels(mount, inside, &same) || is_just_made(mount, &same) {
+        if is_own
+            || self.is_given(mount, &same)
+            || is_kernels(mount, inside, &same)
+            || is_just_made(mount, &same)
+        {
             return Kind::Fine;
         }
         let shown = same.iter().find_map(|outside| shown(mount, outside));
@@ -58,11 +64,9 @@ impl Foreign<'_> {
     }
 
     /// Whether it shows DIR, or what is in it.
-    fn is_given(&self, mount: &Mount) -> bool {
-        let is_it = |outside: &&Mount| Some(mounts::unescape(&outside.target).as_path()) == self.given;
-        self.outside.iter().rfind(is_it).is_some_and(|given| {
-            given.device == mount.device && Path::new(&mount.root).starts_with(&given.root)
-        })
+    fn is_given(&self, mount: &Mount, same: &[&Mount]) -> bool {
+        let Some(given) = self.given else { return false };
+        same.iter().filter_map(|outside| shown(mount, outside)).any(|shown| shown.starts_with(given))
     }
 }
 

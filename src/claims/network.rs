@@ -2,19 +2,19 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Case, Finding, is_apart, left_of};
-use crate::finding::Seen;
-use crate::judge::sight::{Link, Ping};
+use super::finding::Seen;
+use super::sight::{Link, Ping};
+use super::{Evidence, Finding, is_apart, left_of, looked};
 
-pub fn loopback(case: &Case) -> Option<Finding> {
-    let network = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network;
+pub fn loopback(evidence: &Evidence) -> Option<Finding> {
+    let network = &looked(evidence).filter(|looked| is_apart(looked, "net"))?.view.network;
     let up = network.links.iter().any(|l| l.name == "lo" && l.up);
     let is = |key| Seen::found(key, [("link", &"lo")]);
     Some(Finding::holds(up, is("link-up"), is("link-down")))
 }
 
-pub fn eth0(case: &Case) -> Option<Finding> {
-    let links = &case.looked().filter(|looked| is_apart(looked, "net"))?.view.network.links;
+pub fn eth0(evidence: &Evidence) -> Option<Finding> {
+    let links = &looked(evidence).filter(|looked| is_apart(looked, "net"))?.view.network.links;
     let of_eth0 = |key| Some(Seen::found(key, [("link", &"eth0")]));
     let wrong = match links.iter().find(|link| link.name == "eth0") {
         None => Some(Seen::of("only", "names", Seen::facts(links.iter().map(|link| &link.name)))),
@@ -31,15 +31,15 @@ fn unless(wrong: Option<Seen>, expected: Seen) -> Finding {
 }
 
 /// The container's eth0, where there is one to judge further.
-fn has_eth0<'c>(case: &Case<'c>) -> Option<&'c Link> {
-    let looked = case.looked().filter(|looked| is_apart(looked, "net"))?;
+fn has_eth0(evidence: &Evidence) -> Option<&Link> {
+    let looked = looked(evidence).filter(|looked| is_apart(looked, "net"))?;
     looked.view.network.links.iter().find(|link| link.name == "eth0")
 }
 
-pub fn default_route(case: &Case) -> Option<Finding> {
-    has_eth0(case)?;
-    let network = &case.looked()?.view.network;
-    let addresses = &has_eth0(case)?.addresses;
+pub fn default_route(evidence: &Evidence) -> Option<Finding> {
+    has_eth0(evidence)?;
+    let network = &looked(evidence)?.view.network;
+    let addresses = &has_eth0(evidence)?.addresses;
     let is_own =
         |source: &Ipv4Addr| addresses.iter().any(|own| own.split('/').next() == Some(&source.to_string()));
     let all_leave = network.sources.iter().all(|source| source.as_ref().is_some_and(is_own));
@@ -53,9 +53,9 @@ pub fn default_route(case: &Case) -> Option<Finding> {
     Some(unless(wrong, Seen::found("route-through", [("link", &"eth0")])))
 }
 
-pub fn bridged(case: &Case) -> Option<Finding> {
-    let inside = has_eth0(case)?;
-    let outside = &case.looked()?.network_outside.links;
+pub fn bridged(evidence: &Evidence) -> Option<Finding> {
+    let inside = has_eth0(evidence)?;
+    let outside = &looked(evidence)?.network_outside.links;
     let peer = outside.iter().find(|link| Some(link.index) == inside.peer);
     let bridge = |index| outside.iter().any(|link| Some(link.index) == index && link.kind == "bridge");
     let is_pair =
@@ -72,11 +72,11 @@ pub fn bridged(case: &Case) -> Option<Finding> {
     Some(unless(wrong, Seen::words("port-of-a-bridge")))
 }
 
-pub fn gateway(case: &Case) -> Option<Finding> {
-    let network = &case.looked()?.view.network;
+pub fn gateway(evidence: &Evidence) -> Option<Finding> {
+    let network = &looked(evidence)?.view.network;
     let gateway = network.route.as_ref()?.0?;
-    let outside = &case.looked()?.network_outside.links;
-    let peer = has_eth0(case).and_then(|eth0| outside.iter().find(|link| Some(link.index) == eth0.peer));
+    let outside = &looked(evidence)?.network_outside.links;
+    let peer = has_eth0(evidence).and_then(|eth0| outside.iter().find(|link| Some(link.index) == eth0.peer));
     let bridge = peer.and_then(|peer| outside.iter().find(|link| Some(link.index) == peer.master));
     let is_bridges = |bridge: &Link| {
         bridge.addresses.iter().any(|own| own.split('/').next() == Some(&gateway.to_string()))
@@ -93,8 +93,41 @@ pub fn gateway(case: &Case) -> Option<Finding> {
     Some(unless(wrong, Seen::words("answers")).with_signs([sign]))
 }
 
-pub fn links_gone(case: &Case) -> Option<Finding> {
-    let mut left = left_of(case, |o| &o.links)?;
-    left.extend(left_of(case, |o| &o.tables)?.into_iter().map(|table| Seen::of("nft-table", "name", table)));
+pub fn links_gone(evidence: &Evidence) -> Option<Finding> {
+    let mut left = left_of(evidence, |o| &o.links)?;
+    left.extend(
+        left_of(evidence, |o| &o.tables)?.into_iter().map(|table| Seen::of("nft-table", "name", table)),
+    );
     Some(Finding::nothing(left))
+}
+
+pub fn each_other(evidence: &Evidence) -> Option<Finding> {
+    let pings = evidence.pair.as_ref()?.pings.each_ref().map(|ping| match ping {
+        Ping::Answers => Seen::words("answers"),
+        Ping::Silent => Seen::words("no-answer"),
+        Ping::Refused(errno) => Seen::found("refused", [("errno", errno)]),
+    });
+    let all = pings.each_ref().map(|_| Seen::words("answers"));
+    Some(Finding::same(Seen::List(all.into()), Seen::List(pings.into())))
+}
+
+pub fn same_port(evidence: &Evidence) -> Option<Finding> {
+    let pair = evidence.pair.as_ref()?;
+    Some(Finding::same(Seen::facts(&pair.said), Seen::facts(&pair.heard)))
+}
+
+pub fn masquerade(evidence: &Evidence) -> Option<Finding> {
+    let (by, expected) = evidence.masqueraded.as_ref()?;
+    Some(Finding::same(Seen::fact(expected), Seen::fact(by)))
+}
+
+/// By the names that our own containers' interfaces have: `eth0`, or `far` and a number on the way there.
+pub fn one_place(evidence: &Evidence) -> Option<Finding> {
+    let looked = looked(evidence)?;
+    let far = |links: &[Link]| links.iter().filter(|l| l.name == "eth0" || l.name.starts_with("far")).count();
+    let places = |outside: usize, inside: usize| {
+        Seen::found("outside-and-inside", [("outside", &outside), ("inside", &inside)])
+    };
+    let (outside, inside) = (far(&looked.network_outside.links), far(&looked.view.network.links));
+    Some(Finding::same(places(0, 1), places(outside, inside)))
 }
