@@ -53,7 +53,7 @@ pub fn mount_stays(evidence: &Evidence) -> Option<Finding> {
     let counts = |inside: &usize, outside: &usize| {
         Seen::found("mounts-on-both-sides", [("inside", inside), ("outside", outside)])
     };
-    Some(Finding::same(counts(&1, before), counts(inside, after)))
+    Some(Finding::same(counts(&1, &0), counts(inside, &after.abs_diff(*before))))
 }
 
 pub fn outside_same(evidence: &Evidence) -> Option<Finding> {

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -242,18 +242,22 @@ impl Subject {
                 let target = fs::read_link(entry.path()).unwrap_or_default();
                 Some((number, format!("{number} ({})", target.display())))
             })
-            .filter(|(number, _)| !self.closes_at_execve(*number))
+            .filter(|(number, _)| self.is_passed_on(*number))
             .collect();
         open.sort();
         open.into_iter().map(|(_, words)| words).collect()
     }
 
-    /// Whether a descriptor is not passed on (`O_CLOEXEC`, by proc_pid_fdinfo(5)).
-    fn closes_at_execve(&self, number: i32) -> bool {
-        let text = fs::read_to_string(format!("/proc/{}/fdinfo/{number}", self.pid)).unwrap_or_default();
+    /// Whether a descriptor survives execve(2): it has no `O_CLOEXEC`, by proc_pid_fdinfo(5). One that is closed before
+    /// we can look is a loader's, at work on a library.
+    fn is_passed_on(&self, number: i32) -> bool {
+        let text = match fs::read_to_string(format!("/proc/{}/fdinfo/{number}", self.pid)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return false,
+            read => read.unwrap_or_default(),
+        };
         let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
-        flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0)
+        flags.is_none_or(|flags| flags & libc::O_CLOEXEC == 0)
     }
 
     /// The inode that CMD's namespace of a kind is known by.

@@ -254,7 +254,7 @@ fn facts_only(story: &Story) -> Vec<Value> {
     let mut events: Vec<Value> = lines.iter().map(|line| parse_masked(line)).collect();
     for event in &mut events {
         let fields = event.as_object_mut().expect("an object");
-        for words in ["why", "title", "help", "message", "hint", "seconds"] {
+        for words in ["why", "title", "help", "message", "hint", "seconds", "expected", "actual"] {
             fields.remove(words);
         }
     }
