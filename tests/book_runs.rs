@@ -7,6 +7,8 @@
 #[path = "bench/mod.rs"]
 mod bench;
 mod common;
+#[path = "book_runs/recordings.rs"]
+mod recordings;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -136,6 +136,28 @@ pub struct ScriptWords {
     pub broken: String,
     pub outside: String,
     pub inside: String,
+    pub player: PlayerWords,
+}
+
+/// Words of `theme/player.js`, and of the list that it plays.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlayerWords {
+    pub title: String,
+    pub list: String,
+    pub play: String,
+    pub pause: String,
+    pub back: String,
+    pub forward: String,
+    /// Call `{n}` of `{all}`.
+    pub place: String,
+    pub before: String,
+    pub host: String,
+    pub container: String,
+    /// That nothing is changed that anybody outside sees.
+    pub nothing: String,
+    /// What is changed, by the recording's word for it.
+    pub kinds: BTreeMap<String, String>,
 }
 
 impl Words {

@@ -3,6 +3,7 @@
 //! | in a page | becomes |
 //! |---|---|
 //! | `{{#figure NAME}}` | `book/LANG/figures/NAME.svg`, inlined, so that it takes the theme's colours |
+//! | `{{#play NAME}}` | the recording `book/LANG/runs/NAME.json`, to step through |
 //! | `{{#run NAME}}` | the recorded run `book/LANG/runs/NAME.txt` with its colours and its command |
 //! | a fence of `sh` | the same with what it needs above it, and what it prints below ([`commands`]) |
 //! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
@@ -19,6 +20,7 @@ mod cut;
 mod exercise;
 mod lesson;
 mod minutes;
+mod player;
 mod quiz;
 mod terminal;
 
@@ -111,6 +113,7 @@ impl Page<'_> {
     fn replacement(&self, name: &str, rest: &str) -> Result<String> {
         match name {
             "figure" => self.figure(rest),
+            "play" => player::player(self.edition, rest),
             "run" => terminal::recorded(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "exercise" => exercise::part(self.edition, rest),
