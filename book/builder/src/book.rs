@@ -23,12 +23,10 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The one that cargo runs this program in, or else that it was built in: for two checkouts of the same files that
-    /// share a target folder, cargo builds one program.
+    /// The one that this program was built in.
     pub fn here() -> Repository {
-        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
         // book/builder is two folders deep in it.
-        let root = Path::new(&manifest).ancestors().nth(2).unwrap_or(Path::new("."));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
         Repository { root: root.into() }
     }
 
