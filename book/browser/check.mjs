@@ -196,7 +196,7 @@ async function switchLanguage(page) {
     for (const [from, to] of [["en", "ko"], ["ko", "en"]]) {
         await page.goto(url(`${from}/build/03-pivot-root.html`, "#call-pivot"));
         await page.locator("a.book-language").click();
-        await page.waitForURL(url(`${to}/build/03-pivot-root.html`, "#call-pivot"), { timeout: 5000 })
+        await page.waitForURL(url(`${to}/build/03-pivot-root.html`, "#call-pivot"), { timeout: PATIENCE })
             .catch(() => fault(from, `the link to ${to} leads to ${page.url()}`));
     }
 }
@@ -234,12 +234,12 @@ async function search(page, language, words, key, folded) {
     await page.keyboard.press(key);
     await page.keyboard.type(words);
     const first = page.locator("#book-search li a").first();
-    await first.waitFor({ timeout: 5000 }).catch(() => {});
+    await first.waitFor({ timeout: PATIENCE }).catch(() => {});
     if (await first.count() === 0) return fault(where, "nothing found");
     if (folded && !(await first.textContent()).includes(folded)) fault(where, `the first does not say ${folded}`);
     const target = await first.evaluate((link) => link.href);
     await page.keyboard.press("Enter");
-    await page.waitForURL(target, { timeout: 5000 }).catch(() => fault(where, `Enter leads to ${page.url()}`));
+    await page.waitForURL(target, { timeout: PATIENCE }).catch(() => fault(where, `Enter leads to ${page.url()}`));
     return undefined;
 }
 
@@ -370,7 +370,7 @@ async function orientation(browser) {
     const read = page.locator("#contents [aria-current] .read");
     if (await read.count()) fault("progress", "a page is read before its end was seen");
     await page.locator(".turn").scrollIntoViewIfNeeded();
-    await read.waitFor({ timeout: 5000 }).catch(() => fault("progress", "a page whose end was seen is not read"));
+    await read.waitFor({ timeout: PATIENCE }).catch(() => fault("progress", "a page whose end was seen is not read"));
     await page.reload();
     if (!await read.count()) fault("progress", "it is forgotten");
     const download = page.waitForEvent("download");
@@ -382,7 +382,7 @@ async function orientation(browser) {
     const chooser = page.waitForEvent("filechooser");
     await page.locator(".progress button").nth(1).click();
     await (await chooser).setFiles({ name: "a.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(saved)) });
-    await read.waitFor({ timeout: 5000 }).catch(() => fault("progress", "the file is not read"));
+    await read.waitFor({ timeout: PATIENCE }).catch(() => fault("progress", "the file is not read"));
     await page.context().close();
 }
 
@@ -426,7 +426,7 @@ async function firstPage(browser) {
         const context = await browser.newContext({ locale });
         const page = await context.newPage();
         await page.goto(url("index.html"));
-        await page.waitForURL(url(`${language}/index.html`), { timeout: 5000 })
+        await page.waitForURL(url(`${language}/index.html`), { timeout: PATIENCE })
             .catch(() => fault("index.html", `a reader of ${locale} comes to ${page.url()}`));
         await context.close();
     }
