@@ -96,7 +96,7 @@ static void make_root(void) {
     int oldfd = -1;
     if (V("x_fdhigh")) { int d = open("/etc", O_RDONLY | O_DIRECTORY); oldfd = fcntl(d, F_DUPFD, 900); close(d); }
     if (image) {
-        OK(mount("tmpfs", "/mnt", "tmpfs", 0, "size=64m")); mkdir("/mnt/u", 0755); mkdir("/mnt/w", 0755); mkdir("/mnt/m", 0755);
+        OK(mount("tmpfs", "/mnt", "tmpfs", 0, 0)); mkdir("/mnt/u", 0755); mkdir("/mnt/w", 0755); mkdir("/mnt/m", 0755);
         int uns = 0; { char b[64] = {0}; int d = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC); read(d, b, 63); close(d); uns = !strstr(b, "4294967295"); }
         char *up = "/mnt/u", *wk = "/mnt/w";
         if (V("x_upperinimage") || V("x_upperinimage_rm")) { up = f("%s/.up", dir); wk = f("%s/.wk", dir); mkdir(up, 0755); mkdir(wk, 0755); }
