@@ -116,10 +116,10 @@ fn what_cargo_has_built_is_judged_wherever_it_put_it() {
             words
         };
         let wrong = judged(false);
-        assert!(wrong.contains("✗ CMD is executed."), "{name}: {wrong}");
+        assert!(wrong.contains("✗ CMD is executed"), "{name}: {wrong}");
         if name == "variable" {
             let right = judged(true);
-            assert!(right.contains("✓ CMD is executed."), "{name}: {right}");
+            assert!(right.contains("✓ CMD is executed"), "{name}: {right}");
         }
     }
 }

@@ -109,7 +109,7 @@ fn a_folder_that_cannot_be_written_is_told_with_how_it_is_given_back_and_watchin
     assert_eq!(ran.status, 2, "{}", ran.stdout);
     assert!(unwrapped(&ran.stderr).contains(&cure), "{}", ran.stderr);
     assert!(
-        ran.stdout.contains("✓ CMD is executed.") && ran.stdout.contains(" passed "),
+        ran.stdout.contains("✓ CMD is executed") && ran.stdout.contains(" passed "),
         "the verdict is told all the same: {}",
         ran.stdout
     );
@@ -168,7 +168,7 @@ fn the_command_that_may_judge_limits_judges_the_same_program() {
         let judged = run(command.env("PATH", &path).current_dir(&dir).args(["-c", &shell]));
         let said = unwrapped(&judged.stdout);
         assert!(
-            said.contains("✓ CMD is executed.") && said.contains("✓ The limits are in force before"),
+            said.contains("✓ CMD is executed") && said.contains("✓ The memory limit is in force"),
             "{typed}: {}{}",
             judged.stdout,
             judged.stderr

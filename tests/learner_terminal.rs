@@ -27,7 +27,7 @@ fn watching_checks_at_each_save_and_goes_on_only_when_told_to() {
     assert_eq!(state(&dir)["step"].as_integer(), Some(0), "it does not advance by itself");
     screen.keys("n");
     screen.wait_for("Step 1");
-    screen.wait_for("another PID namespace");
+    screen.wait_for("PID namespace is another");
     screen.keys(ESCAPE);
     screen.wait_for(&format!("own/{}.html#check-own-pids", steps::numbered(1).folder()));
     assert_eq!(state(&dir)["step"].as_integer(), Some(1));
@@ -46,7 +46,7 @@ fn watching_checks_at_each_save_and_goes_on_only_when_told_to() {
     assert_eq!(state(&dir)["progress"]["done"].to_string(), "[0, 1]");
     // And a wrong one is, again.
     fs::write(dir.join("box.sh"), script.replace("exec \"$@\"", "exec false")).expect("save");
-    screen.wait_for("CMD is executed.");
+    screen.wait_for("CMD is executed");
     screen.keys("x");
     screen.wait_for(&word("en", "sure"));
     screen.keys("y");
