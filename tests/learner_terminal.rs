@@ -147,11 +147,13 @@ fn without_events_watching_names_the_limit_and_looks_for_saves() {
 
 /// What the first check of an exercise claims.
 fn first_claim(lang: &str, lesson: &str) -> String {
-    let file =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lessons/{lesson}/exercise/{lang}.md"));
-    let text = fs::read_to_string(file).expect("the exercise");
-    let checks = text.split("{#checks}").nth(1).expect("its checks");
-    checks.lines().find(|line| !line.is_empty() && !line.starts_with('#')).expect("a claim").to_owned()
+    let lessons = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons").join(lesson);
+    let text = |file: &str| fs::read_to_string(lessons.join(file)).expect("a text of the lesson");
+    let asked = text(&format!("exercise/{lang}.md"));
+    let id = asked.split("{#check-").nth(1).and_then(|rest| rest.split('}').next()).expect("a check");
+    let claims = text(&format!("{lang}.md"));
+    let heading = claims.lines().find(|line| line.ends_with(&format!("{{#check-{id}}}"))).expect("its claim");
+    heading.trim_start_matches('#').split("{#").next().unwrap_or_default().trim().to_owned()
 }
 
 /// Which lines are to be seen: the first, the last, and how many there are. `None` where all are.
