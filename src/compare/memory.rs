@@ -56,6 +56,9 @@ fn family(first: i32, parents: &[(i32, i32)]) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -64,15 +67,28 @@ mod tests {
         assert_eq!(family(7, &parents), [7, 8, 11, 9]);
     }
 
+    /// Of a process that nobody forks meanwhile: with each that does, the pages that both have count for less.
     #[test]
     fn memory_that_is_touched_is_counted() {
-        let me = std::process::id() as i32;
-        let before = pss(me).unwrap();
-        let mut pages = vec![0u8; 8 << 20];
-        pages.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
-        let after = pss(me).unwrap();
+        let script =
+            "echo begins; read line; x=$(head -c 8388608 /dev/zero | tr '\\0' a); echo has; read line";
+        let mut shell = testing::command("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut said = BufReader::new(shell.stdout.take().expect("its output")).lines();
+        let mut orders = shell.stdin.take().expect("its input");
+        let pid = i32::try_from(shell.id()).expect("a PID");
+        assert_eq!(said.next().expect("a line").expect("read it"), "begins");
+        let before = pss(pid).unwrap();
+        writeln!(orders, "on").expect("let it go on");
+        assert_eq!(said.next().expect("a line").expect("read it"), "has");
+        let after = pss(pid).unwrap();
         assert!(after >= before + (7 << 20), "{before} {after}");
-        drop(std::hint::black_box(pages));
+        drop(orders);
+        shell.wait().expect("its end");
     }
 
     #[test]
