@@ -26,7 +26,7 @@ use clap::ValueEnum;
 
 use crate::engine::find_program;
 use crate::fault::Fault;
-use crate::judge::Asked;
+use crate::claims::task::Asked;
 use crate::kernel::cgroup::{Controller, Version, hierarchy, words};
 use crate::kernel::mounts;
 

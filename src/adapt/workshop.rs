@@ -8,7 +8,7 @@ use super::scratch::Scratch;
 use super::{Files, Order, child};
 use crate::course::exercise;
 use crate::fault::Fault;
-use crate::judge::Asked;
+use crate::claims::task::Asked;
 
 /// Runs the order's command by `workshop run`.
 pub fn run(program: &Path, order: &Order) -> Result<i32, Fault> {

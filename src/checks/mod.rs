@@ -8,8 +8,6 @@ mod processes;
 mod roots;
 mod scene;
 mod summary;
-#[cfg(test)]
-mod thinned;
 mod writes;
 
 pub use inquiry::Inquiry;

@@ -36,6 +36,7 @@ pub mod processes;
 pub mod sight;
 pub mod started;
 pub mod surroundings;
+pub mod task;
 pub mod traces;
 
 use std::collections::BTreeSet;

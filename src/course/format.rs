@@ -8,7 +8,7 @@ use super::lesson::{self, Lesson};
 use super::markdown::Block;
 use super::{STEPS, Step};
 use crate::claims::HOST_SAME;
-use crate::judge::Asked;
+use crate::claims::task::Asked;
 
 /// Sections that every lesson has, in this order; others may stand between them.
 const SECTIONS: [&str; 12] = [

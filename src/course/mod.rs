@@ -14,7 +14,7 @@ use crate::claims::machine::Machine;
 use crate::claims::{Claim, HOST_SAME};
 use crate::engine::template::Wanted;
 use crate::fault::Fault;
-use crate::judge::{Asked, Task};
+use crate::claims::task::{Asked, Task};
 use crate::kernel::cgroup::Limits;
 use crate::lab::Lab;
 
@@ -24,6 +24,8 @@ use steps::boot_vm::Boot;
 
 #[cfg(test)]
 mod format;
+#[cfg(test)]
+mod thinned;
 
 /// One step of the course. Number and slug never change once released.
 pub struct Step {

@@ -9,7 +9,7 @@ use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::judge::Asked;
+use crate::claims::task::Asked;
 use crate::kernel::mounts;
 
 /// Why PROGRAM's writes are looked for in its container only.

@@ -9,7 +9,7 @@ use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::judge::Asked;
+use crate::claims::task::Asked;
 use crate::kernel::process;
 
 pub const STEP: Step = Step {

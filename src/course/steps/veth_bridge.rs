@@ -14,7 +14,7 @@ use crate::engine::network::{Endpoint, Network};
 use crate::engine::parts;
 use crate::engine::template::FIRST;
 use crate::fault::Fault;
-use crate::judge::Asked;
+use crate::claims::task::Asked;
 use crate::kernel::icmp::ping;
 use crate::kernel::netlink::facts as net;
 
