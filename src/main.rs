@@ -8,7 +8,6 @@
 
 mod adapt;
 mod checks;
-mod claims;
 mod cli;
 mod commands;
 mod compare;
@@ -21,7 +20,7 @@ mod render;
 use std::process::ExitCode;
 
 // The rooms that are crates of their own, by the names that they have in this one.
-pub(crate) use ::{engine, fault, image, kernel, lab, vm};
+pub(crate) use ::{claims, engine, fault, image, kernel, lab, vm};
 pub(crate) use lab::folders;
 
 use kernel::breakable::Stream;

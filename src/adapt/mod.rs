@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::claims::task::Asked;
 use crate::engine::find_program;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::cgroup::{Controller, Version, hierarchy, words};
 use crate::kernel::mounts;
 

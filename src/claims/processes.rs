@@ -6,7 +6,7 @@ use super::evidence::{Died, GRACE, Spoilt, Talked};
 use super::fate::{ended_with, some_words};
 use super::finding::Seen;
 use super::{Evidence, Finding, is_apart, looked, own_namespace};
-use crate::engine::Exit;
+use engine::Exit;
 
 pub fn starts(evidence: &Evidence) -> Option<Finding> {
     let expected = Seen::words("cmd-executed");

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::adapt::Adapter;
+use crate::claims::task::Asked;
 use crate::cli::CheckOptions;
 use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
 use crate::course::{STEPS, Step};
 use crate::engine::find_program;
 use crate::fault::{Doing, Fault};
-use crate::claims::task::Asked;
 use crate::judge::{self, Defendant, Judged};
 use crate::kernel::process::need_own_proc;
 use crate::lab::Lab;

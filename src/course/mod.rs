@@ -11,10 +11,10 @@ pub mod words;
 
 use crate::checks::{Fact, Scene};
 use crate::claims::machine::Machine;
+use crate::claims::task::{Asked, Task};
 use crate::claims::{Claim, HOST_SAME};
 use crate::engine::template::Wanted;
 use crate::fault::Fault;
-use crate::claims::task::{Asked, Task};
 use crate::kernel::cgroup::Limits;
 use crate::lab::Lab;
 

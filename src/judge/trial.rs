@@ -4,16 +4,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Defendant;
 use super::cell::Cell;
 use super::ends::Way;
 use super::ground::{Ground, Lent};
 use super::part::{ACT, Part};
 use super::run::Streams;
-use super::Defendant;
-use crate::claims::task::Asked;
 use crate::claims::bounds::Limited;
 use crate::claims::contents::{CHANGED, Contents, DELETED, NONCE};
 use crate::claims::evidence::Evidence;
+use crate::claims::task::Asked;
 use crate::claims::{Claim, Need};
 use crate::engine::template::copy_tree;
 use crate::fault::{Doing, Fault};

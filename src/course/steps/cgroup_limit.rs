@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::checks::{Fact, Scene, group, membership, settings};
+use crate::claims::task::Asked;
 use crate::claims::{Need, claim, limits};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::cgroup::{Controller, Group};
 
 pub const STEP: Step = Step {

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::checks::{Fact, Scene};
+use crate::claims::task::Asked;
 use crate::claims::{Need, claim, files, own_namespace};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::{mounts, process};
 
 pub const STEP: Step = Step {

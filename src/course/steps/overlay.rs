@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::checks::{Fact, Scene, Victims};
+use crate::claims::task::Asked;
 use crate::claims::{Need, claim, files};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::mounts;
 
 /// Why PROGRAM's writes are looked for in its container only.

@@ -7,12 +7,12 @@ use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{Fact, Scene};
+use crate::claims::task::Asked;
 use crate::claims::{KERNELS, NOT_ASKED, Need, claim, files, processes, unchanged};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::mounts;
 
 /// The host name of the lessons' containers.

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use crate::checks::{Fact, Scene};
+use crate::claims::task::Asked;
 use crate::claims::{KERNELS, Need, claim, processes};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
 use crate::engine::parts;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::process;
 
 pub const STEP: Step = Step {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{Fact, PATIENCE, PORT, Scene, endpoint};
+use crate::claims::task::Asked;
 use crate::claims::{KERNELS, Need, claim, network, own_namespace, unchanged};
 use crate::course::language::Phrase;
 use crate::course::{Build, Part, Row, Step};
@@ -14,7 +15,6 @@ use crate::engine::network::{Endpoint, Network};
 use crate::engine::parts;
 use crate::engine::template::FIRST;
 use crate::fault::Fault;
-use crate::claims::task::Asked;
 use crate::kernel::icmp::ping;
 use crate::kernel::netlink::facts as net;
 

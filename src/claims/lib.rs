@@ -111,7 +111,6 @@ impl Need {
 
 /// Of whose containers something is claimed; why not of the others'.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(test), expect(dead_code, reason = "a test asks for what a reader needs"))]
 enum Whose {
     All,
     Ours(&'static str),
@@ -154,7 +153,6 @@ impl Claim {
     }
 
     /// Why only one side is judged by it, if that is so.
-    #[cfg(test)]
     pub fn why_one_sided(&self) -> Option<&'static str> {
         match self.of {
             Whose::All => None,
