@@ -7,7 +7,6 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::undocumented_unsafe_blocks)]
 
 mod adapt;
-mod checks;
 mod cli;
 mod commands;
 mod compare;
@@ -20,7 +19,7 @@ mod render;
 use std::process::ExitCode;
 
 // The rooms that are crates of their own, by the names that they have in this one.
-pub(crate) use ::{claims, engine, fault, image, kernel, lab, vm};
+pub(crate) use ::{checks, claims, engine, fault, image, kernel, lab, vm};
 pub(crate) use lab::folders;
 
 use kernel::breakable::Stream;

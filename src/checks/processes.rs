@@ -11,14 +11,14 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 use serde::{Deserialize, Serialize};
 
-use crate::claims::evidence::{Orphans, Terminated};
-use crate::engine::template::{EXPERIMENT, Template};
-use crate::engine::{Exit, Process, Program, Stdio};
-use crate::fault::{Doing, Fault};
-use crate::kernel::child::guarded;
-use crate::kernel::process;
-use crate::kernel::signals;
-use crate::kernel::told::Silence;
+use claims::evidence::{Orphans, Terminated};
+use engine::template::{EXPERIMENT, Template};
+use engine::{Exit, Process, Program, Stdio};
+use fault::{Doing, Fault};
+use kernel::child::guarded;
+use kernel::process;
+use kernel::signals;
+use kernel::told::Silence;
 
 const PROC: &str = "/proc";
 
