@@ -11,7 +11,6 @@ mod cli;
 mod commands;
 mod compare;
 mod course;
-mod judge;
 mod learner;
 mod recording;
 mod render;
@@ -19,7 +18,7 @@ mod render;
 use std::process::ExitCode;
 
 // The rooms that are crates of their own, by the names that they have in this one.
-pub(crate) use ::{checks, claims, engine, fault, image, kernel, lab, vm};
+pub(crate) use ::{checks, claims, engine, fault, image, judge, kernel, lab, vm};
 pub(crate) use lab::folders;
 
 use kernel::breakable::Stream;

@@ -33,20 +33,20 @@ use super::exec::exec;
 use super::ground::{self, Ground};
 use super::table::Table;
 use super::tracer;
-use crate::claims::fate::{self, ROOM};
-use crate::claims::sight::{Identity, Network, Subject, network};
-use crate::claims::surroundings::Surroundings;
-use crate::engine::op::{Call, Ops};
-use crate::engine::plan::Stage;
-use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
-use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::{Group, Limits};
-use crate::kernel::child::{close_all_but, close_on_exec_above_stderr, guarded};
-use crate::kernel::freezer;
-use crate::kernel::process;
-use crate::kernel::signals;
-use crate::kernel::told::Silence;
-use crate::lab::Lab;
+use claims::fate::{self, ROOM};
+use claims::sight::{Identity, Network, Subject, network};
+use claims::surroundings::Surroundings;
+use engine::op::{Call, Ops};
+use engine::plan::Stage;
+use engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
+use fault::{Doing, Fault};
+use kernel::cgroup::{Group, Limits};
+use kernel::child::{close_all_but, close_on_exec_above_stderr, guarded};
+use kernel::freezer;
+use kernel::process;
+use kernel::signals;
+use kernel::told::Silence;
+use lab::Lab;
 
 /// What all processes of a cell may use together, where groups can be made.
 const BOUNDS: Limits = Limits { memory: Some(fate::MEMORY), pids: Some(ROOM), cpus: Some(8192.0) };
@@ -92,7 +92,7 @@ impl Cell {
         let (here, groups) = (ground.clone(), site.groups());
         let prepare = move || {
             groups.iter().try_for_each(|group| group.hand_on_below(LEAF))?;
-            crate::lab::loopback_up()?;
+            lab::loopback_up()?;
             ground::lay(&here, &groups)
         };
         let here = ground.clone();

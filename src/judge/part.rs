@@ -16,8 +16,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
-use crate::claims::contents::{ADDED, CHANGED, DELETED};
-use crate::kernel::child::guarded;
+use claims::contents::{ADDED, CHANGED, DELETED};
+use kernel::child::guarded;
 
 /// The word on the command line that makes our program play a part; nobody types it by accident.
 pub const ACT: &str = "__act";

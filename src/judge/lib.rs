@@ -28,11 +28,11 @@ use std::path::PathBuf;
 
 use trial::{Runs, Trial};
 
-use crate::claims::Claim;
-use crate::claims::finding::Finding;
-use crate::claims::task::{Asked, Task};
-use crate::fault::Fault;
-use crate::lab::Lab;
+use claims::Claim;
+use claims::finding::Finding;
+use claims::task::{Asked, Task};
+use fault::Fault;
+use lab::Lab;
 
 /// A program that is to be judged.
 #[derive(Clone, Debug)]
