@@ -9,8 +9,8 @@ use nix::unistd::read;
 
 use super::memory::Seen;
 use super::probe::{BEGUN, Report};
-use crate::fault::{Doing, Fault};
-use crate::kernel::signals::Signals;
+use fault::{Doing, Fault};
+use kernel::signals::Signals;
 
 /// How long a probe may say nothing. It takes a second or two, if the machine is not very busy.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::process::pids;
+use kernel::process::pids;
 
 /// The word on the command line that makes our program a probe; nobody types it by accident.
 pub const PROBE: &str = "__probe";
