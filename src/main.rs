@@ -9,7 +9,6 @@
 mod adapt;
 mod cli;
 mod commands;
-mod course;
 mod learner;
 mod recording;
 mod render;
@@ -17,7 +16,7 @@ mod render;
 use std::process::ExitCode;
 
 // The rooms that are crates of their own, by the names that they have in this one.
-pub(crate) use ::{checks, claims, compare, engine, fault, image, judge, kernel, lab, vm};
+pub(crate) use ::{checks, claims, compare, course, engine, fault, image, judge, kernel, lab, vm};
 pub(crate) use lab::folders;
 
 use kernel::breakable::Stream;

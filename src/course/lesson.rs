@@ -10,7 +10,7 @@ use super::Step;
 use super::language::Lang;
 use super::markdown::{self, Block, Section, Table};
 
-static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lessons");
+static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../lessons");
 
 /// One lesson in one language.
 ///
@@ -211,7 +211,7 @@ fn first_sentence(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::STEPS;
+    use crate::STEPS;
 
     fn lesson() -> Lesson {
         Lesson::parse(include_str!("fixture/en.md"))
