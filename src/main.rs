@@ -6,17 +6,16 @@
 // integration tests are crates of their own, and may panic anywhere.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::undocumented_unsafe_blocks)]
 
-mod adapt;
 mod cli;
 mod commands;
-mod learner;
-mod recording;
 mod render;
 
 use std::process::ExitCode;
 
 // The rooms that are crates of their own, by the names that they have in this one.
-pub(crate) use ::{checks, claims, compare, course, engine, fault, image, judge, kernel, lab, vm};
+pub(crate) use ::{
+    adapt, checks, claims, compare, course, engine, fault, image, judge, kernel, lab, learner, recording, vm,
+};
 pub(crate) use lab::folders;
 
 use kernel::breakable::Stream;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-use crate::course::command_line::shell_line;
-use crate::fault::Fault;
-use crate::kernel::signals::reset_in;
+use course::command_line::shell_line;
+use fault::Fault;
+use kernel::signals::reset_in;
 
 use super::{Project, cargo, places, snapshot};
 
@@ -191,8 +191,8 @@ fn is_test(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::language::Lang;
-    use crate::learner::{Language, starter};
+    use crate::{Language, starter};
+    use course::language::Lang;
 
     #[test]
     fn a_stamp_is_read_as_it_was_written() {

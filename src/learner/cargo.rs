@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde::Deserialize;
 
-use crate::fault::Fault;
+use fault::Fault;
 
 use super::Project;
 use super::build::{command_of, same_file, typed};

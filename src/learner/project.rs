@@ -11,9 +11,9 @@ use nix::unistd::geteuid;
 use serde::Deserialize;
 use toml_edit::{Array, DocumentMut, Item, Value, value};
 
-use crate::course::command_line::shell_word;
-use crate::course::exercise;
-use crate::fault::{Doing, Fault};
+use course::command_line::shell_word;
+use course::exercise;
+use fault::{Doing, Fault};
 
 use super::owner::{Owner, acting, name_of};
 use super::{Language, snapshot};
@@ -116,7 +116,7 @@ impl TryFrom<Vec<String>> for Run {
 impl Project {
     /// The project that the current directory lies in, if it does.
     pub fn find() -> Result<Option<Project>, Fault> {
-        let here = crate::folders::here()?;
+        let here = lab::folders::here()?;
         let dir = here.ancestors().find(|dir| dir.join(FILE).is_file());
         dir.map(Project::read).transpose()
     }
