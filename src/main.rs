@@ -8,13 +8,13 @@
 
 mod cli;
 mod commands;
-mod render;
 
 use std::process::ExitCode;
 
 // The rooms that are crates of their own, by the names that they have in this one.
 pub(crate) use ::{
-    adapt, checks, claims, compare, course, engine, fault, image, judge, kernel, lab, learner, recording, vm,
+    adapt, checks, claims, compare, course, engine, fault, image, judge, kernel, lab, learner, recording,
+    render, vm,
 };
 pub(crate) use lab::folders;
 

@@ -5,8 +5,8 @@ use super::super::style::{Role, Style};
 use super::super::table::{self, Cell};
 use super::super::wrap::{pad, pad_left, width};
 use super::figures::{amount, facts, figure, host, notes, range, stage, subject, times, title};
-use crate::compare::{Comparison, Figure, Kind, Measured, Unit};
-use crate::course::words::Words;
+use compare::{Comparison, Figure, Kind, Measured, Unit};
+use course::words::Words;
 
 /// Columns of the figures behind a bar: median, range, and how many times the process's.
 const MEDIAN: usize = 10;
