@@ -94,7 +94,7 @@ fn orphan(reaped: bool) -> Fate {
     // One read: the other end is still open here.
     let mut room = [0; 64];
     if let Ok(n) = File::from(reader).read(&mut room) {
-        words.push_str(&String::from_utf8_lossy(&room[..n]));
+        words.push_str(&String::from_utf8_lossy(room.get(..n).unwrap_or_default()));
     }
     let (parent, pid) = words.split_once(' ').unwrap_or_default();
     let state = || process::status(Path::new(PROC), pid, "State").unwrap_or_default();

@@ -73,9 +73,10 @@ pub fn listen(
     let (mut ear, mut room) = (Ear::default(), [0; 4096]);
     while !ear.has_all() {
         wait(pipe, signals)?;
-        match read(pipe, &mut room).doing("listen to the probe")? {
-            0 => return Err(silent()),
-            came => ear.take(&room[..came], &look)?,
+        let length = read(pipe, &mut room).doing("listen to the probe")?;
+        match room.get(..length) {
+            None | Some([]) => return Err(silent()),
+            Some(came) => ear.take(came, &look)?,
         }
     }
     ear.heard()

@@ -168,7 +168,7 @@ fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
 fn beginning_of(step: &Step, lang: Lang) -> Option<&'static str> {
     let bytes = bytes_of(step, lang)?;
     let end = bytes.windows(4).position(|window| window == b"\n## ").unwrap_or(bytes.len());
-    std::str::from_utf8(&bytes[..end]).ok()
+    std::str::from_utf8(bytes.get(..end)?).ok()
 }
 
 /// The file of a lesson. Names are compared as they are: [`file()`] would take every path of all folders apart.

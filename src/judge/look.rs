@@ -40,9 +40,10 @@ impl Trial<'_> {
         if !run.reach_cmd()? {
             evidence.fate = Some(run.fate());
             // Without its libraries it starts, and its loader ends it.
+            let may_lack = run.tracer.exit() == Some(Exit::Code(127));
             let lacks =
-                || (run.tracer.exit() == Some(Exit::Code(127))).then(|| lacks_libraries(&self.program[0]));
-            evidence.refused = run.cell.refusal().or_else(|| lacks().flatten());
+                || self.program.first().filter(|_| may_lack).and_then(|program| lacks_libraries(program));
+            evidence.refused = run.cell.refusal().or_else(lacks);
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };

@@ -104,8 +104,8 @@ impl Ear {
                 Ok(0) => self.file = None,
                 Ok(n) => {
                     self.total += n as u64;
-                    let room = KEPT.saturating_sub(self.text.len()).min(n);
-                    self.text.extend_from_slice(&chunk[..room]);
+                    let room = KEPT.saturating_sub(self.text.len());
+                    self.text.extend(chunk.iter().take(n.min(room)));
                 }
                 Err(_) => return,
             }

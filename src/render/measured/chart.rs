@@ -135,7 +135,7 @@ impl Chart<'_> {
         const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
         let filled = if self.style.unicode {
             let eighths = ((part * room as f64 * 8.0).round() as usize).max(1);
-            "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+            "█".repeat(eighths / 8) + EIGHTHS.get(eighths % EIGHTHS.len()).copied().unwrap_or_default()
         } else {
             "#".repeat(((part * room as f64).round() as usize).max(1))
         };
