@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    // They are part of the program (include_dir), so a new one must make a new program.
-    println!("cargo::rerun-if-changed=lessons");
     println!("cargo::rerun-if-changed=build.rs");
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         // Where there are no static libraries, the program is linked as usual.

@@ -2,6 +2,8 @@
 //!
 //! What fails here is the runtime's own doing, and is explained beside each table.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -4,6 +4,8 @@
 //! The machine is played: namespaces of the test's own (`blocks/world.rs`). `WORKSHOP_RECORD=1 cargo test --test blocks`
 //! records anew what the blocks print. `WORKSHOP_BLOCK=02-mount` takes those whose name has that in it.
 
+#![cfg(test)]
+
 mod common;
 #[path = "blocks/guest.rs"]
 mod guest;

@@ -3,6 +3,8 @@
 //! What only shows in the built pages is checked by `cargo run -p workshop-book -- check` and in a browser
 //! (book/browser).
 
+#![cfg(test)]
+
 #[path = "book/code.rs"]
 mod code;
 #[path = "book/facts.rs"]

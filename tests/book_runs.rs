@@ -4,6 +4,8 @@
 //! `cargo bench --bench start -- --record`. Read the differences before you commit
 //! them, as a reader of the page would.
 
+#![cfg(test)]
+
 #[path = "bench/mod.rs"]
 mod bench;
 mod common;

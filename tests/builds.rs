@@ -1,6 +1,8 @@
 //! What is built in a learner's folder, and where: the program that the build has made is the one that is judged, and
 //! the starters build below what is none of theirs, and for users without a home.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

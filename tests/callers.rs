@@ -1,6 +1,8 @@
 //! Callers with odd surroundings: streams that are closed or full, a working directory that is gone, tight
 //! limits, arguments and variables of any length and any bytes.
 
+#![cfg(test)]
+
 mod common;
 
 use std::ffi::{OsStr, OsString};

@@ -1,5 +1,7 @@
 //! What is particular to cgroup v2, on a host that has nothing else: a virtual machine.
 
+#![cfg(test)]
+
 mod common;
 
 use std::sync::OnceLock;

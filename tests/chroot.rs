@@ -1,6 +1,8 @@
 //! A chroot, where `/` is not the root of the mount namespace. What goes wrong there goes wrong on the system around
 //! it, so that all of this happens in a virtual machine; one boot does for it.
 
+#![cfg(test)]
+
 mod common;
 
 use common::guest::Guest;

@@ -1,6 +1,8 @@
 //! The command line: what is asked for wrongly, what is listed, languages, colours, and pages for other
 //! programs.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `workshop compare` as its user sees it: what it measures and says, in every form, and what it leaves behind.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

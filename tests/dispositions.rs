@@ -1,6 +1,8 @@
 //! Whoever starts us may ignore and block any signals. A status stays the program's own, CMD inherits what any shell
 //! would pass on, and what we start for our own ends inherits nothing.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The exercises' texts: both languages alike, and something to say about every check.
 
+#![cfg(test)]
+
 mod common;
 
 use std::path::PathBuf;

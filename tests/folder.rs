@@ -1,6 +1,8 @@
 //! A learner's folder where it isn't as usual: root works in it, a build puts the program elsewhere, its parents belong
 //! to somebody else, its user has no home.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

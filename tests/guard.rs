@@ -1,6 +1,8 @@
 //! The guard beside each container: `kill -9` of the workshop ends a program that the kernel would spare, whatever
 //! becomes of the guard itself.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

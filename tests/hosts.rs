@@ -1,6 +1,8 @@
 //! Hosts that say no. Each is made for real, in namespaces of the test's own: what the workshop meets is a
 //! kernel that refuses, not a mock; and the host that the tests run on stays as it is.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

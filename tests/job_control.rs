@@ -1,6 +1,8 @@
 //! Jobs and keys at a real terminal: Ctrl-C, Ctrl-D and Ctrl-Z do what they do to any program, a shell in the
 //! container controls its own jobs, and the shell outside has its terminal again afterwards.
 
+#![cfg(test)]
+
 mod common;
 
 use common::screen::{CTRL_C, CTRL_D, CTRL_Z, ESCAPE, Screen, word};

@@ -1,6 +1,8 @@
 //! The judge is judged: solutions pass, each broken program fails exactly the checks that are there to find it, and
 //! one that means harm does none.
 
+#![cfg(test)]
+
 #[path = "judge/cases.rs"]
 mod cases;
 #[path = "judge/cell.rs"]

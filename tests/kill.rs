@@ -1,6 +1,8 @@
 //! `kill -9` of any of our processes at any moment: the container dies with us, the next command removes
 //! what is left, and only that.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs::{self, File};

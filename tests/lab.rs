@@ -4,6 +4,8 @@
 //! "The host" is a world of the test's own where it can be: namespaces with mounts, links, addresses, routes
 //! and rules in which nobody else changes anything, so that every line can be compared.
 
+#![cfg(test)]
+
 mod common;
 
 use std::collections::BTreeMap;

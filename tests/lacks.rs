@@ -4,6 +4,8 @@
 //! a part, and groups, are those of a virtual machine, whose kernel has these parts as modules. On none of them a step
 //! fails, a program is judged for what the host lacks, or the tour stops.
 
+#![cfg(test)]
+
 mod common;
 
 #[path = "lacks/here.rs"]

@@ -1,5 +1,7 @@
 //! A learner's own runtime: its folder, hints, progress, solutions, and what is asked before something is lost.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What a learner sees at a real terminal: `watch` at any size, what its keys do, what is asked before it is done.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The lessons against each other, language by language, and against what the program really tells.
 
+#![cfg(test)]
+
 mod common;
 #[path = "lessons/reader.rs"]
 mod reader;

@@ -1,5 +1,7 @@
 //! Step 7 with a program of the learner's, and what is left of a machine however its owner ends.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

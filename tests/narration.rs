@@ -1,6 +1,8 @@
 //! Narration is true: every `call` event is a system call that the kernel really received, in that order,
 //! from that actor, with those arguments and that result. strace(1) is the witness.
 
+#![cfg(test)]
+
 mod common;
 
 use std::collections::BTreeMap;

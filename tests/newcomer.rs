@@ -1,6 +1,8 @@
 //! A newcomer at a real terminal, from an empty folder to a container runtime: what they type is what the solutions
 //! change from step to step.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -3,6 +3,8 @@
 //!
 //! `.ci/odd-hosts` runs all tests on hosts that are odd in one way each.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

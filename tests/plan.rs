@@ -1,5 +1,7 @@
 //! Plans: what `workshop plan N` prints is what is done when the step runs; and experiments, which change one.
 
+#![cfg(test)]
+
 mod common;
 
 use common::elsewhere::filtered;

@@ -1,5 +1,7 @@
 //! Programs in the container: what passes through, what comes back, and what is said when one can't run.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

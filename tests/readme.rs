@@ -1,5 +1,7 @@
 //! The README shows a real run: its picture of step 3 is taken from the run that the book shows, and held against one.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{Who, filters, run, stand_ins, who, workshop};

@@ -1,5 +1,7 @@
 //! Why a judged program failed: what it said itself, without the noise around it, and what kept it from starting at all.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

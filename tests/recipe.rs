@@ -1,6 +1,8 @@
 //! CONTRIBUTING's recipe for a step, followed to the letter: its blocks make a step in a copy of the repository, and the
 //! program that is built there knows it everywhere.
 
+#![cfg(test)]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! `workshop step N --record FILE`: the file has all that a player needs, and says truly what each call has changed.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

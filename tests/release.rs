@@ -1,5 +1,7 @@
 //! What says the same in several files says it alike: lists of packages, versions, names of archives.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

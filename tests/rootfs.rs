@@ -1,5 +1,7 @@
 //! Roots of the learner's own (`--rootfs`), as debootstrap, an image's export or a handful of files make them.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -3,6 +3,8 @@
 //! The book here is two small pages beside the program, where a release has the real one. That is opened in a browser by
 //! book/browser/check.mjs.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

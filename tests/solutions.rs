@@ -1,5 +1,7 @@
 //! The solutions of the exercises as a reader meets them: short, and each grown out of the one before.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! The program as a release has it: linked with nothing that a host would have to bring. `.ci/run static_build` makes
 //! one, of sources that say where the program is to be had.
 
+#![cfg(test)]
+
 mod common;
 
 use std::ffi::CString;

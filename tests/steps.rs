@@ -2,6 +2,8 @@
 //!
 //! After a change that is meant, `INSTA_UPDATE=always cargo test --test steps` writes the snapshots anew.
 
+#![cfg(test)]
+
 mod common;
 #[path = "steps/events.rs"]
 mod events;

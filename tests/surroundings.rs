@@ -2,6 +2,8 @@
 //! /proc, and what the ledger names. Each is set up for real, in namespaces of the test's own; nothing may be written
 //! where it does not belong, and what can't be done is told with its cause.
 
+#![cfg(test)]
+
 mod common;
 
 use std::process::{Command, Stdio};

@@ -4,6 +4,8 @@
 //! By default each call is met once. `WORKSHOP_TELLING=5`, as in `.ci/telling`, meets every line, the calls' and all
 //! others, five times.
 
+#![cfg(test)]
+
 mod common;
 
 use std::collections::VecDeque;

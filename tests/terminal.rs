@@ -1,5 +1,7 @@
 //! What a learner sees at a real terminal: the menu, the question before a run, `--pause`, widths, colours.
 
+#![cfg(test)]
+
 mod common;
 
 use common::screen::{CTRL_C, DOWN, ENTER, ESCAPE, Screen, UP, prediction, word};

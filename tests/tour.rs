@@ -1,5 +1,7 @@
 //! The README's first command: every step in order, on a page of 80 columns, and quiet when nobody listens.
 
+#![cfg(test)]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Read};

@@ -1,6 +1,8 @@
 //! `workshop vm`: a program in a real virtual machine, as its user sees it. Software emulation does for all of
 //! it, so these tests run wherever QEMU and a kernel are.
 
+#![cfg(test)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `workshop vm` at a real terminal: keys and its size are the guest's, and the shell outside has it again afterwards.
 
+#![cfg(test)]
+
 mod common;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

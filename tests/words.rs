@@ -1,5 +1,7 @@
 //! Every sentence of `lessons/words` is said somewhere, and nothing is said that has no sentence.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

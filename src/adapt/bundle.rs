@@ -16,9 +16,9 @@ use oci_spec::runtime::{
 use super::network::Network;
 use super::scratch::Scratch;
 use super::{Files, Order, child};
-use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::{CPU_PERIOD, Controller, Version, hierarchy};
-use crate::kernel::process::in_user_namespace;
+use fault::{Doing, Fault};
+use kernel::cgroup::{CPU_PERIOD, Controller, Version, hierarchy};
+use kernel::process::in_user_namespace;
 
 /// A bundle on disk, with what a runtime's caller does around it: an overlay, a network. Gone when dropped.
 pub struct Bundle {
@@ -71,7 +71,7 @@ fn spec(order: &Order, root: &Path, network: Option<&Network>) -> Result<Spec, F
         args.map_err(|word| Fault::broken("write config.json", format!("{word:?} is not UTF-8")))?,
     ));
     if !order.files.are_own() {
-        process.set_cwd(crate::folders::here()?);
+        process.set_cwd(lab::folders::here()?);
         process.set_env(std::env::var("PATH").ok().map(|path| vec![format!("PATH={path}")]));
     }
     let root = RootBuilder::default().path(root).readonly(false).build().doing("write config.json")?;

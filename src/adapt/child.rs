@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::child::{close_on_exec_above_stderr, pidfd_open, pidfd_send_signal};
-use crate::kernel::signals::{self, STOPPING, Signals};
+use fault::{Doing, Fault};
+use kernel::child::{close_on_exec_above_stderr, pidfd_open, pidfd_send_signal};
+use kernel::signals::{self, STOPPING, Signals};
 
 /// Runs a runtime to its end. Returns its exit status, 128 + n for a signal.
 pub fn run(mut command: Command) -> Result<i32, Fault> {

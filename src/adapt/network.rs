@@ -11,13 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::child::{guarded, pidfd_open};
-use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
-use crate::kernel::netlink::{
-    Cidr, Device, Family, Name, NetNs, NetlinkError, NetlinkSocket, Request, Sequence,
-};
-use crate::kernel::visit::visit;
+use fault::{Doing, Fault};
+use kernel::child::{guarded, pidfd_open};
+use kernel::netlink::route::{self, LinkChange, Peer, link_set};
+use kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkError, NetlinkSocket, Request, Sequence};
+use kernel::visit::visit;
 
 const BRIDGE: &str = "adapt0";
 const NEAR: &str = "adapt1";

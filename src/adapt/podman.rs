@@ -8,7 +8,7 @@ use std::process::Command;
 use super::network::Network;
 use super::scratch::Scratch;
 use super::{Files, Order, child};
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// Runs the order's command by podman.
 pub fn run(program: &Path, order: &Order) -> Result<i32, Fault> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Order;
 use super::bundle::Bundle;
-use crate::fault::Fault;
+use fault::Fault;
 
 /// Runs the order's command by runc.
 pub fn run(program: &Path, order: &Order) -> Result<i32, Fault> {

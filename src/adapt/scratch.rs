@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::engine::parts::overlay::escaped;
-use crate::fault::{Doing, Fault};
-use crate::folders::temp_dir;
-use crate::kernel::process::in_user_namespace;
-use crate::kernel::tree;
+use engine::parts::overlay::escaped;
+use fault::{Doing, Fault};
+use kernel::process::in_user_namespace;
+use kernel::tree;
+use lab::folders::temp_dir;
 
 /// A directory for temporary files' sake, below [`temp_dir`].
 pub struct Scratch {

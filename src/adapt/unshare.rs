@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Files, Order, child};
-use crate::fault::Fault;
+use fault::Fault;
 
 /// Runs the order's command under unshare.
 pub fn run(program: &Path, order: &Order) -> Result<i32, Fault> {

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use super::scratch::Scratch;
 use super::{Files, Order, child};
-use crate::course::exercise;
-use crate::fault::Fault;
-use crate::judge::Asked;
+use claims::task::Asked;
+use course::exercise;
+use fault::Fault;
 
 /// Runs the order's command by `workshop run`.
 pub fn run(program: &Path, order: &Order) -> Result<i32, Fault> {

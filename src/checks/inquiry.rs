@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 
 use super::scene::{Around, Scene, lab_now};
 use super::{limits, network, processes, roots, writes};
-use crate::claims::bounds::{self, Limited};
-use crate::claims::contents::Contents;
-use crate::claims::evidence::{Evidence, Looked, SETTLE};
-use crate::claims::finding::Finding;
-use crate::claims::look::{Mark, Sought, look_at};
-use crate::claims::outside::Outside;
-use crate::claims::sight::Subject;
-use crate::claims::started::Started;
-use crate::claims::{Claim, Need};
-use crate::engine::spec::Root;
-use crate::engine::template::SECOND;
-use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::Limits;
-use crate::kernel::told::Silence;
-use crate::lab::Lab;
+use claims::bounds::{self, Limited};
+use claims::contents::Contents;
+use claims::evidence::{Evidence, Looked, SETTLE};
+use claims::finding::Finding;
+use claims::look::{Mark, Sought, look_at};
+use claims::outside::Outside;
+use claims::sight::Subject;
+use claims::started::Started;
+use claims::{Claim, Need};
+use engine::spec::Root;
+use engine::template::SECOND;
+use fault::{Doing, Fault};
+use kernel::cgroup::Limits;
+use kernel::told::Silence;
+use lab::Lab;
 
 /// How long is waited between two looks at what the kernel does in its own time.
 const A_WHILE: Duration = Duration::from_millis(5);

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use nix::unistd::{ForkResult, fork};
 
 use super::scene::{Around, group, membership, settings};
-use crate::claims::bounds::{Counters, Limited};
-use crate::claims::evidence::Strained;
-use crate::engine::template::{EXPERIMENT, Experiment, Template};
-use crate::engine::{Exit, Process, Program, Spec, Stdio};
-use crate::fault::Fault;
-use crate::kernel::cgroup::{Controller, Group, Limits};
-use crate::kernel::child::guarded;
-use crate::kernel::told::Silence;
+use claims::bounds::{Counters, Limited};
+use claims::evidence::Strained;
+use engine::template::{EXPERIMENT, Experiment, Template};
+use engine::{Exit, Process, Program, Spec, Stdio};
+use fault::Fault;
+use kernel::cgroup::{Controller, Group, Limits};
+use kernel::child::guarded;
+use kernel::told::Silence;
 
 /// Size of the pieces in which the memory experiment takes what it can get, in bytes.
 const PIECE: usize = 1 << 20;

@@ -8,20 +8,20 @@ use std::time::Duration;
 use nix::sched::CloneFlags;
 
 use super::Scene;
-use crate::claims::evidence::Pair;
-use crate::claims::sight::Ping;
-use crate::engine::network::Endpoint;
-use crate::engine::op::{Call, Ops};
-use crate::engine::parts::veth_bridge::SLUG;
-use crate::engine::plan::Stage;
-use crate::engine::template::SECOND;
-use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
-use crate::fault::{Doing, Fault, errno_name};
-use crate::kernel::icmp;
-use crate::kernel::netlink::route::{self, LinkChange, Peer, link_set};
-use crate::kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
-use crate::kernel::told::Silence;
-use crate::kernel::undo::Reversal;
+use claims::evidence::Pair;
+use claims::sight::Ping;
+use engine::network::Endpoint;
+use engine::op::{Call, Ops};
+use engine::parts::veth_bridge::SLUG;
+use engine::plan::Stage;
+use engine::template::SECOND;
+use engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create};
+use fault::{Doing, Fault, errno_name};
+use kernel::icmp;
+use kernel::netlink::route::{self, LinkChange, Peer, link_set};
+use kernel::netlink::{Cidr, Device, Family, Name, NetNs, NetlinkSocket};
+use kernel::told::Silence;
+use kernel::undo::Reversal;
 
 /// The port that two containers listen on at once.
 pub const PORT: u16 = 8080;
@@ -206,7 +206,7 @@ fn plug_named(name: &str, address: Ipv4Addr) -> Result<(), String> {
 }
 
 /// Brings a link up and gives it an address.
-fn plug(name: &Name, address: Ipv4Addr) -> Result<(), crate::kernel::netlink::NetlinkError> {
+fn plug(name: &Name, address: Ipv4Addr) -> Result<(), kernel::netlink::NetlinkError> {
     let device = Device::find(name)?;
     let mut socket = NetlinkSocket::open(Family::Route)?;
     let request = route::address(&mut socket.sequence, &device, Cidr::new(address, 24)?);

@@ -11,14 +11,14 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 use serde::{Deserialize, Serialize};
 
-use crate::claims::evidence::{Orphans, Terminated};
-use crate::engine::template::{EXPERIMENT, Template};
-use crate::engine::{Exit, Process, Program, Stdio};
-use crate::fault::{Doing, Fault};
-use crate::kernel::child::guarded;
-use crate::kernel::process;
-use crate::kernel::signals;
-use crate::kernel::told::Silence;
+use claims::evidence::{Orphans, Terminated};
+use engine::template::{EXPERIMENT, Template};
+use engine::{Exit, Process, Program, Stdio};
+use fault::{Doing, Fault};
+use kernel::child::guarded;
+use kernel::process;
+use kernel::signals;
+use kernel::told::Silence;
 
 const PROC: &str = "/proc";
 
@@ -94,7 +94,7 @@ fn orphan(reaped: bool) -> Fate {
     // One read: the other end is still open here.
     let mut room = [0; 64];
     if let Ok(n) = File::from(reader).read(&mut room) {
-        words.push_str(&String::from_utf8_lossy(&room[..n]));
+        words.push_str(&String::from_utf8_lossy(room.get(..n).unwrap_or_default()));
     }
     let (parent, pid) = words.split_once(' ').unwrap_or_default();
     let state = || process::status(Path::new(PROC), pid, "State").unwrap_or_default();

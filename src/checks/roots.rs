@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{chdir, chroot};
 
 use super::Scene;
-use crate::claims::evidence::{Escape, Mounted, Queue};
-use crate::engine::template::SECOND;
-use crate::engine::{OwnFiles, OwnMounts};
-use crate::fault::{Doing, Fault};
-use crate::kernel::mounts;
-use crate::kernel::told::Silence;
+use claims::evidence::{Escape, Mounted, Queue};
+use engine::template::SECOND;
+use engine::{OwnFiles, OwnMounts};
+use fault::{Doing, Fault};
+use kernel::mounts;
+use kernel::told::Silence;
 
 /// The file that only the outside has: what tells its files from a container's.
 pub fn secret(scene: &Scene) -> PathBuf {

@@ -7,19 +7,19 @@ use nix::unistd::{Pid, getpid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::claims::outside::Outside;
-use crate::claims::sight::{self, Identity, Subject};
-use crate::claims::surroundings::Surroundings;
-use crate::claims::traces::Traces;
-use crate::engine::Container;
-use crate::engine::template::{Files, Template};
-use crate::fault::{Doing, Fault};
-use crate::image::tree_digest;
-use crate::kernel::cgroup::{Controller, Group, Setting};
-use crate::kernel::mounts;
-use crate::kernel::netlink::facts;
-use crate::kernel::process;
-use crate::lab::Lab;
+use claims::outside::Outside;
+use claims::sight::{self, Identity, Subject};
+use claims::surroundings::Surroundings;
+use claims::traces::Traces;
+use engine::Container;
+use engine::template::{Files, Template};
+use fault::{Doing, Fault};
+use image::tree_digest;
+use kernel::cgroup::{Controller, Group, Setting};
+use kernel::mounts;
+use kernel::netlink::facts;
+use kernel::process;
+use lab::Lab;
 
 /// One step's container, held still.
 pub struct Scene<'s> {

@@ -1,8 +1,8 @@
 //! The whole container at a glance: what is its own, and what it shares with the host.
 
 use super::Scene;
-use crate::engine::Spec;
-use crate::engine::spec::Root;
+use engine::Spec;
+use engine::spec::Root;
 
 /// Something that a container has of its own, or shares with the host.
 pub struct Aspect {

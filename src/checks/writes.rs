@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{Mode, major, minor};
 
 use super::Scene;
-use crate::claims::evidence::{Upper, Written};
-use crate::engine::template::{SECOND, is_foreign};
-use crate::engine::{Container, OwnFiles};
-use crate::fault::Fault;
-use crate::kernel::told::Silence;
-use crate::lab::Lab;
+use claims::evidence::{Upper, Written};
+use engine::template::{SECOND, is_foreign};
+use engine::{Container, OwnFiles};
+use fault::Fault;
+use kernel::told::Silence;
+use lab::Lab;
 
 /// Files of the image that the demonstration deletes and changes, where it has them.
 const DELETED: &str = "etc/os-release";

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::surroundings::Surroundings;
-use crate::kernel::cgroup::{Controller, Group, Hierarchy, Version, hierarchy_of, words};
-use crate::kernel::process;
+use kernel::cgroup::{Controller, Group, Hierarchy, Version, hierarchy_of, words};
+use kernel::process;
 
 /// The smallest limits in force between the outside's group and a process; `None` where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use nix::errno::Errno;
 use nix::sys::stat::makedev;
 
-use crate::kernel::mounts;
+use kernel::mounts;
 
 /// Devices that don't do what their manual page says (null(4), full(4), random(4), tty(4), pts(4)).
 pub fn broken_devices() -> Vec<String> {

@@ -1,5 +1,5 @@
 //! What is known of a container, whoever made it: looked up in the kernel's tables, or brought to light by a run that was
-//! made for it. The judge fills it for a traced PROGRAM, [`checks`](crate::checks) for a container of our own. What
+//! made for it. The judge fills it for a traced PROGRAM, `checks` for a container of our own. What
 //! nobody has looked for is `None`, and so is what can't be found out from where one stands.
 
 use std::ffi::OsString;
@@ -11,10 +11,10 @@ use super::machine::Machine;
 use super::outside::Outside;
 use super::sight::{Identity, Network, Ping, View};
 use super::started::Started;
-use crate::engine::Exit;
-use crate::fault::Fault;
-use crate::kernel::mounts::Mount;
-use crate::lab::Host;
+use engine::Exit;
+use fault::Fault;
+use kernel::mounts::Mount;
+use lab::Host;
 
 /// How long a container may take to end after SIGTERM.
 pub const GRACE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::finding::Seen;
-use crate::engine::Exit;
+use engine::Exit;
 
 /// Processes and threads that a program may have at a time.
 pub const CROWD: usize = 512;
@@ -18,7 +18,7 @@ pub const FLOOD: u64 = 64 << 20;
 /// Physical memory that PROGRAM and all that it starts may have together, in bytes.
 pub const MEMORY: u64 = 1 << 30;
 
-/// How long a whole run may take, and each thing that is waited for in it (see [`Wait`](crate::kernel::wait::Wait)).
+/// How long a whole run may take, and each thing that is waited for in it (see [`Wait`](kernel::wait::Wait)).
 pub const LIFE: Duration = Duration::from_secs(120);
 pub const PATIENCE: Duration = Duration::from_secs(15);
 

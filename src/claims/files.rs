@@ -6,7 +6,7 @@ use super::evidence::{Escape, Mounted};
 use super::finding::Seen;
 use super::sight::Subject;
 use super::{Evidence, Finding, is_apart, left_of, looked};
-use crate::kernel::mounts::{self, Mount};
+use kernel::mounts::{self, Mount};
 
 /// Numbers of peer groups in a mount table (`shared:N`, mount_namespaces(7)).
 fn peers(table: &[Mount]) -> BTreeSet<&str> {

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::surroundings::Surroundings;
-use crate::fault::Fault;
-use crate::kernel::mounts::{self, Mount};
+use fault::Fault;
+use kernel::mounts::{self, Mount};
 
 /// Filesystems of which each mount shows the same: whose mount it is can't be seen. What may be done by them is asked
 /// elsewhere.

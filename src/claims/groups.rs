@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::surroundings::Surroundings;
-use crate::fault::errno_name;
-use crate::kernel::cgroup::{Controller, hierarchy_of};
-use crate::kernel::mounts::{self, Mount};
+use fault::errno_name;
+use kernel::cgroup::{Controller, hierarchy_of};
+use kernel::mounts::{self, Mount};
 
 /// How deep below a mount of groups is looked, and at how many files.
 const DEEP: usize = 3;

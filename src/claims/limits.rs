@@ -5,7 +5,7 @@ use super::evidence::{Looked, Strained};
 use super::finding::Seen;
 use super::processes::ended;
 use super::{Evidence, Finding, left_of, looked, own_namespace};
-use crate::engine::Exit;
+use engine::Exit;
 
 /// Which of the limits.
 type Which = fn(&Limited) -> Option<u64>;

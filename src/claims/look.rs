@@ -13,9 +13,9 @@ use super::outside::Outside;
 use super::sight::{Identity, Subject, identity};
 use super::started::Started;
 use super::surroundings::Surroundings;
-use crate::fault::Fault;
-use crate::kernel::mounts;
-use crate::kernel::process;
+use fault::Fault;
+use kernel::mounts;
+use kernel::process;
 
 /// What is looked for in a container.
 pub struct Sought<'s> {

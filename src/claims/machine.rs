@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::evidence::Evidence;
 use super::finding::{Finding, Seen};
 use super::processes::ended;
-use crate::engine::Exit;
-use crate::vm::guest::{Pulled, Survey};
+use engine::Exit;
+use vm::guest::{Pulled, Survey};
 
 /// The inode of each kernel's first PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";

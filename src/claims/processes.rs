@@ -6,7 +6,7 @@ use super::evidence::{Died, GRACE, Spoilt, Talked};
 use super::fate::{ended_with, some_words};
 use super::finding::Seen;
 use super::{Evidence, Finding, is_apart, looked, own_namespace};
-use crate::engine::Exit;
+use engine::Exit;
 
 pub fn starts(evidence: &Evidence) -> Option<Finding> {
     let expected = Seen::words("cmd-executed");
@@ -26,7 +26,7 @@ pub fn arguments(evidence: &Evidence) -> Option<Finding> {
     let pairs = [(&looked.asked, &looked.arguments), (&worded.asked, given)];
     // Its own name is PROGRAM's to choose (execve(2)).
     let differ =
-        |(asked, given): &(&Vec<OsString>, &Vec<OsString>)| asked[1..] != *given.get(1..).unwrap_or_default();
+        |(asked, given): &(&Vec<OsString>, &Vec<OsString>)| asked.iter().skip(1).ne(given.iter().skip(1));
     let Some((asked, given)) = pairs.into_iter().find(differ) else {
         let each = Seen::words("each-word");
         return Some(Finding::same(each.clone(), each));

@@ -24,13 +24,13 @@ use super::contents::NONCE;
 use super::devices::broken_devices;
 use super::groups;
 use super::look::{Mark, Sought};
-use crate::fault::{Doing, Fault, errno_name};
-use crate::kernel::child::pidfd_open;
-use crate::kernel::mounts::{self, Mount};
-use crate::kernel::netlink::facts as net;
-use crate::kernel::root::open_root;
-use crate::kernel::visit::{visit, visit_by_way_of_the_top};
-use crate::kernel::{icmp, process};
+use fault::{Doing, Fault, errno_name};
+use kernel::child::pidfd_open;
+use kernel::mounts::{self, Mount};
+use kernel::netlink::facts as net;
+use kernel::root::open_root;
+use kernel::visit::{visit, visit_by_way_of_the_top};
+use kernel::{icmp, process};
 
 /// The kinds of namespaces(7), by the names of /proc/PID/ns and of setns(2).
 const KINDS: [(&str, CloneFlags); 7] = [

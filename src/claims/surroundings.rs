@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::sight::{Identity, Network};
-use crate::fault::Fault;
-use crate::kernel::cgroup::{Controller, Group};
+use fault::Fault;
+use kernel::cgroup::{Controller, Group};
 
 /// A host of a container.
 pub trait Surroundings {

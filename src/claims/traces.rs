@@ -9,8 +9,8 @@ use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
 use super::finding::Seen;
-use crate::kernel::netlink::facts as net;
-use crate::kernel::xtables;
+use kernel::netlink::facts as net;
+use kernel::xtables;
 
 /// Directories of settings of the network namespace as a whole (sysctl(8)); each link that comes or goes has more.
 const SETTINGS: [&str; 8] = [

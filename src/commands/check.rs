@@ -1,16 +1,17 @@
 //! `workshop check N -- PROGRAM`: does a program build a container as step N asks?
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::adapt::Adapter;
+use crate::claims::task::Asked;
 use crate::cli::CheckOptions;
 use crate::course::command_line;
 use crate::course::exercise::{self, Exercise};
 use crate::course::{STEPS, Step};
 use crate::engine::find_program;
 use crate::fault::{Doing, Fault};
-use crate::judge::{self, Asked, Defendant, Judged};
+use crate::judge::{self, Defendant, Judged};
 use crate::kernel::process::need_own_proc;
 use crate::lab::Lab;
 use crate::learner::Project;
@@ -261,7 +262,8 @@ fn judge_as(
 /// The program as the cell starts it, and the files that it can't do without: itself, and what its first arguments
 /// name (`python3 /tmp/box.py`).
 fn defendant(program: &[OsString]) -> Result<(Vec<OsString>, Vec<PathBuf>), Fault> {
-    let name = &program[0];
+    let missing = |name: &OsStr| Fault::usage("judged-not-found", &[("program", &name.to_string_lossy())]);
+    let Some((name, arguments)) = program.split_first() else { return Err(missing(OsStr::new(""))) };
     let environment: Vec<OsString> = std::env::var_os("PATH")
         .map(|path| {
             let mut pair = OsString::from("PATH=");
@@ -270,22 +272,21 @@ fn defendant(program: &[OsString]) -> Result<(Vec<OsString>, Vec<PathBuf>), Faul
         })
         .into_iter()
         .collect();
-    let missing = || Fault::usage("judged-not-found", &[("program", &name.to_string_lossy())]);
     let path = find_program(name, &environment).map_err(|fault| match fault {
         // In PATH is only what may not be run.
         Fault::Program { status: 126, key, with } => Fault::Usage { key, with },
-        _ => missing(),
+        _ => missing(name),
     })?;
     // Not where a link leads to: some programs are what they are called. What can't be run, as a link that leads nowhere
     // can't, is explained where it is tried.
     let path = std::path::absolute(path).ok().filter(|path| path.symlink_metadata().is_ok());
-    let path = path.ok_or_else(missing)?;
+    let path = path.ok_or_else(|| missing(name))?;
     let mut kept: Vec<PathBuf> =
-        program[1..].iter().filter_map(|word| Path::new(word).canonicalize().ok()).collect();
+        arguments.iter().filter_map(|word| Path::new(word).canonicalize().ok()).collect();
     kept.extend(path.canonicalize().ok());
     kept.extend(Some(path.clone()).filter(|path| path.exists()));
     // What lies beside it may belong to it.
     kept.extend(path.parent().map(Path::to_path_buf));
-    let argv = std::iter::once(path.into_os_string()).chain(program[1..].iter().cloned()).collect();
+    let argv = std::iter::once(path.into_os_string()).chain(arguments.iter().cloned()).collect();
     Ok((argv, kept))
 }

@@ -63,9 +63,11 @@ fn remedies<'a>(out: &mut Output, faults: impl Iterator<Item = &'a Fault>) -> io
             failures.push(failure);
         }
     }
-    for (at, failure) in failures.iter().enumerate() {
+    let mut rest = &failures[..];
+    while let [failure, below @ ..] = rest {
+        rest = below;
         let same = |other: &Failure| (&other.cause, &other.hint) == (&failure.cause, &failure.hint);
-        let told_below = !out.json && failures[at + 1..].iter().any(same);
+        let told_below = !out.json && below.iter().any(same);
         let (cause, hint) = match told_below {
             true => (String::new(), String::new()),
             false => (failure.cause.clone(), failure.hint.clone()),

@@ -3,7 +3,6 @@
 use crate::course::exercise::{self, Exercise};
 use crate::fault::Fault;
 use crate::learner::Project;
-use crate::learner::project::HINTS;
 use crate::render::learner::{Hint, Told};
 
 use super::{Output, find_exercise};
@@ -23,31 +22,30 @@ pub fn run(out: &mut Output, step: Option<&str>, again: bool) -> Result<i32, Fau
 fn next(out: &mut Output, project: &mut Project, step: u32) -> Result<(), Fault> {
     let shown = project.hints(step);
     let exercise = Exercise::load(step, out.lang);
-    if shown >= HINTS {
+    let Some(blocks) = exercise.hints.get(shown) else {
         let words = none_left(out, step);
         return out.note(&words);
-    }
-    show(out, &exercise, shown)?;
+    };
+    show(out, Hint { step, place: shown, blocks })?;
     project.note_hints(step, shown + 1)?;
-    let left = HINTS - shown - 1;
-    match left {
+    match exercise.hints.len() - shown - 1 {
         0 => out.note(&none_left(out, step)),
-        _ => out.note(&out.words.fill("hint-left", &[("left", &left.to_string())])),
+        left => out.note(&out.words.fill("hint-left", &[("left", &left.to_string())])),
     }
 }
 
 fn show_again(out: &mut Output, project: &Project, step: u32) -> Result<i32, Fault> {
     let exercise = Exercise::load(step, out.lang);
     let shown = project.hints(step);
-    (0..shown).try_for_each(|place| show(out, &exercise, place))?;
+    let mut hints = exercise.hints.iter().enumerate().take(shown);
+    hints.try_for_each(|(place, blocks)| show(out, Hint { step, place, blocks }))?;
     if shown == 0 {
         out.note(out.words.say("hint-none-yet"))?;
     }
     if out.json { out.done() } else { Ok(0) }
 }
 
-fn show(out: &mut Output, exercise: &Exercise, place: usize) -> Result<(), Fault> {
-    let hint = Hint { step: exercise.number, place, blocks: &exercise.hints[place] };
+fn show(out: &mut Output, hint: Hint) -> Result<(), Fault> {
     out.show.learner(&Told::Hint(hint)).map_err(Fault::output)
 }
 

@@ -94,9 +94,9 @@ pub fn ask(prompt: &str, items: &[String], default: usize) -> Result<Option<usiz
     // A question that was broken off leaves the cursor hidden.
     let _ = term.show_cursor();
     // Told here, since the crate's own report does not look at the terminal's width.
-    if let Ok(Some(index)) = answer {
+    if let Ok(Some(item)) = answer.as_ref().map(|index| items.get((*index)?)) {
         let mut line = String::new();
-        let _ = theme.format_select_prompt_selection(&mut line, prompt, items[index].trim_start());
+        let _ = theme.format_select_prompt_selection(&mut line, prompt, item.trim_start());
         let _ = term.write_line(&console::truncate_str(&line, room, "…"));
     }
     answer

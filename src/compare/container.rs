@@ -12,10 +12,10 @@ use super::listen::listen;
 use super::memory::look;
 use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
-use crate::engine::template::Template;
-use crate::engine::{Milestone, Process, Program, null_device};
-use crate::fault::{Doing, Fault};
-use crate::kernel::told::Silence;
+use engine::template::Template;
+use engine::{Milestone, Process, Program, null_device};
+use fault::{Doing, Fault};
+use kernel::told::Silence;
 
 /// A container, made anew for each run.
 pub struct Container<'l> {

@@ -6,7 +6,7 @@ use super::host::Host;
 use super::stats::Spread;
 use super::subject::{Kind, Run};
 use super::turns::Contestant;
-use crate::fault::Fault;
+use fault::Fault;
 
 /// Something that is measured of each subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

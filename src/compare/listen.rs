@@ -9,8 +9,8 @@ use nix::unistd::read;
 
 use super::memory::Seen;
 use super::probe::{BEGUN, Report};
-use crate::fault::{Doing, Fault};
-use crate::kernel::signals::Signals;
+use fault::{Doing, Fault};
+use kernel::signals::Signals;
 
 /// How long a probe may say nothing. It takes a second or two, if the machine is not very busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,9 +73,10 @@ pub fn listen(
     let (mut ear, mut room) = (Ear::default(), [0; 4096]);
     while !ear.has_all() {
         wait(pipe, signals)?;
-        match read(pipe, &mut room).doing("listen to the probe")? {
-            0 => return Err(silent()),
-            came => ear.take(&room[..came], &look)?,
+        let length = read(pipe, &mut room).doing("listen to the probe")?;
+        match room.get(..length) {
+            None | Some([]) => return Err(silent()),
+            Some(came) => ear.take(came, &look)?,
         }
     }
     ear.heard()

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::fault::{Doing, Fault};
-use crate::kernel::process::{pids, status};
+use fault::{Doing, Fault};
+use kernel::process::{pids, status};
 
 /// A look at a subject from the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

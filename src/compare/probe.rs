@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::process::pids;
+use kernel::process::pids;
 
 /// The word on the command line that makes our program a probe; nobody types it by accident.
 pub const PROBE: &str = "__probe";
@@ -169,10 +169,11 @@ fn cpu_loop() -> f64 {
     let (operations, mut memory) = (black_box(OPERATIONS), vec![1u64; CELLS]);
     let start = Instant::now();
     let mut x = 88_172_645_463_325_252_u64;
-    for round in 0..ROUNDS {
-        let cell = x as usize % CELLS;
-        x = operations[round % operations.len()](x, memory[cell]);
-        memory[cell] = x;
+    for operation in operations.iter().cycle().take(ROUNDS) {
+        if let Some(cell) = memory.get_mut(x as usize % CELLS) {
+            x = operation(x, *cell);
+            *cell = x;
+        }
     }
     black_box((x, memory));
     start.elapsed().as_secs_f64()

@@ -22,12 +22,12 @@ use super::listen::listen;
 use super::memory::look;
 use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
-use crate::engine::parts::overlay::escaped;
-use crate::fault::{Doing, Fault};
-use crate::image::Image;
-use crate::kernel::child::{arguments, clone3, guarded};
-use crate::kernel::signals;
-use crate::lab::Lab;
+use engine::parts::overlay::escaped;
+use fault::{Doing, Fault};
+use image::Image;
+use kernel::child::{arguments, clone3, guarded};
+use kernel::signals;
+use lab::Lab;
 
 /// A plain process in a root filesystem that was put together beforehand.
 pub struct Process<'l> {

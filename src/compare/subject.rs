@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::listen::Heard;
 use super::memory::Seen;
 use super::probe::Report;
-use crate::fault::Fault;
+use fault::Fault;
 
 /// A way to run a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

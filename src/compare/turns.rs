@@ -1,8 +1,8 @@
 //! The subjects take turns.
 
 use super::subject::{Kind, Run, Subject};
-use crate::fault::Fault;
-use crate::kernel::signals::Signals;
+use fault::Fault;
+use kernel::signals::Signals;
 
 /// A subject and what came of its runs.
 pub struct Contestant<'s> {

@@ -15,13 +15,13 @@ use super::listen::Ear;
 use super::memory::look;
 use super::probe::PROBE;
 use super::subject::{Kind, Run, Stopwatch, Subject};
-use crate::fault::{Doing, Fault};
-use crate::image::Image;
-use crate::kernel::caller::Caller;
-use crate::kernel::told::{Actor, Silence};
-use crate::lab::Lab;
-use crate::vm::wire::Job;
-use crate::vm::{Accelerator, Kernel, Machine, Plan, Session, Streams, find_qemu, pack};
+use fault::{Doing, Fault};
+use image::Image;
+use kernel::caller::Caller;
+use kernel::told::{Actor, Silence};
+use lab::Lab;
+use vm::wire::Job;
+use vm::{Accelerator, Kernel, Machine, Plan, Session, Streams, find_qemu, pack};
 
 /// How long a machine may take from its start to its end: software emulation takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -9,7 +9,7 @@ use super::language::Lang;
 use super::lesson::{self, Lesson};
 use super::markdown::{self, Block, Item, Section};
 use super::steps::{STEPS, run};
-use crate::judge::{Asked, Task};
+use claims::task::{Asked, Task};
 
 /// The number of the first one: a program that runs another and adds nothing.
 pub const START: u32 = run::NUMBER;

@@ -7,8 +7,8 @@ use super::language::Lang;
 use super::lesson::{self, Lesson};
 use super::markdown::Block;
 use super::{STEPS, Step};
-use crate::claims::HOST_SAME;
-use crate::judge::Asked;
+use claims::HOST_SAME;
+use claims::task::Asked;
 
 /// Sections that every lesson has, in this order; others may stand between them.
 const SECTIONS: [&str; 12] = [

@@ -10,7 +10,7 @@ use super::Step;
 use super::language::Lang;
 use super::markdown::{self, Block, Section, Table};
 
-static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/lessons");
+static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../lessons");
 
 /// One lesson in one language.
 ///
@@ -168,7 +168,7 @@ fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
 fn beginning_of(step: &Step, lang: Lang) -> Option<&'static str> {
     let bytes = bytes_of(step, lang)?;
     let end = bytes.windows(4).position(|window| window == b"\n## ").unwrap_or(bytes.len());
-    std::str::from_utf8(&bytes[..end]).ok()
+    std::str::from_utf8(bytes.get(..end)?).ok()
 }
 
 /// The file of a lesson. Names are compared as they are: [`file()`] would take every path of all folders apart.
@@ -211,7 +211,7 @@ fn first_sentence(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::STEPS;
+    use crate::STEPS;
 
     fn lesson() -> Lesson {
         Lesson::parse(include_str!("fixture/en.md"))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Doing, Fault};
+use fault::{Doing, Fault};
 
 /// The format's number. A file with a later one is left alone.
 const VERSION: u32 = 1;

@@ -3,8 +3,8 @@
 use memchr::memmem;
 
 use super::language::Lang;
-use crate::claims::finding::{Finding, Seen};
-use crate::fault::{Fault, Refused, With, errno_name};
+use claims::finding::{Finding, Seen};
+use fault::{Fault, Refused, With, errno_name};
 
 /// Where the workshop is to be had: the one value in Cargo.toml. Empty while it is nowhere.
 pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");

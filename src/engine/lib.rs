@@ -9,6 +9,7 @@
 //! [`spec`] says what is wanted, [`site`] where; [`parts`] turn that into [operations](op), which a [plan] holds in
 //! order; [`walk`] carries it out with its [hands].
 
+mod ending;
 pub mod experiment;
 pub mod gate;
 mod guard;
@@ -35,7 +36,7 @@ mod why;
 mod wire;
 
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
@@ -176,14 +177,6 @@ impl Container {
     pub fn explain(&mut self, exit: Exit) -> Option<Fault> {
         let (aftermath, command) = (self.aftermath.take()?, program::command(&self.plan)?);
         if exit == Exit::Code(127) { why::lacks_libraries_there(&aftermath, command) } else { None }
-    }
-
-    /// Waits for the end without passing signals on; `None` if it does not come in time.
-    pub fn wait_at_most(&mut self, patience: Duration) -> Result<Option<Exit>, Fault> {
-        if self.exit.is_none() && !self.over(Some(Instant::now() + patience), None)? {
-            return Ok(None);
-        }
-        self.reap().map(Some)
     }
 
     /// Sends a signal to the first process. Its PID can't have been given to another.

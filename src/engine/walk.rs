@@ -16,13 +16,11 @@
 //!   undo: last thing first
 //! ```
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::gate::Gate;
@@ -362,40 +360,8 @@ impl Container {
         ended.and(undone)
     }
 
-    /// Whether the first process has ended, by `until` or (with signals) before the next one comes.
-    pub(super) fn over(&mut self, until: Option<Instant>, signals: Option<&Signals>) -> Result<bool, Fault> {
-        loop {
-            let guard = self.guard.as_ref().map(|guard| guard.as_fd());
-            let mut ready = vec![PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-            ready.extend(guard.map(|guard| PollFd::new(guard, PollFlags::POLLIN)));
-            ready.extend(signals.map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
-            let left = until.map(|u| u.saturating_duration_since(Instant::now()));
-            let patience =
-                left.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::MAX));
-            let polled = poll(&mut ready, patience);
-            let is_ready = |fd: &PollFd| fd.any() == Some(true);
-            let over = ready.first().is_some_and(is_ready);
-            let unguarded = guard.is_some() && ready.get(1).is_some_and(is_ready);
-            match polled {
-                Ok(_) if unguarded && !over => self.post_guard()?,
-                Ok(_) => return Ok(over),
-                Err(Errno::EINTR) => {}
-                Err(e) => return Err(Fault::broken("wait for the container", e)),
-            }
-        }
-    }
-
-    pub(super) fn reap(&mut self) -> Result<Exit, Fault> {
-        if let Some(exit) = self.exit {
-            return Ok(exit);
-        }
-        let exit = reap(&self.pidfd)?;
-        self.exit = Some(exit);
-        Ok(exit)
-    }
-
     /// Posts a guard, in place of one that was killed if there was one.
-    fn post_guard(&mut self) -> Result<(), Fault> {
+    pub(super) fn post_guard(&mut self) -> Result<(), Fault> {
         self.guard.take().into_iter().for_each(Guard::dismiss);
         self.guard = Some(Guard::post(&self.pidfd)?);
         Ok(())
@@ -403,15 +369,6 @@ impl Container {
 
     fn reached(&mut self, milestone: Milestone) {
         self.timeline.push((milestone, Instant::now()));
-    }
-}
-
-/// Waits for a child of ours, and says how it ended.
-fn reap(pidfd: &OwnedFd) -> Result<Exit, Fault> {
-    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED).doing("wait for the container")? {
-        WaitStatus::Exited(_, code) => Ok(Exit::Code(code)),
-        WaitStatus::Signaled(_, signal, _) => Ok(Exit::Signal(signal as i32)),
-        other => Err(Fault::broken("wait for the container", format!("{other:?}"))),
     }
 }
 

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -33,20 +34,20 @@ use super::exec::exec;
 use super::ground::{self, Ground};
 use super::table::Table;
 use super::tracer;
-use crate::claims::fate::{self, ROOM};
-use crate::claims::sight::{Identity, Network, Subject, network};
-use crate::claims::surroundings::Surroundings;
-use crate::engine::op::{Call, Ops};
-use crate::engine::plan::Stage;
-use crate::engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
-use crate::fault::{Doing, Fault};
-use crate::kernel::cgroup::{Group, Limits};
-use crate::kernel::child::{close_all_but, close_on_exec_above_stderr, guarded};
-use crate::kernel::freezer;
-use crate::kernel::process;
-use crate::kernel::signals;
-use crate::kernel::told::Silence;
-use crate::lab::Lab;
+use claims::fate::{self, ROOM};
+use claims::sight::{Identity, Network, Subject, network};
+use claims::surroundings::Surroundings;
+use engine::op::{Call, Ops};
+use engine::plan::Stage;
+use engine::{Container, OnHost, Plan, Process, Program, Site, Spec, Stdio, create, explain_refusal};
+use fault::{Doing, Fault};
+use kernel::cgroup::{Group, Limits};
+use kernel::child::{close_all_but, close_on_exec_above_stderr, guarded};
+use kernel::freezer;
+use kernel::process;
+use kernel::signals;
+use kernel::told::Silence;
+use lab::Lab;
 
 /// What all processes of a cell may use together, where groups can be made.
 const BOUNDS: Limits = Limits { memory: Some(fate::MEMORY), pids: Some(ROOM), cpus: Some(8192.0) };
@@ -92,7 +93,7 @@ impl Cell {
         let (here, groups) = (ground.clone(), site.groups());
         let prepare = move || {
             groups.iter().try_for_each(|group| group.hand_on_below(LEAF))?;
-            crate::lab::loopback_up()?;
+            lab::loopback_up()?;
             ground::lay(&here, &groups)
         };
         let here = ground.clone();
@@ -133,11 +134,11 @@ impl Cell {
 
     /// Why the program could not even be started, if that is so.
     pub fn refusal(&self) -> Option<Fault> {
-        let mut told = [PollFd::new(self.ready.as_fd(), PollFlags::POLLIN)];
-        poll(&mut told, PollTimeout::ZERO).ok().filter(|_| told[0].any() == Some(true))?;
+        let mut told = PollFd::new(self.ready.as_fd(), PollFlags::POLLIN);
+        poll(slice::from_mut(&mut told), PollTimeout::ZERO).ok().filter(|_| told.any() == Some(true))?;
         let mut text = [0; 4096];
         let length = nix::unistd::read(&self.ready, &mut text).ok()?;
-        serde_json::from_slice(&text[..length]).ok()
+        serde_json::from_slice(text.get(..length)?).ok()
     }
 
     /// Whether its first process ends or has ended, and with it everything in it: it has left its namespaces. It may
@@ -316,8 +317,9 @@ impl Keeper {
         }
         bound();
         let [stdin, stdout, stderr] = launch.streams;
-        let mut command = Command::new(&launch.argv[0]);
-        command.args(&launch.argv[1..]).stdin(stdin).stdout(stdout).stderr(stderr);
+        let Some((program, arguments)) = launch.argv.split_first() else { return 1 };
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(stdin).stdout(stdout).stderr(stderr);
         command.env("TMPDIR", "/tmp").env("PATH", &ground.path).current_dir(&ground.work);
         // One of a followed process can't follow it too, as LeakSanitizer does (ptrace(2)).
         command.env("LSAN_OPTIONS", "detect_leaks=0");
@@ -329,8 +331,7 @@ impl Keeper {
         let ready = fcntl(&self.ready, FcntlArg::F_DUPFD_CLOEXEC(TOO_MANY + 1));
         let error = exec(&mut command);
         // Seen from here, where it was to run.
-        let fault =
-            explain_refusal(Path::new(&launch.argv[0])).unwrap_or_else(|| Fault::broken("execve", error));
+        let fault = explain_refusal(Path::new(program)).unwrap_or_else(|| Fault::broken("execve", error));
         // SAFETY: nobody else has this descriptor.
         let ready = ready.map(|fd| unsafe { File::from_raw_fd(fd) });
         let _ = ready.map(|ready| serde_json::to_writer(ready, &fault));

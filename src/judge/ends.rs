@@ -11,12 +11,12 @@ use super::look::settled;
 use super::part::{ASIDE, ORPHANS, Part, STATUS};
 use super::run::Run;
 use super::trial::{Order, Trial};
-use crate::claims::evidence::{Died, Ended, Evidence, Orphans, SETTLE, Talked};
-use crate::claims::fate::{Fate, PATIENCE};
-use crate::claims::outside::Outside;
-use crate::engine::Exit;
-use crate::fault::Fault;
-use crate::kernel::process;
+use claims::evidence::{Died, Ended, Evidence, Orphans, SETTLE, Talked};
+use claims::fate::{Fate, PATIENCE};
+use claims::outside::Outside;
+use engine::Exit;
+use fault::Fault;
+use kernel::process;
 
 /// Words that runtimes are known to spoil: blanks and line ends, nothing at all, other letters, what means something
 /// to a shell or to printf(3), and what looks like an option, PROGRAM's own above all.

@@ -21,10 +21,11 @@ pub fn exec(command: &mut Command) -> io::Error {
     let pair =
         |(name, value): (OsString, OsString)| [name, "=".into(), value].into_iter().collect::<OsString>();
     let text = |word: OsString| CString::new(word.into_encoded_bytes()).ok();
+    let Some(program) = text(command.get_program().into()) else { return io::ErrorKind::InvalidInput.into() };
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let argv: Vec<CString> = words.map(OsStr::to_owned).filter_map(text).collect();
     let envp: Vec<CString> = environment.into_iter().map(pair).filter_map(text).collect();
-    let instead = move || match execve(&argv[0], &argv, &envp) {
+    let instead = move || match execve(&program, &argv, &envp) {
         Ok(never) => match never {},
         Err(errno) => Err(errno.into()),
     };

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
-use crate::claims::foreign::OPEN;
-use crate::fault::{Doing, Fault};
-use crate::kernel::attributes::{make_read_only, make_writable};
-use crate::kernel::cgroup::Group;
-use crate::kernel::lacks;
+use claims::foreign::OPEN;
+use fault::{Doing, Fault};
+use kernel::attributes::{make_read_only, make_writable};
+use kernel::cgroup::Group;
+use kernel::lacks;
 
 /// The one of them that hides something; see [`keep_whole`].
 const BACKSTAGE: &str = "/run";

@@ -13,16 +13,16 @@ use super::ends::DYING;
 use super::part::Part;
 use super::run::Run;
 use super::trial::Trial;
-use crate::claims::bounds::{self, Counters, Limited};
-use crate::claims::contents::{ADDED, CHANGED, DELETED};
-use crate::claims::evidence::{Evidence, GRACE, Looked, SETTLE, Strained, Terminated, Written};
-use crate::claims::fate::{Excess, Fate, PATIENCE};
-use crate::claims::look::{Mark, Sought, look_at};
-use crate::claims::outside::Outside;
-use crate::claims::sight::Subject;
-use crate::engine::{Exit, lacks_libraries};
-use crate::fault::Fault;
-use crate::kernel::process;
+use claims::bounds::{self, Counters, Limited};
+use claims::contents::{ADDED, CHANGED, DELETED};
+use claims::evidence::{Evidence, GRACE, Looked, SETTLE, Strained, Terminated, Written};
+use claims::fate::{Excess, Fate, PATIENCE};
+use claims::look::{Mark, Sought, look_at};
+use claims::outside::Outside;
+use claims::sight::Subject;
+use engine::{Exit, lacks_libraries};
+use fault::Fault;
+use kernel::process;
 
 /// How long PROGRAM is watched while CMD goes on, besides the time that looking takes: one that does not wait for it
 /// ends as soon as it has started it.
@@ -40,9 +40,10 @@ impl Trial<'_> {
         if !run.reach_cmd()? {
             evidence.fate = Some(run.fate());
             // Without its libraries it starts, and its loader ends it.
+            let may_lack = run.tracer.exit() == Some(Exit::Code(127));
             let lacks =
-                || (run.tracer.exit() == Some(Exit::Code(127))).then(|| lacks_libraries(&self.program[0]));
-            evidence.refused = run.cell.refusal().or_else(|| lacks().flatten());
+                || self.program.first().filter(|_| may_lack).and_then(|program| lacks_libraries(program));
+            evidence.refused = run.cell.refusal().or_else(lacks);
             return Ok(());
         }
         let Some(pid) = run.cmd() else { return Ok(()) };

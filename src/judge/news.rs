@@ -7,7 +7,7 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::engine::Exit;
+use engine::Exit;
 
 /// News of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, LEAF};
-use crate::claims::foreign::OPEN;
-use crate::claims::outside::Outside;
-use crate::claims::surroundings::Surroundings;
-use crate::claims::traces::Traces;
-use crate::fault::{Doing, Fault};
-use crate::kernel::netlink::facts as net;
+use claims::foreign::OPEN;
+use claims::outside::Outside;
+use claims::surroundings::Surroundings;
+use claims::traces::Traces;
+use fault::{Doing, Fault};
+use kernel::netlink::facts as net;
 
 /// How many names of each kind are kept: enough to say what is wrong.
 const NAMES: usize = 64;

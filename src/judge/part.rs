@@ -16,8 +16,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
-use crate::claims::contents::{ADDED, CHANGED, DELETED};
-use crate::kernel::child::guarded;
+use claims::contents::{ADDED, CHANGED, DELETED};
+use kernel::child::guarded;
 
 /// The word on the command line that makes our program play a part; nobody types it by accident.
 pub const ACT: &str = "__act";
@@ -139,12 +139,13 @@ fn talk() -> i32 {
 fn copy(from: BorrowedFd, to: BorrowedFd) -> nix::Result<()> {
     let mut chunk = [0; 1 << 14];
     loop {
-        let mut rest = match read(from, &mut chunk)? {
-            0 => return Ok(()),
-            n => &chunk[..n],
-        };
+        let length = read(from, &mut chunk)?;
+        let mut rest = chunk.get(..length).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
         while !rest.is_empty() {
-            rest = &rest[nix::unistd::write(to, rest)?..];
+            rest = rest.get(nix::unistd::write(to, rest)?..).unwrap_or_default();
         }
     }
 }

@@ -16,14 +16,13 @@ pub fn of(said: &str) -> Option<String> {
 /// `thread 'main' panicked at src/main.rs:3:5:`, and below it what was wrong, up to a note or a backtrace. The first of
 /// several is the cause of the others.
 fn rust_panic(lines: &[&str]) -> Option<String> {
-    let begin =
-        lines.iter().position(|line| line.starts_with("thread '") && line.contains(" panicked at "))?;
-    let at = lines[begin].split_once(" panicked at ").map_or("", |(_, at)| at);
+    let mut lines = lines.iter();
+    let at = lines.find_map(|line| Some(line.strip_prefix("thread '")?.split_once(" panicked at ")?.1))?;
     let over =
         |line: &&&str| !(line.starts_with("note: ") || line.starts_with("stack backtrace:") || is_next(line));
     let is_old = !at.ends_with(':');
     // Before Rust 1.73 the message stood on the same line.
-    let message = lines[begin + 1..].iter().take_while(over).filter(|_| !is_old);
+    let message = lines.take_while(over).filter(|_| !is_old);
     Some(format!("panicked at {at} {}", message.copied().collect::<Vec<_>>().join(" ")))
 }
 
@@ -35,9 +34,10 @@ fn is_next(line: &str) -> bool {
 fn go_panic(lines: &[&str]) -> Option<String> {
     let end = lines.iter().position(|line| line.starts_with("goroutine ") && line.ends_with(':'))?;
     let begins = |line: &&str| line.starts_with("panic: ") || line.starts_with("fatal error: ");
-    let begin = lines[..end].iter().position(begins)?;
-    let is_more = |line: &&&str| !line.is_empty() && !line.starts_with("[signal ");
-    Some(lines[begin..end].iter().take_while(is_more).copied().collect::<Vec<_>>().join(" "))
+    let is_more = |line: &&str| !line.is_empty() && !line.starts_with("[signal ");
+    let above = lines.iter().take(end).copied().skip_while(|line| !begins(line));
+    let words = above.take_while(is_more).collect::<Vec<_>>();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The summary of a sanitizer's report, or its first line; where undefined behaviour was found, the line that tells it.
@@ -61,14 +61,15 @@ fn python(lines: &[&str]) -> Option<String> {
     if let Some(fatal) = lines.iter().find(|line| line.starts_with("Fatal Python error: ")) {
         return Some((*fatal).into());
     }
-    let begins: Vec<usize> = (0..lines.len()).filter(|place| is_traceback(lines[*place])).collect();
-    let exceptions: Vec<String> = begins.iter().filter_map(|begin| exception(&lines[begin + 1..])).collect();
-    let last = exceptions.last()?;
-    let before = match exceptions.len().checked_sub(2) {
-        Some(before) => Some(exceptions[before].as_str()),
+    let mut parts = lines.split(|line| is_traceback(line));
+    let above = parts.next()?;
+    let exceptions: Vec<String> = parts.filter_map(exception).collect();
+    let (last, before) = exceptions.split_last()?;
+    let before = match before.last() {
+        Some(before) => Some(before.as_str()),
         // Whoever was run said it above.
         None if last.contains("CalledProcessError: ") => {
-            lines[..begins[0]].iter().rev().find(|line| !is_noise(line)).copied()
+            above.iter().rev().find(|line| !is_noise(line)).copied()
         }
         None => None,
     };
@@ -82,8 +83,7 @@ fn is_traceback(line: &str) -> bool {
 /// The exception below a traceback's frames: `Type: message`, which may have several lines.
 fn exception(below: &[&str]) -> Option<String> {
     let is_frame = |line: &&&str| line.starts_with(' ') || line.is_empty();
-    let is_more =
-        |line: &&str| !line.is_empty() && !is_traceback(line) && !line.trim_start().starts_with("+-");
+    let is_more = |line: &&str| !line.is_empty() && !line.trim_start().starts_with("+-");
     let words: Vec<&str> = below.iter().skip_while(is_frame).copied().take_while(is_more).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
@@ -96,10 +96,11 @@ fn out_of_group(line: &str) -> &str {
 
 /// `Error: …` as main returns it, with the last of its causes (the crates anyhow and eyre).
 fn rust_error(lines: &[&str]) -> Option<String> {
-    let causes = lines.iter().position(|line| *line == "Caused by:")?;
-    let error = lines[..causes].iter().rev().find(|line| line.starts_with("Error: "))?;
+    let mut parts = lines.splitn(2, |line| *line == "Caused by:");
+    let (above, causes) = (parts.next()?, parts.next()?);
+    let error = above.iter().rev().find(|line| line.starts_with("Error: "))?;
     let is_cause = |line: &&&str| line.starts_with(' ');
-    let last = lines[causes + 1..].iter().take_while(is_cause).last()?.trim();
+    let last = causes.iter().take_while(is_cause).last()?.trim();
     let last =
         last.split_once(": ").filter(|(n, _)| n.parse::<u32>().is_ok()).map_or(last, |(_, cause)| cause);
     Some(format!("{error}{LED_TO}{last}"))
@@ -109,7 +110,7 @@ fn rust_error(lines: &[&str]) -> Option<String> {
 fn last_words(lines: &[&str]) -> Option<String> {
     // A busybox that was called wrongly explains all of itself.
     let end = lines.iter().position(|line| line.starts_with("BusyBox v")).filter(|end| *end > 0);
-    let lines = &lines[..end.unwrap_or(lines.len())];
+    let lines: Vec<&str> = lines.iter().copied().take(end.unwrap_or(lines.len())).collect();
     let spoken = || lines.iter().rev().filter(|line| !line.trim().is_empty());
     spoken().find(|line| !is_noise(line)).or_else(|| spoken().next()).map(|line| (*line).into())
 }

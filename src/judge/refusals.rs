@@ -1,7 +1,7 @@
 //! How often a cell's own bounds have held those in it.
 
 use super::cell::{Cell, LEAF};
-use crate::kernel::cgroup::{Controller, Group, Version, counter};
+use kernel::cgroup::{Controller, Group, Version, counter};
 
 /// How often the kernel has held PROGRAM, and what it has put into no group of its own, to the cell's bounds.
 #[derive(Clone, Copy, Debug, Default)]

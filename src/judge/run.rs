@@ -18,12 +18,12 @@ use super::part::ASIDE;
 use super::reason;
 use super::refusals::Refusals;
 use super::tracer::Tracer;
-use crate::claims::fate::{Excess, FLOOD, Fate, LIFE, MEMORY, PATIENCE, Quote};
-use crate::engine::Exit;
-use crate::fault::{Doing, Fault};
-use crate::kernel::process;
-use crate::kernel::wait::Wait;
-use crate::lab::Lab;
+use claims::fate::{Excess, FLOOD, Fate, LIFE, MEMORY, PATIENCE, Quote};
+use engine::Exit;
+use fault::{Doing, Fault};
+use kernel::process;
+use kernel::wait::Wait;
+use lab::Lab;
 
 /// How much of each output stream is kept, in bytes.
 const KEPT: usize = 1 << 20;
@@ -104,8 +104,8 @@ impl Ear {
                 Ok(0) => self.file = None,
                 Ok(n) => {
                     self.total += n as u64;
-                    let room = KEPT.saturating_sub(self.text.len()).min(n);
-                    self.text.extend_from_slice(&chunk[..room]);
+                    let room = KEPT.saturating_sub(self.text.len());
+                    self.text.extend(chunk.iter().take(n.min(room)));
                 }
                 Err(_) => return,
             }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::kernel::process;
+use kernel::process;
 
 /// Bytes that hold a process's status in one read(2), and more (proc_pid_status(5)).
 const STATUS: usize = 4096;

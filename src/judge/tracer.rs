@@ -15,10 +15,10 @@ use nix::unistd::Pid;
 
 use super::news::{self, News};
 use super::part::{ACT, is_ours};
-use crate::claims::fate::CROWD;
-use crate::engine::Exit;
-use crate::fault::Fault;
-use crate::kernel::process::{self, arguments};
+use claims::fate::CROWD;
+use engine::Exit;
+use fault::Fault;
+use kernel::process::{self, arguments};
 
 /// One program and its descendants.
 pub struct Tracer {

@@ -4,20 +4,21 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Defendant;
 use super::cell::Cell;
 use super::ends::Way;
 use super::ground::{Ground, Lent};
 use super::part::{ACT, Part};
 use super::run::Streams;
-use super::{Asked, Defendant};
-use crate::claims::bounds::Limited;
-use crate::claims::contents::{CHANGED, Contents, DELETED, NONCE};
-use crate::claims::evidence::Evidence;
-use crate::claims::{Claim, Need};
-use crate::engine::template::copy_tree;
-use crate::fault::{Doing, Fault};
-use crate::image::{Image, Store, host_search_path, tree_digest};
-use crate::lab::Lab;
+use claims::bounds::Limited;
+use claims::contents::{CHANGED, Contents, DELETED, NONCE};
+use claims::evidence::Evidence;
+use claims::task::Asked;
+use claims::{Claim, Need};
+use engine::template::copy_tree;
+use fault::{Doing, Fault};
+use image::{Image, Store, host_search_path, tree_digest};
+use lab::Lab;
 
 /// Where our own executable is in the root filesystems that are given to a program.
 const CMD: &str = "/usr/bin/workshop";

@@ -10,28 +10,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-use crate::course::command_line::shell_line;
-use crate::fault::Fault;
-use crate::kernel::signals::reset_in;
+use course::command_line::shell_line;
+use fault::Fault;
+use kernel::signals::reset_in;
 
 use super::{Project, cargo, places, snapshot};
 
 /// The command that builds the program, in its folder, as the folder's owner; `None` where nothing is built.
 pub fn command(project: &Project) -> Option<Command> {
-    let words = project.build()?;
-    Some(command_of(project, words))
+    command_of(project, project.build()?)
 }
 
-/// Another command that belongs to the build.
-pub(super) fn command_of(project: &Project, words: &[String]) -> Command {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).current_dir(&project.dir);
+/// Another command that belongs to the build; `None` if it has no words.
+pub(super) fn command_of(project: &Project, words: &[String]) -> Option<Command> {
+    let (program, arguments) = words.split_first()?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(&project.dir);
     if let Some(owner) = &project.owner {
         owner.run(&mut command);
     }
     places::provide(project, &mut command);
     reset_in(&mut command);
-    command
+    Some(command)
 }
 
 /// Why a build did not start.
@@ -125,7 +125,9 @@ pub fn made(project: &Project, before: Before) -> Result<Made, Fault> {
     }
     if let Some(built) = cargo::executable(project, &named)? {
         let elsewhere = Some(built.clone()).filter(|built| !same_file(built, &named));
-        words[place] = built.into();
+        if let Some(word) = words.get_mut(place) {
+            *word = built.into();
+        }
         return Ok(Made { program: words, elsewhere });
     }
     if !named.starts_with(&project.dir) {
@@ -191,8 +193,8 @@ fn is_test(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::language::Lang;
-    use crate::learner::{Language, starter};
+    use crate::{Language, starter};
+    use course::language::Lang;
 
     #[test]
     fn a_stamp_is_read_as_it_was_written() {

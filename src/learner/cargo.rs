@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde::Deserialize;
 
-use crate::fault::Fault;
+use fault::Fault;
 
 use super::Project;
 use super::build::{command_of, same_file, typed};
@@ -43,9 +43,9 @@ struct Program {
 /// The executable that Cargo has built for the program that is `named` in workshop.toml, once the build has succeeded.
 /// `None` if the build is none of Cargo's.
 pub fn executable(project: &Project, named: &Path) -> Result<Option<PathBuf>, Fault> {
-    let Some(words) = project.build().and_then(question) else { return Ok(None) };
+    let asked = project.build().and_then(question).and_then(|words| command_of(project, &words));
+    let Some(mut command) = asked else { return Ok(None) };
     // Everything is built, so that nothing is but asked. What it warns of it has said before.
-    let mut command = command_of(project, &words);
     let said = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
     let Some(said) = said.ok().filter(|said| said.status.success()) else { return Ok(None) };
     let programs = programs(&String::from_utf8_lossy(&said.stdout));

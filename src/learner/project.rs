@@ -11,9 +11,9 @@ use nix::unistd::geteuid;
 use serde::Deserialize;
 use toml_edit::{Array, DocumentMut, Item, Value, value};
 
-use crate::course::command_line::shell_word;
-use crate::course::exercise;
-use crate::fault::{Doing, Fault};
+use course::command_line::shell_word;
+use course::exercise;
+use fault::{Doing, Fault};
 
 use super::owner::{Owner, acting, name_of};
 use super::{Language, snapshot};
@@ -116,7 +116,7 @@ impl TryFrom<Vec<String>> for Run {
 impl Project {
     /// The project that the current directory lies in, if it does.
     pub fn find() -> Result<Option<Project>, Fault> {
-        let here = crate::folders::here()?;
+        let here = lab::folders::here()?;
         let dir = here.ancestors().find(|dir| dir.join(FILE).is_file());
         dir.map(Project::read).transpose()
     }
@@ -201,16 +201,14 @@ impl Project {
         if self.step() == step {
             return Ok(());
         }
-        self.change(|page| {
-            set(page.as_table_mut().entry("step").or_insert(Item::None), i64::from(step).into())
-        })
+        self.change(|page| set(page.entry("step").or_insert(Item::None), i64::from(step).into()))
     }
 
     /// Notes that so many of the step's hints were shown.
     pub fn note_hints(&mut self, step: u32, count: usize) -> Result<(), Fault> {
         self.change(|page| {
-            let hints = &mut page["progress"]["hints"];
-            hints[&step.to_string()] = value(count as i64);
+            let Some(hints) = progress(page, "hints") else { return };
+            hints.get_mut(step.to_string()).into_iter().for_each(|shown| *shown = value(count as i64));
             if let Some(hints) = hints.as_inline_table_mut() {
                 hints.fmt();
             }
@@ -223,10 +221,10 @@ impl Project {
             for key in [DONE, LEFT_OUT] {
                 set_numbers(page, key, numbers(page, key).filter(|before| *before < step).collect());
             }
-            if let Some(hints) = page["progress"]["hints"].as_table_like_mut() {
+            if let Some(hints) = progress(page, "hints").and_then(Item::as_table_like_mut) {
                 exercise::from(step).for_each(|entry| drop(hints.remove(&entry.number.to_string())));
             }
-            set(&mut page["step"], i64::from(step).into());
+            set(page.entry("step").or_insert(Item::None), i64::from(step).into());
         })
     }
 
@@ -285,7 +283,15 @@ fn set_numbers(page: &mut DocumentMut, key: &str, steps: BTreeSet<u32>) {
         return;
     }
     let steps = steps.into_iter().map(i64::from).collect::<Array>();
-    set(&mut page["progress"][key], steps.into());
+    if let Some(item) = progress(page, key) {
+        set(item, steps.into());
+    }
+}
+
+/// What the file has below a key of its progress; it is made where it is missing. `None` if the progress is no table, and
+/// [`parse`] says so before.
+fn progress<'p>(page: &'p mut DocumentMut, key: &str) -> Option<&'p mut Item> {
+    page.entry("progress").or_insert(Item::None).get_mut(key)
 }
 
 /// Sets a value and keeps the comment that stands behind it.

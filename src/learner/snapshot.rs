@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::course::exercise;
-use crate::fault::{Doing, Fault};
-use crate::kernel::tree;
+use course::exercise;
+use fault::{Doing, Fault};
+use kernel::tree;
 
 use super::owner::acting;
 use super::{Project, starter};
@@ -149,8 +149,8 @@ fn copy(files: &[PathBuf], from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::language::Lang;
-    use crate::learner::Language;
+    use crate::Language;
+    use course::language::Lang;
 
     #[test]
     fn a_step_starts_again_from_its_beginning_and_nothing_is_lost() {

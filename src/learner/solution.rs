@@ -3,8 +3,8 @@
 
 use similar::TextDiff;
 
-use crate::course::{exercise, lesson};
-use crate::fault::Fault;
+use course::{exercise, lesson};
+use fault::Fault;
 
 use super::{Language, starter};
 

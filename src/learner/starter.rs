@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use include_dir::Dir;
 
-use crate::course::language::Lang;
-use crate::course::lesson;
-use crate::course::words::{REPOSITORY, Words};
-use crate::fault::Fault;
-use crate::kernel::tree;
+use course::language::Lang;
+use course::lesson;
+use course::words::{REPOSITORY, Words};
+use fault::Fault;
+use kernel::tree;
 
 use super::Language;
 use super::owner::{Owner, acting};

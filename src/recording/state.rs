@@ -11,12 +11,12 @@ use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use crate::kernel::child::pidfd_open;
-use crate::kernel::mounts::{self, Mount};
-use crate::kernel::netlink::facts;
-use crate::kernel::process;
-use crate::kernel::told::Actor;
-use crate::kernel::visit::visit;
+use kernel::child::pidfd_open;
+use kernel::mounts::{self, Mount};
+use kernel::netlink::facts;
+use kernel::process;
+use kernel::told::Actor;
+use kernel::visit::visit;
 
 /// What kind of thing it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

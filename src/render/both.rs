@@ -5,13 +5,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Booted, Checked, Comparison, Experimented, Fact, Failure, Json, Renderer, Tally, learner};
-use crate::course::Step;
-use crate::course::exercise::Exercise;
-use crate::course::lesson::Lesson;
-use crate::engine::op::Op;
-use crate::fault::Fault;
-use crate::kernel::told::Call;
-use crate::recording::Change;
+use course::Step;
+use course::exercise::Exercise;
+use course::lesson::Lesson;
+use engine::op::Op;
+use fault::Fault;
+use kernel::told::Call;
+use recording::Change;
 
 /// A renderer, and a recording of the same.
 pub struct Both {

@@ -4,7 +4,7 @@ use super::prose;
 use super::style::{Role, Style};
 use super::words::Words;
 use super::wrap::{self, pad, pad_left, width};
-use crate::kernel::told::{Actor, Call};
+use kernel::told::{Actor, Call};
 
 /// Columns of a name; all but the longest system calls fit.
 const NAME: usize = 11;

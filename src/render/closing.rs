@@ -5,8 +5,8 @@ use super::prose;
 use super::style::{Role, Style};
 use super::words::Words;
 use super::wrap::{self, pad, width};
-use crate::course::Step;
-use crate::course::lesson::Lesson;
+use course::Step;
+use course::lesson::Lesson;
 
 /// Columns between the picture and the text at its side.
 const GAP: usize = 3;

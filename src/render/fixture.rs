@@ -1,10 +1,10 @@
 //! A made-up run of one step, and what it looks like in each format, language and width.
 
 use super::{Checked, Fact, Failure, Found, Json, Renderer, Style, Tally, Text};
-use crate::course::language::Lang;
-use crate::course::lesson::Lesson;
-use crate::course::{STEPS, Step};
-use crate::kernel::told::{Actor, Call};
+use course::language::Lang;
+use course::lesson::Lesson;
+use course::{STEPS, Step};
+use kernel::told::{Actor, Call};
 
 const STEP: &Step = &STEPS[2];
 

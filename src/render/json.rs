@@ -6,13 +6,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Booted, Checked, Experimented, Fact, Failure, Renderer, Tally, learner};
-use crate::compare::{Comparison, Host, Measured, Spread, Unit};
-use crate::course::Step;
-use crate::course::exercise::{self, Exercise};
-use crate::course::lesson::Lesson;
-use crate::engine::op::Op;
-use crate::kernel::told::{Actor, Call};
-use crate::recording::Change;
+use compare::{Comparison, Host, Measured, Spread, Unit};
+use course::Step;
+use course::exercise::{self, Exercise};
+use course::lesson::Lesson;
+use engine::op::Op;
+use kernel::told::{Actor, Call};
+use recording::Change;
 
 /// Prints a run as JSON Lines. What is only there to be read by people is left out.
 pub struct Json<W: Write> {

@@ -8,11 +8,11 @@ use super::style::{Role, Style};
 use super::table::{self, Cell};
 use super::wrap::{pad_left, width};
 use super::{prose, words};
-use crate::course::exercise::{self, slug};
-use crate::course::markdown::Block;
-use crate::course::words::Words;
-use crate::learner::Language;
-use crate::learner::project::HINTS;
+use course::exercise::{self, slug};
+use course::markdown::Block;
+use course::words::Words;
+use learner::Language;
+use learner::project::HINTS;
 
 /// Something that is told.
 pub enum Told<'a> {

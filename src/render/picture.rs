@@ -7,7 +7,7 @@
 use super::style::{Lines, Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
-use crate::course::{Row, STEPS};
+use course::{Row, STEPS};
 
 /// The picture of a container with the layers of these steps, line by line, all of one width; with a virtual
 /// `machine` beside it.
@@ -125,7 +125,7 @@ fn inside_machine(name: &str) -> usize {
 mod tests {
     use super::*;
 
-    use crate::course::language::Lang;
+    use course::language::Lang;
 
     /// The numbers of the steps that add to the container, as many as that.
     fn first(count: usize) -> Vec<u32> {

@@ -2,7 +2,7 @@
 
 use colored::{Color, Colorize};
 
-use crate::course::language::Lang;
+use course::language::Lang;
 
 /// When to use colour (`--color`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -12,15 +12,15 @@ use super::{
     Booted, Checked, Experimented, Fact, Failure, Renderer, Tally, closing, failure, learner, measured,
     verdict,
 };
-use crate::compare::Comparison;
-use crate::course::exercise::Exercise;
-use crate::course::lesson::Lesson;
-use crate::course::{STEPS, Step};
-use crate::engine::op::Op;
-use crate::kernel::breakable::Stream;
-use crate::kernel::strace;
-use crate::kernel::told::{Actor, Call};
-use crate::recording::Change;
+use compare::Comparison;
+use course::exercise::Exercise;
+use course::lesson::Lesson;
+use course::{STEPS, Step};
+use engine::op::Op;
+use kernel::breakable::Stream;
+use kernel::strace;
+use kernel::told::{Actor, Call};
+use recording::Change;
 
 /// Prints a run as text. A failure goes to stderr, all else to `out`.
 pub struct Text<W: Write> {
@@ -247,7 +247,7 @@ impl<W: Write> Renderer for Text<W> {
         self.begin(Part::Facts)?;
         let words = self.words();
         let none = self.style.signs().none;
-        let said = crate::course::words::Words::of(self.style.lang);
+        let said = course::words::Words::of(self.style.lang);
         let head = [(Role::Plain, ""), (Role::Host, words.outside), (Role::Container, words.inside)];
         let value =
             |text: &str| (Role::Plain, if text.is_empty() { none } else { said.value(text) }.to_string());

@@ -5,8 +5,8 @@ use super::style::{Role, Style};
 use super::words::Words;
 use super::wrap::{pad, width};
 use super::{Causes, Checked, prose};
-use crate::course::exercise::{self, Exercise};
-use crate::course::words::Found;
+use course::exercise::{self, Exercise};
+use course::words::Found;
 
 /// The heading of an exercise: `0  run · a program that runs a program`.
 pub fn heading(style: &Style, exercise: &Exercise) -> Vec<String> {

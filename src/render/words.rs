@@ -1,6 +1,6 @@
 //! The words that the renderer itself needs, in both languages. All else is in the lessons.
 
-use crate::course::language::Lang;
+use course::language::Lang;
 
 /// The renderer's words in one language.
 #[derive(Debug)]

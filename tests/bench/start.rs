@@ -8,6 +8,8 @@
 //! cargo bench --bench start -- --record              # for the book: book/LANG/runs/start.txt
 //! ```
 
+#![cfg(test)]
+
 #[path = "mod.rs"]
 mod bench;
 #[path = "../common/mod.rs"]

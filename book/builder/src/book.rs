@@ -44,7 +44,8 @@ impl Repository {
         let file = self.path("Cargo.toml");
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let manifest: toml::Table = toml::from_str(&text)?;
-        let url = manifest.get("package").and_then(|package| package.get("repository")?.as_str());
+        let package = manifest.get("workspace").and_then(|workspace| workspace.get("package"));
+        let url = package.and_then(|package| package.get("repository")?.as_str());
         Ok(url.filter(|url| !url.is_empty()).map(str::to_owned))
     }
 

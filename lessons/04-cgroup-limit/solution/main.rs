@@ -54,7 +54,8 @@ fn inside() -> Result<u8> {
     }
     pivot_root(".", ".").and_then(|()| umount2(".", MntFlags::MNT_DETACH))?; // the old root was on top
     sethostname("box")?;
-    unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, 0) }; // SAFETY: 0 to 2 stay
+    // SAFETY: 0 to 2 stay
+    unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, 0) };
     let error = Command::new(&program).args(args).exec();
     eprintln!("box: {program}: {error}");
     Ok(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })

@@ -80,7 +80,7 @@ impl Job {
             match nix::unistd::read(&self.output, &mut piece) {
                 // A terminal whose other side is closed answers EIO.
                 Ok(0) | Err(nix::errno::Errno::EIO) => break false,
-                Ok(count) => new.extend_from_slice(&piece[..count]),
+                Ok(count) => new.extend(piece.iter().take(count)),
                 Err(_) => break true,
             }
         };

@@ -39,8 +39,11 @@ impl Keyboard {
         let mut modes = self.before.clone();
         modes.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
         // A read returns what there is, if anything.
-        modes.control_chars[SpecialCharacterIndices::VMIN as usize] = 0;
-        modes.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        for which in [SpecialCharacterIndices::VMIN, SpecialCharacterIndices::VTIME] {
+            if let Some(value) = modes.control_chars.get_mut(which as usize) {
+                *value = 0;
+            }
+        }
         tcsetattr(io::stdin(), SetArg::TCSADRAIN, &modes)
     }
 
@@ -53,7 +56,7 @@ impl Keyboard {
     pub fn pressed(&self) -> Vec<Key> {
         let mut bytes = [0; 256];
         match io::stdin().lock().read(&mut bytes) {
-            Ok(count) => keys(&bytes[..count]),
+            Ok(count) => keys(bytes.get(..count).unwrap_or_default()),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Vec::new(),
             Err(_) => vec![Key::Quit],
         }

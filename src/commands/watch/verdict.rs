@@ -55,7 +55,7 @@ impl Verdict {
         let mut verdict = Verdict::default();
         for line in String::from_utf8_lossy(output).lines() {
             let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
-            match event["event"].as_str() {
+            match event.get("event").and_then(Value::as_str) {
                 Some("check") => verdict.checks.extend(serde_json::from_value::<Check>(event).ok()),
                 Some("done") => verdict.done = serde_json::from_value(event).ok(),
                 Some("error") => verdict.error = serde_json::from_value(event).ok(),

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getsid};
 
-use crate::checks::Fact;
-use crate::claims::machine::{self, Cached};
-use crate::claims::{Need, claim};
-use crate::course::{Build, Step, VirtualMachine};
-use crate::engine::Exit;
-use crate::fault::{Doing, Fault};
-use crate::kernel::page_cache::{cached, forget};
-use crate::kernel::process;
-use crate::vm::guest::Survey;
-use crate::vm::timeline::Stage;
-use crate::vm::wire::{Question, Reading};
-use crate::vm::{self, Kernel, Machine};
+use crate::{Build, Step, VirtualMachine};
+use checks::Fact;
+use claims::machine::{self, Cached};
+use claims::{Need, claim};
+use engine::Exit;
+use fault::{Doing, Fault};
+use kernel::page_cache::{cached, forget};
+use kernel::process;
+use vm::guest::Survey;
+use vm::timeline::Stage;
+use vm::wire::{Question, Reading};
+use vm::{self, Kernel, Machine};
 
 /// Why nobody else's is judged.
 const NO_EXERCISE: &str = "the step has no exercise: nobody is asked to build a machine";

@@ -3,14 +3,14 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::checks::{Fact, Scene, group, membership, settings};
-use crate::claims::{Need, claim, limits};
-use crate::course::language::Phrase;
-use crate::course::{Build, Part, Row, Step};
-use crate::engine::parts;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::cgroup::{Controller, Group};
+use crate::language::Phrase;
+use crate::{Build, Part, Row, Step};
+use checks::{Fact, Scene, group, membership, settings};
+use claims::task::Asked;
+use claims::{Need, claim, limits};
+use engine::parts;
+use fault::Fault;
+use kernel::cgroup::{Controller, Group};
 
 pub const STEP: Step = Step {
     number: 4,

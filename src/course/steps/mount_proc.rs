@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::checks::{Fact, Scene};
-use crate::claims::{Need, claim, files, own_namespace};
-use crate::course::language::Phrase;
-use crate::course::{Build, Part, Row, Step};
-use crate::engine::parts;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::{mounts, process};
+use crate::language::Phrase;
+use crate::{Build, Part, Row, Step};
+use checks::{Fact, Scene};
+use claims::task::Asked;
+use claims::{Need, claim, files, own_namespace};
+use engine::parts;
+use fault::Fault;
+use kernel::{mounts, process};
 
 pub const STEP: Step = Step {
     number: 2,

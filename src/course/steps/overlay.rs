@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checks::{Fact, Scene, Victims};
-use crate::claims::{Need, claim, files};
-use crate::course::language::Phrase;
-use crate::course::{Build, Part, Row, Step};
-use crate::engine::parts;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::mounts;
+use crate::language::Phrase;
+use crate::{Build, Part, Row, Step};
+use checks::{Fact, Scene, Victims};
+use claims::task::Asked;
+use claims::{Need, claim, files};
+use engine::parts;
+use fault::Fault;
+use kernel::mounts;
 
 /// Why PROGRAM's writes are looked for in its container only.
 const WHERE_IT_LIKES: &str =

@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use nix::unistd::gethostname;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Fact, Scene};
-use crate::claims::{KERNELS, NOT_ASKED, Need, claim, files, processes, unchanged};
-use crate::course::language::Phrase;
-use crate::course::{Build, Part, Row, Step};
-use crate::engine::parts;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::mounts;
+use crate::language::Phrase;
+use crate::{Build, Part, Row, Step};
+use checks::{Fact, Scene};
+use claims::task::Asked;
+use claims::{KERNELS, NOT_ASKED, Need, claim, files, processes, unchanged};
+use engine::parts;
+use fault::Fault;
+use kernel::mounts;
 
 /// The host name of the lessons' containers.
 const HOSTNAME: &str = "box";

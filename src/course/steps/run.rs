@@ -1,7 +1,7 @@
 //! What a learner's own runtime starts as, before the first step: a program that runs another and adds nothing.
 
-use crate::claims::{Need, claim, processes};
-use crate::judge::{Asked, Task};
+use claims::task::{Asked, Task};
+use claims::{Need, claim, processes};
 
 pub const NUMBER: u32 = 0;
 pub const SLUG: &str = "run";

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use crate::checks::{Fact, Scene};
-use crate::claims::{KERNELS, Need, claim, processes};
-use crate::course::language::Phrase;
-use crate::course::{Build, Part, Row, Step};
-use crate::engine::parts;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::process;
+use crate::language::Phrase;
+use crate::{Build, Part, Row, Step};
+use checks::{Fact, Scene};
+use claims::task::Asked;
+use claims::{KERNELS, Need, claim, processes};
+use engine::parts;
+use fault::Fault;
+use kernel::process;
 
 pub const STEP: Step = Step {
     number: 1,

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{Fact, PATIENCE, PORT, Scene, endpoint};
-use crate::claims::{KERNELS, Need, claim, network, own_namespace, unchanged};
-use crate::course::language::Phrase;
-use crate::course::{Build, Part, Row, Step};
-use crate::engine::network::{Endpoint, Network};
-use crate::engine::parts;
-use crate::engine::template::FIRST;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::icmp::ping;
-use crate::kernel::netlink::facts as net;
+use crate::language::Phrase;
+use crate::{Build, Part, Row, Step};
+use checks::{Fact, PATIENCE, PORT, Scene, endpoint};
+use claims::task::Asked;
+use claims::{KERNELS, Need, claim, network, own_namespace, unchanged};
+use engine::network::{Endpoint, Network};
+use engine::parts;
+use engine::template::FIRST;
+use fault::Fault;
+use kernel::icmp::ping;
+use kernel::netlink::facts as net;
 
 /// Both sides have one then.
 const NETWORK: Phrase = Phrase::new("network", "네트워크");

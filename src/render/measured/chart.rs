@@ -5,8 +5,8 @@ use super::super::style::{Role, Style};
 use super::super::table::{self, Cell};
 use super::super::wrap::{pad, pad_left, width};
 use super::figures::{amount, facts, figure, host, notes, range, stage, subject, times, title};
-use crate::compare::{Comparison, Figure, Kind, Measured, Unit};
-use crate::course::words::Words;
+use compare::{Comparison, Figure, Kind, Measured, Unit};
+use course::words::Words;
 
 /// Columns of the figures behind a bar: median, range, and how many times the process's.
 const MEDIAN: usize = 10;
@@ -135,7 +135,7 @@ impl Chart<'_> {
         const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
         let filled = if self.style.unicode {
             let eighths = ((part * room as f64 * 8.0).round() as usize).max(1);
-            "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+            "█".repeat(eighths / 8) + EIGHTHS.get(eighths % EIGHTHS.len()).copied().unwrap_or_default()
         } else {
             "#".repeat(((part * room as f64).round() as usize).max(1))
         };

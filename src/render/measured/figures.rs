@@ -1,7 +1,7 @@
 //! Numbers and names of a comparison, as people read them.
 
-use crate::compare::{Comparison, Figure, Kind, Spread, Unit};
-use crate::course::words::Words;
+use compare::{Comparison, Figure, Kind, Spread, Unit};
+use course::words::Words;
 
 /// A subject's name.
 pub fn subject(words: &Words, kind: Kind) -> &str {

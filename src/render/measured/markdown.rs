@@ -1,8 +1,8 @@
 //! A comparison as Markdown, for the book and for an issue.
 
 use super::figures::{amount, facts, figure, host, notes, range, stage, subject};
-use crate::compare::{Comparison, Figure, Kind, Spread, Unit};
-use crate::course::words::Words;
+use compare::{Comparison, Figure, Kind, Spread, Unit};
+use course::words::Words;
 
 /// The machine, the figures, the stages and what has to be known to read them.
 pub fn markdown(words: &Words, comparison: &Comparison) -> String {

@@ -1,9 +1,9 @@
 //! A comparison as a drawing (SVG 1.1) that is readable on a light and on a dark page.
 
 use super::figures::{accelerator, amount, figure, range, subject, times, title};
-use crate::compare::{Comparison, Figure, Kind, Spread};
-use crate::course::language::Lang;
-use crate::course::words::Words;
+use compare::{Comparison, Figure, Kind, Spread};
+use course::language::Lang;
+use course::words::Words;
 
 /// Measures of the drawing, in its own units, which are pixels unless the page scales it.
 const WIDTH: usize = 760;

@@ -9,14 +9,14 @@ pub mod progress;
 pub mod steps;
 pub mod words;
 
-use crate::checks::{Fact, Scene};
-use crate::claims::machine::Machine;
-use crate::claims::{Claim, HOST_SAME};
-use crate::engine::template::Wanted;
-use crate::fault::Fault;
-use crate::judge::{Asked, Task};
-use crate::kernel::cgroup::Limits;
-use crate::lab::Lab;
+use checks::{Fact, Scene};
+use claims::machine::Machine;
+use claims::task::{Asked, Task};
+use claims::{Claim, HOST_SAME};
+use engine::template::Wanted;
+use fault::Fault;
+use kernel::cgroup::Limits;
+use lab::Lab;
 
 use language::Phrase;
 pub use steps::STEPS;
@@ -24,6 +24,8 @@ use steps::boot_vm::Boot;
 
 #[cfg(test)]
 mod format;
+#[cfg(test)]
+mod thinned;
 
 /// One step of the course. Number and slug never change once released.
 pub struct Step {
@@ -59,7 +61,7 @@ pub struct Part {
     pub facts: fn(&Scene) -> Result<Vec<Fact>, Fault>,
     /// Its row in the picture.
     pub row: Row,
-    /// What it makes the container's own, of [`ASPECTS`](crate::checks::ASPECTS).
+    /// What it makes the container's own, of [`ASPECTS`](checks::ASPECTS).
     pub owns: &'static [&'static str],
     /// The options of `run` that ask for it.
     pub options: &'static [&'static str],
@@ -218,7 +220,7 @@ fn letters(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::ASPECTS;
+    use checks::ASPECTS;
 
     fn slug(step: Option<&Step>) -> Option<&str> {
         step.map(|step| step.slug)

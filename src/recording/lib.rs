@@ -15,10 +15,10 @@ use serde::Serialize;
 pub use state::Change;
 use state::State;
 
-use crate::course::Step;
-use crate::course::language::Lang;
-use crate::fault::{Doing, Fault};
-use crate::kernel::told::{Actor, Call};
+use course::Step;
+use course::language::Lang;
+use fault::{Doing, Fault};
+use kernel::told::{Actor, Call};
 
 /// The version of the format. It changes when whoever can play this one would misread the new one.
 const VERSION: u32 = 1;
@@ -35,7 +35,7 @@ struct Header {
 
 impl Header {
     fn of(step: &Step, lang: Lang) -> Header {
-        let program = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+        let program = concat!("workshop ", env!("CARGO_PKG_VERSION"));
         Header { format: "workshop-recording", version: VERSION, program, step: step.slug, lang: lang.code() }
     }
 }

@@ -1,4 +1,4 @@
-//! Containers of our own, judged: each step's claims are those of everybody's containers ([`claims`](crate::claims)), and
+//! Containers of our own, judged: each step's claims are those of everybody's containers ([`claims`]), and
 //! what they are judged by is gathered here, in the lab.
 
 mod inquiry;
@@ -8,8 +8,6 @@ mod processes;
 mod roots;
 mod scene;
 mod summary;
-#[cfg(test)]
-mod thinned;
 mod writes;
 
 pub use inquiry::Inquiry;

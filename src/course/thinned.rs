@@ -3,18 +3,18 @@
 
 use nix::unistd::geteuid;
 
-use crate::course::{STEPS, Step, wanted};
-use crate::engine::op::Op;
-use crate::engine::survey::{self, Survey};
-use crate::engine::template::{self, Files, Template};
-use crate::engine::{Plan, Site, sealed};
-use crate::fault::{Fault, errno_name};
-use crate::folders::Folders;
-use crate::image::{Store, host_search_path};
-use crate::kernel::cgroup::{self, Controller, Limits, Version};
-use crate::kernel::lacks;
-use crate::kernel::signals::Signals;
-use crate::lab::Lab;
+use crate::{STEPS, Step, wanted};
+use engine::op::Op;
+use engine::survey::{self, Survey};
+use engine::template::{self, Files, Template};
+use engine::{Plan, Site, sealed};
+use fault::{Fault, errno_name};
+use image::{Store, host_search_path};
+use kernel::cgroup::{self, Controller, Limits, Version};
+use kernel::lacks;
+use kernel::signals::Signals;
+use lab::Lab;
+use lab::folders::Folders;
 use testing::skip;
 
 const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5) };

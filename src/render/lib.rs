@@ -24,17 +24,17 @@ mod fixture;
 
 use std::io;
 
-pub use crate::checks::Fact;
-use crate::compare::Comparison;
-use crate::course::Step;
-use crate::course::exercise::Exercise;
-use crate::course::lesson::Lesson;
-pub use crate::course::words::{Failure, Found};
-use crate::engine::experiment::{Experiment, Variant};
-use crate::engine::op::Op;
-use crate::kernel::told::Call;
-use crate::recording::Change;
-pub use crate::vm::Booted;
+pub use checks::Fact;
+use compare::Comparison;
+use course::Step;
+use course::exercise::Exercise;
+use course::lesson::Lesson;
+pub use course::words::{Failure, Found};
+use engine::experiment::{Experiment, Variant};
+use engine::op::Op;
+use kernel::told::Call;
+use recording::Change;
+pub use vm::Booted;
 
 pub use both::Both;
 pub use json::Json;

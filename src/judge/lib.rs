@@ -28,10 +28,11 @@ use std::path::PathBuf;
 
 use trial::{Runs, Trial};
 
-use crate::claims::Claim;
-use crate::claims::finding::Finding;
-use crate::fault::Fault;
-use crate::lab::Lab;
+use claims::Claim;
+use claims::finding::Finding;
+use claims::task::{Asked, Task};
+use fault::Fault;
+use lab::Lab;
 
 /// A program that is to be judged.
 #[derive(Clone, Debug)]
@@ -53,54 +54,6 @@ pub struct Judged {
     pub finding: Option<Finding>,
     /// That PROGRAM could not start at all, which is the cause then.
     pub refused: Option<Fault>,
-}
-
-/// What a step asks a program for: a few words more on its command line, and what is claimed of the container then.
-#[derive(Clone, Copy)]
-pub struct Task {
-    /// In addition to what the steps before ask.
-    pub asks: Asked,
-    pub claims: &'static [Claim],
-}
-
-/// What a program is asked for on its command line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// A root filesystem of its own.
-    pub root: bool,
-    /// It is to stay as it is, below a layer that takes the writes.
-    pub layers: bool,
-    /// Limits, where groups can be made.
-    pub limits: bool,
-    /// A network with a way out.
-    pub network: bool,
-}
-
-impl Task {
-    /// Those of its claims that a PROGRAM is judged by.
-    pub fn claims(&self) -> impl Iterator<Item = &'static Claim> {
-        self.claims.iter().filter(|claim| claim.is_of_programs())
-    }
-}
-
-impl Asked {
-    /// To run a program.
-    pub const NOTHING: Asked = Asked { root: false, layers: false, limits: false, network: false };
-
-    /// Both together.
-    pub fn and(self, other: Asked) -> Asked {
-        Asked {
-            root: self.root || other.root,
-            layers: self.layers || other.layers,
-            limits: self.limits || other.limits,
-            network: self.network || other.network,
-        }
-    }
-
-    /// Whether nothing is asked for that the other does not ask for.
-    pub fn is_within(self, other: Asked) -> bool {
-        self.and(other) == other
-    }
 }
 
 /// Judges a program by the command line of the last of these steps, which are given with their numbers, on their

@@ -24,11 +24,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::engine::find_program;
-use crate::fault::Fault;
-use crate::judge::Asked;
-use crate::kernel::cgroup::{Controller, Version, hierarchy, words};
-use crate::kernel::mounts;
+use claims::task::Asked;
+use engine::find_program;
+use fault::Fault;
+use kernel::cgroup::{Controller, Version, hierarchy, words};
+use kernel::mounts;
 
 /// The runtimes that are spoken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -36,6 +36,7 @@ pub mod processes;
 pub mod sight;
 pub mod started;
 pub mod surroundings;
+pub mod task;
 pub mod traces;
 
 use std::collections::BTreeSet;
@@ -110,7 +111,6 @@ impl Need {
 
 /// Of whose containers something is claimed; why not of the others'.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(test), expect(dead_code, reason = "a test asks for what a reader needs"))]
 enum Whose {
     All,
     Ours(&'static str),
@@ -153,7 +153,6 @@ impl Claim {
     }
 
     /// Why only one side is judged by it, if that is so.
-    #[cfg(test)]
     pub fn why_one_sided(&self) -> Option<&'static str> {
         match self.of {
             Whose::All => None,

@@ -1,0 +1,51 @@
+//! What a step asks of a program, anybody's, and claims of the container that it makes then.
+
+use super::Claim;
+
+/// What a step asks a program for: a few words more on its command line, and what is claimed of the container then.
+#[derive(Clone, Copy)]
+pub struct Task {
+    /// In addition to what the steps before ask.
+    pub asks: Asked,
+    pub claims: &'static [Claim],
+}
+
+/// What a program is asked for on its command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// A root filesystem of its own.
+    pub root: bool,
+    /// It is to stay as it is, below a layer that takes the writes.
+    pub layers: bool,
+    /// Limits, where groups can be made.
+    pub limits: bool,
+    /// A network with a way out.
+    pub network: bool,
+}
+
+impl Task {
+    /// Those of its claims that a PROGRAM is judged by.
+    pub fn claims(&self) -> impl Iterator<Item = &'static Claim> {
+        self.claims.iter().filter(|claim| claim.is_of_programs())
+    }
+}
+
+impl Asked {
+    /// To run a program.
+    pub const NOTHING: Asked = Asked { root: false, layers: false, limits: false, network: false };
+
+    /// Both together.
+    pub fn and(self, other: Asked) -> Asked {
+        Asked {
+            root: self.root || other.root,
+            layers: self.layers || other.layers,
+            limits: self.limits || other.limits,
+            network: self.network || other.network,
+        }
+    }
+
+    /// Whether nothing is asked for that the other does not ask for.
+    pub fn is_within(self, other: Asked) -> bool {
+        self.and(other) == other
+    }
+}
