@@ -157,7 +157,7 @@ impl Output {
     /// From here on all that is told is written to this file too, if there is one.
     pub fn record(&mut self, step: &Step, path: Option<&Path>) -> Result<(), Fault> {
         let Some(path) = path else { return Ok(()) };
-        let file = recording::begin(path, step, self.lang)?;
+        let file = recording::begin(path, step.slug, self.lang.code())?;
         let shown = std::mem::replace(&mut self.show, Box::new(Json::new(std::io::sink())));
         self.show = Box::new(Both::new(shown, file, path.into()));
         Ok(())

@@ -15,8 +15,6 @@ use serde::Serialize;
 pub use state::Change;
 use state::State;
 
-use course::Step;
-use course::language::Lang;
 use fault::{Doing, Fault};
 use kernel::told::{Actor, Call};
 
@@ -34,14 +32,15 @@ struct Header {
 }
 
 impl Header {
-    fn of(step: &Step, lang: Lang) -> Header {
+    fn of(step: &'static str, lang: &'static str) -> Header {
         let program = concat!("workshop ", env!("CARGO_PKG_VERSION"));
-        Header { format: "workshop-recording", version: VERSION, program, step: step.slug, lang: lang.code() }
+        Header { format: "workshop-recording", version: VERSION, program, step, lang }
     }
 }
 
-/// Makes the file of a recording, in place of one that was there, and writes its first line.
-pub fn begin(path: &Path, step: &Step, lang: Lang) -> Result<File, Fault> {
+/// Makes the file of a recording, in place of one that was there, and writes its first line. It says by their names of
+/// which step and in which language it is.
+pub fn begin(path: &Path, step: &'static str, lang: &'static str) -> Result<File, Fault> {
     let unable = |error: std::io::Error| {
         let with = [("path", &*path.display().to_string()), ("problem", &*error.to_string())];
         Fault::usage("record-file", &with)
