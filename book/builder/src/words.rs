@@ -31,6 +31,7 @@ pub struct Words {
     pub checkout: CheckoutWords,
     pub cover: CoverWords,
     pub exercise: ExerciseWords,
+    pub fold: FoldWords,
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
     pub script: ScriptWords,
@@ -88,6 +89,23 @@ pub struct ExerciseWords {
     pub new: String,
     /// The languages of the solutions by what a fence calls them.
     pub languages: BTreeMap<String, String>,
+}
+
+/// The folds of a step's page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FoldWords {
+    /// `{n}` checks.
+    pub checks: String,
+    /// A script of `{lines}` lines.
+    pub by_hand: String,
+    pub docker: String,
+    /// A table of `{rows}` rows.
+    pub table: String,
+    /// The code of a call, `{lines}` lines of `{path}`.
+    pub code: String,
+    /// All that the terminal has shown of a run.
+    pub run: String,
 }
 
 /// The head of the table of minutes, and its sum.

@@ -18,6 +18,7 @@ mod commands;
 mod cover;
 mod cut;
 mod exercise;
+mod folds;
 mod lesson;
 mod minutes;
 mod player;
@@ -114,7 +115,7 @@ impl Page<'_> {
         match name {
             "figure" => self.figure(rest),
             "play" => player::player(self.edition, rest),
-            "run" => terminal::recorded(self.edition, rest),
+            "run" => terminal::shown(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "exercise" => exercise::part(self.edition, rest),
             "checkout" => self.checkout(),
