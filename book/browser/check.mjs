@@ -20,6 +20,8 @@ const book = resolve(options.book ?? join(here, "../../target/book"));
 
 const LANGUAGES = ["en", "ko"];
 const THEMES = ["light", "dark"];
+// As in book/builder/src/shown.rs, with what the scripts add.
+const MOST_WORDS = 2500;
 const WIDTHS = [320, 390, 600, 768, 1080, 1280, 1600];
 // Where axe looks: at every page in one way, at one page of each kind in all.
 const LOOKED_AT = { en: ["light", 1280], ko: ["dark", 390] };
@@ -94,8 +96,16 @@ function badlyBroken() {
     for (const cell of document.querySelectorAll("main td")) {
         if (cell.getBoundingClientRect().right > innerWidth + 1) wrong.push(`a cell off the screen: ${cell.textContent.slice(0, 40)}`);
     }
-    for (const letters of document.querySelectorAll("figure .half text")) {
-        if (letters.getBoundingClientRect().height < 12) wrong.push(`small letters in a figure: ${letters.textContent}`);
+    for (const figure of document.querySelectorAll("main figure")) {
+        for (const box of [figure, ...figure.querySelectorAll(".narrow, .narrow *")]) {
+            if (box.scrollWidth > box.clientWidth + 1 && box.clientWidth > 0) wrong.push(`${figure.id} moves sideways: ${box.className} ${box.textContent.slice(0, 40)}`);
+        }
+        // A half shows the letters of its drawing in its own scale.
+        const drawn = [...figure.querySelectorAll(":scope > svg:not(.half) text")].map((text) => parseFloat(getComputedStyle(text).fontSize));
+        const scales = [...figure.querySelectorAll("svg")].filter((svg) => svg.checkVisibility()).map((svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width);
+        const written = [...figure.querySelectorAll(".narrow *")].filter((box) => box.checkVisibility()).map((box) => parseFloat(getComputedStyle(box).fontSize));
+        const smallest = Math.min(...written, ...scales.map((scale) => scale * Math.min(...drawn)));
+        if (!(Math.round(smallest) >= 12 && smallest < Infinity)) wrong.push(`${figure.id}: letters of ${smallest}`);
     }
     const range = document.createRange();
     const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
@@ -152,6 +162,8 @@ async function look(page, path) {
     }
     // All pages in one take axe minutes, and have nothing that the pages don't have.
     if (path.endsWith("print.html")) return;
+    const words = await page.evaluate(() => document.querySelector("main").innerText.split(/\s+/).filter(Boolean).length);
+    if (words > MOST_WORDS) fault(path, `shows ${words} words`);
     for (const [theme, width] of isFirstOfItsKind(path) ? both(THEMES, [390, 1280]) : [LOOKED_AT[language]]) {
         await page.setViewportSize({ width, height: 900 });
         await page.evaluate((theme) => document.documentElement.classList.replace(theme === "dark" ? "light" : "dark", theme), theme);
