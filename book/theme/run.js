@@ -1,5 +1,6 @@
 // "Run it here": where the book is served by `workshop book`, a recorded run of a step can be made on the reader's own
-// machine, and is told call by call below the recorded one. Elsewhere this does nothing. The words come from
+// machine. Its calls play in the step's player, as they come; what was seen and checked is listed below it. A page without a
+// player lists the calls too. Elsewhere this does nothing. The words come from
 // book/LANG/words.toml (window.bookWords).
 
 (() => {
@@ -54,7 +55,11 @@
 
     // What one event adds to the list.
     const shown = {
-        call(event, list) {
+        call(event, list, player) {
+            if (player) {
+                player.dispatchEvent(new CustomEvent("live-call", { detail: event }));
+                return;
+            }
             const item = element("li", event.actor);
             item.append(told(event), sentence("why", event.why));
             list.append(item);
@@ -107,8 +112,14 @@
                 return;
             }
             let end = words.broken;
+            let begun = false;
             for await (const event of events(response)) {
-                shown[event.event]?.(event, place.list);
+                // Until something has run, the recorded run stays.
+                if (event.event === "call" && !begun) {
+                    begun = true;
+                    place.player?.dispatchEvent(new Event("live-begin"));
+                }
+                shown[event.event]?.(event, place.list, place.player);
                 if (event.event === "done") {
                     end = words.ran.replace("{passed}", event.passed).replace("{failed}", event.failed);
                 }
@@ -117,6 +128,8 @@
             place.status.textContent = end;
         } catch (error) {
             place.status.textContent = error.name === "AbortError" ? words.stopped : words.broken;
+        } finally {
+            place.player?.dispatchEvent(new Event("live-end"));
         }
     }
 
@@ -124,6 +137,7 @@
         const box = element("div", "live");
         const place = {
             token: known,
+            player: document.getElementById(`play-step-${recorded.dataset.step}`),
             status: element("p", "status"),
             list: element("ol"),
             stop: element("button", "", words.stop),
@@ -139,7 +153,8 @@
             place.stop.hidden = true;
         });
         box.append(start, place.stop, place.status, place.list);
-        recorded.after(box);
+        if (place.player) place.player.append(box);
+        else recorded.after(box);
     }
 
     function offerAll() {

@@ -174,6 +174,13 @@ pub struct PlayerWords {
     pub container: String,
     /// That nothing is changed that anybody outside sees.
     pub nothing: String,
+    /// Stage `{n}` of `{all}`, whoever's it is; before the first; and when the program runs.
+    pub stage: String,
+    pub start: String,
+    pub there: String,
+    /// What two clocks show, and the list of their stages.
+    pub race: String,
+    pub stages: String,
     /// What is changed, by the recording's word for it.
     pub kinds: BTreeMap<String, String>,
 }

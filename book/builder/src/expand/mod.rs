@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `{{#figure NAME}}` | `book/LANG/figures/NAME.svg`, inlined, so that it takes the theme's colours; on a phone what `NAME.narrow` describes ([`narrow`]) |
 //! | `{{#play NAME}}` | the recording `book/LANG/runs/NAME.json`, to step through |
+//! | `{{#race NAME}}` | the stages of a comparison, `book/LANG/runs/NAME.txt`, as two clocks |
 //! | `{{#run NAME}}` | the recorded run `book/LANG/runs/NAME.txt` with its colours and its command |
 //! | a fence of `sh` | the same with what it needs above it, and what it prints below ([`commands`]) |
 //! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
@@ -24,6 +25,7 @@ mod minutes;
 mod narrow;
 mod player;
 mod quiz;
+mod race;
 mod terminal;
 
 pub use terminal::escaped;
@@ -116,6 +118,7 @@ impl Page<'_> {
         match name {
             "figure" => self.figure(rest),
             "play" => player::player(self.edition, rest),
+            "race" => race::race(self.edition, rest),
             "run" => terminal::shown(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "exercise" => exercise::part(self.edition, rest),
