@@ -115,6 +115,9 @@ fn a_page_runs_a_step_and_is_told_all_of_it() {
             continue;
         }
         assert!(of("call") > 0 && of("check") > 0, "{answer}");
+        // A page shows what each has changed.
+        let mut calls = events.iter().filter(|event| event["event"] == "call");
+        assert!(calls.all(|call| call["effect"].is_array()), "{answer}");
         assert_eq!((&last["event"], &last["failed"]), (&"done".into(), &0.into()), "{answer}");
     }
 }

@@ -126,7 +126,7 @@ impl Reader {
     fn is_seen(&self) -> bool {
         let hidden = |at: usize| match &self.around[at] {
             (name, true) if name == "details" => {
-                !self.around.get(at + 1).is_some_and(|(inner, _)| inner == "summary")
+                self.around.get(at + 1).is_none_or(|(inner, _)| inner != "summary")
             }
             (_, hides) => *hides,
         };
