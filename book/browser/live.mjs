@@ -86,6 +86,14 @@ try {
     await page.goto(printed.href);
     await page.waitForFunction(() => !location.hash);
     for (const [language, step] of RUNS) await run(page, address, language, step);
+    // The contents know which steps are done on this machine.
+    const done = page.locator("#contents a:has(.done)");
+    await done.first().waitFor({ state: "attached" });
+    const marked = await done.evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+    for (const [, step] of RUNS) {
+        if (!marked.some((href) => href.includes(`0${step}-`))) throw new Error(`step ${step} is not marked as done: ${marked}`);
+    }
+    if (options.shots) await page.screenshot({ path: join(options.shots, "done.png") });
     if (faults.length) throw new Error(faults.join("\n"));
 } finally {
     await browser.close();

@@ -95,18 +95,44 @@
         }
     }
 
+    const lang = document.documentElement.lang === "ko" ? "ko" : "en";
+
+    // The server runs one thing at a time, and says so with 409. What another page asks about the learner is soon over.
+    async function ask(name, token, signal) {
+        for (let more = 10; ; more--) {
+            const response = await fetch(`/run/${lang}/${name}`, {
+                method: "POST", headers: { "X-Workshop-Token": token }, signal,
+            });
+            if (response.status !== 409 || !more) return response;
+            await new Promise((go) => setTimeout(go, 150));
+        }
+    }
+
+    // Which steps the learner has done: the course's, and those of a runtime of their own, if the server was started in its
+    // folder. The contents show it (theme/progress.js). One after the other: the server runs one thing at a time.
+    async function learn(token) {
+        const done = {};
+        for (const [name, part] of [["list", "build"], ["progress", "own"]]) {
+            try {
+                const response = await ask(name, token);
+                if (!response.ok) continue;
+                for await (const event of events(response)) {
+                    if (event.event === "step") done[`${part}/${String(event.number).padStart(2, "0")}-${event.slug}`] = event.done;
+                }
+            } catch { }
+        }
+        document.dispatchEvent(new CustomEvent("book-done", { detail: done }));
+    }
+    let learning = Promise.resolve();
+
     async function run(step, place) {
-        const lang = document.documentElement.lang === "ko" ? "ko" : "en";
+        await learning;
         place.status.textContent = words.running;
         place.list.replaceChildren();
         const stop = new AbortController();
         place.stop.onclick = () => stop.abort();
         try {
-            const response = await fetch(`/run/${lang}/${step}`, {
-                method: "POST",
-                headers: { "X-Workshop-Token": place.token },
-                signal: stop.signal,
-            });
+            const response = await ask(step, place.token, stop.signal);
             if (!response.ok) {
                 place.status.textContent = { 403: words.notallowed, 409: words.busy }[response.status] || words.broken;
                 return;
@@ -130,6 +156,7 @@
             place.status.textContent = error.name === "AbortError" ? words.stopped : words.broken;
         } finally {
             place.player?.dispatchEvent(new Event("live-end"));
+            learning = learn(place.token);
         }
     }
 
@@ -162,6 +189,7 @@
         if (!known) return;
         document.querySelectorAll(".live").forEach((offered) => offered.remove());
         document.querySelectorAll("pre.run[data-step]").forEach((recorded) => offer(recorded, known));
+        learning = learn(known);
     }
 
     if (location.protocol === "file:") return;

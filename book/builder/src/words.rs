@@ -131,6 +131,9 @@ pub struct ScriptWords {
     pub progress: String,
     /// Of one page.
     pub read: String,
+    /// Of one step, and that `{done}` of `{steps}` are.
+    pub done: String,
+    pub steps: String,
     pub export: String,
     pub import: String,
     /// That a file holds no progress.
