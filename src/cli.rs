@@ -207,6 +207,9 @@ pub enum Command {
     /// Serve the course's book to a browser on this machine, where its pages can run the steps
     #[command(display_order = 25)]
     Book(Later<BookOptions>),
+    /// Play a recorded run, forward and back on a terminal, without running anything
+    #[command(display_order = 26)]
+    Play(Later<PlayOptions>),
     /// Say what this host allows, and what mends what it doesn't
     #[command(display_order = 40)]
     Doctor,

@@ -52,7 +52,10 @@ fn usage(words: &clap::Error) -> ExitCode {
         let hint = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let failure = render::Failure { code: 2, message, quote: Vec::new(), cause: String::new(), hint };
         // A closed pipe is no fault of the user's.
-        let _ = render::Renderer::failure(&mut render::Json::new(Stream::output()), &failure);
+        let _ = render::Renderer::failure(
+            &mut render::Json::new(Box::new(Stream::output()) as Box<dyn std::io::Write>),
+            &failure,
+        );
     } else {
         let _ = words.print();
     }

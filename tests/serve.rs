@@ -115,8 +115,25 @@ fn a_page_runs_a_step_and_is_told_all_of_it() {
             continue;
         }
         assert!(of("call") > 0 && of("check") > 0, "{answer}");
+        // A page shows what each has changed.
+        let mut calls = events.iter().filter(|event| event["event"] == "call");
+        assert!(calls.all(|call| call["effect"].is_array()), "{answer}");
         assert_eq!((&last["event"], &last["failed"]), (&"done".into(), &0.into()), "{answer}");
     }
+}
+
+/// The contents show what the learner has done: in the course, and in a runtime of their own if that is where it was started.
+#[test]
+fn a_page_is_told_which_steps_are_done() {
+    let served = Served::start(&[]);
+    let events = |name: &str| events(&served.ask(&served.post(&format!("/run/ko/{name}"))));
+    let list = events("list");
+    assert!(
+        list.len() >= 7 && list.iter().all(|e| e["event"] == "step" && e["done"].is_boolean()),
+        "{list:?}"
+    );
+    let progress = events("progress");
+    assert_eq!((&progress[0]["event"], &progress[0]["code"]), (&"error".into(), &2.into()), "{progress:?}");
 }
 
 #[test]
@@ -140,6 +157,9 @@ fn hostile_requests_are_refused() {
         (404, served.post("/run/fr/1")),
         (404, served.post("/run/en/1;id")),
         (404, served.post("/run/en/--shell")),
+        (404, served.post("/run/en/list;id")),
+        (404, served.post("/run/en/tour")),
+        (404, served.post("/run/en/clean")),
         (404, served.post("/run/")),
         (405, served.get(run)),
         (405, served.post("/en/index.html")),

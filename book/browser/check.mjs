@@ -6,7 +6,7 @@
 // keyboard, a language link that leads to another page, a page that is not among the first three of a search (queries/).
 
 import { createRequire } from "node:module";
-import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -20,6 +20,10 @@ const book = resolve(options.book ?? join(here, "../../target/book"));
 
 const LANGUAGES = ["en", "ko"];
 const THEMES = ["light", "dark"];
+// As in book/builder/src/shown.rs, with what the scripts add.
+const MOST_WORDS = 2500;
+// Bytes of the player's script.
+const MOST_PLAYER = 40_000;
 const WIDTHS = [320, 390, 600, 768, 1080, 1280, 1600];
 // Where axe looks: at every page in one way, at one page of each kind in all.
 const LOOKED_AT = { en: ["light", 1280], ko: ["dark", 390] };
@@ -94,8 +98,16 @@ function badlyBroken() {
     for (const cell of document.querySelectorAll("main td")) {
         if (cell.getBoundingClientRect().right > innerWidth + 1) wrong.push(`a cell off the screen: ${cell.textContent.slice(0, 40)}`);
     }
-    for (const letters of document.querySelectorAll("figure .half text")) {
-        if (letters.getBoundingClientRect().height < 12) wrong.push(`small letters in a figure: ${letters.textContent}`);
+    for (const figure of document.querySelectorAll("main figure")) {
+        for (const box of [figure, ...figure.querySelectorAll(".narrow, .narrow *")]) {
+            if (box.scrollWidth > box.clientWidth + 1 && box.clientWidth > 0) wrong.push(`${figure.id} moves sideways: ${box.className} ${box.textContent.slice(0, 40)}`);
+        }
+        // A half shows the letters of its drawing in its own scale.
+        const drawn = [...figure.querySelectorAll(":scope > svg:not(.half) text")].map((text) => parseFloat(getComputedStyle(text).fontSize));
+        const scales = [...figure.querySelectorAll("svg")].filter((svg) => svg.checkVisibility()).map((svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width);
+        const written = [...figure.querySelectorAll(".narrow *")].filter((box) => box.checkVisibility()).map((box) => parseFloat(getComputedStyle(box).fontSize));
+        const smallest = Math.min(...written, ...scales.map((scale) => scale * Math.min(...drawn)));
+        if (!(Math.round(smallest) >= 12 && smallest < Infinity)) wrong.push(`${figure.id}: letters of ${smallest}`);
     }
     const range = document.createRange();
     const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
@@ -152,6 +164,8 @@ async function look(page, path) {
     }
     // All pages in one take axe minutes, and have nothing that the pages don't have.
     if (path.endsWith("print.html")) return;
+    const words = await page.evaluate(() => document.querySelector("main").innerText.split(/\s+/).filter(Boolean).length);
+    if (words > MOST_WORDS) fault(path, `shows ${words} words`);
     for (const [theme, width] of isFirstOfItsKind(path) ? both(THEMES, [390, 1280]) : [LOOKED_AT[language]]) {
         await page.setViewportSize({ width, height: 900 });
         await page.evaluate((theme) => document.documentElement.classList.replace(theme === "dark" ? "light" : "dark", theme), theme);
@@ -421,6 +435,42 @@ async function player(browser) {
     }
 }
 
+// Two clocks: stage by stage by keyboard, whoever is slower last; by itself as fast as it was measured; by a link to one stage.
+async function race(browser) {
+    for (const [language, width, file] of [["en", 1280, "machines/04-costs"], ["ko", 390, "build/07-boot-vm"]]) {
+        const page = await openWindow(browser, "light", width);
+        const path = `${language}/${file}.html`;
+        await page.goto(url(path));
+        const stages = await page.locator(".race ol > li").count();
+        const range = page.locator(".race input");
+        const now = () => range.inputValue().then(Number);
+        const clocks = async () => (await page.locator(".race .clock").allTextContents()).map((text) => parseFloat(text));
+        await range.focus();
+        for (let n = 1, before = 0; n <= stages; n++) {
+            await page.keyboard.press("ArrowRight");
+            const latest = Math.max(...await clocks());
+            if (await now() !== n || latest < before) fault(path, `the clocks don't come to stage ${n}`);
+            before = latest;
+        }
+        const [container, machine] = await clocks();
+        const arrived = await page.locator(".race .clock").allTextContents();
+        if (!(container < machine) || arrived.some((text) => !text.includes("✓"))) fault(path, `the clocks end at ${arrived}`);
+        await page.keyboard.press("ArrowLeft");
+        if (await now() !== stages - 1) fault(path, "the clocks don't go back");
+        const began = performance.now();
+        await page.keyboard.press("Home");
+        await page.locator(".race .play").press("Enter");
+        await page.waitForFunction((all) => document.querySelector(".race input").value === all, `${stages}`)
+            .catch(() => fault(path, "the clocks don't run to the end"));
+        if (performance.now() - began < machine) fault(path, `the clocks show ${machine} ms in less`);
+        await page.goto(url(`${language}/index.html`));
+        await page.goto(url(path, "#race-compare-2"));
+        if (await now() !== 2) fault(path, "a link to a stage does not lead there");
+        if (options.shots) await page.locator(".race").screenshot({ path: join(options.shots, `race-${language}-${width}.png`) });
+        await page.context().close();
+    }
+}
+
 async function firstPage(browser) {
     for (const [locale, language] of [["ko-KR", "ko"], ["en-GB", "en"], ["fr-FR", "en"]]) {
         const context = await browser.newContext({ locale });
@@ -481,7 +531,10 @@ const PARTS = {
     },
     async player(browser) {
         await player(browser);
-        return "12 recordings played";
+        await race(browser);
+        const { size } = statSync(join(here, "../theme/player.js"));
+        if (size > MOST_PLAYER) fault("player.js", `${size} bytes`);
+        return "12 recordings and 2 races played";
     },
     async entry(browser) {
         await switchLanguage(await openWindow(browser, "light", 1280));

@@ -2,8 +2,9 @@
 //
 //   node live.mjs PROGRAM [--shots DIR]
 //
-// The pages are opened as they are served, and each step really runs on this machine. Fails unless every check of it has
-// passed and the page says so; unless a page without the token offers nothing; and on a console error.
+// The pages are opened as they are served, and each step really runs on this machine and plays in its page's player. Fails
+// unless every check of it has passed and the page says so; unless a page without the token offers nothing; and on a console
+// error.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -33,13 +34,15 @@ function pageOf(language, step) {
 
 async function run(page, address, language, step) {
     await page.goto(address(`${language}/${pageOf(language, step)}`));
-    const live = page.locator(`pre[data-step="${step}"] + .live`).first();
+    const player = page.locator(`#play-step-${step}`);
+    const live = player.locator(".live");
+    const recorded = await player.locator("ol").first().innerHTML();
     await live.locator("button").first().press("Enter");
     await live.locator("li.check").first().waitFor();
     await page.waitForFunction((box) => box.querySelectorAll("button")[1].hidden, await live.elementHandle());
     const [status, calls, held, failed] = await Promise.all([
         live.locator(".status").textContent(),
-        live.locator("li.host, li.container").count(),
+        player.locator(".calls ol > li").count(),
         live.locator("li.held").count(),
         live.locator("li.failed").allTextContents(),
     ]);
@@ -50,6 +53,15 @@ async function run(page, address, language, step) {
     if (failed.length || !calls || !held || !/\d/.test(status)) {
         throw new Error(`step ${step} in ${language}: ${status} ${calls} calls, ${held} checks held, failed: ${failed.join("; ")}`);
     }
+    // The run that has just been made plays, and can be stepped through like a recorded one.
+    const range = player.locator("input");
+    await page.waitForFunction(([id, all]) => document.querySelector(`#${id} input`).value === all, [`play-step-${step}`, `${calls}`]);
+    if (await player.locator("ol").first().innerHTML() === recorded) throw new Error(`step ${step}: the recorded run still plays`);
+    if (!await player.locator(".stage .changed").count() && !await player.locator(".stage .row").count()) throw new Error(`step ${step}: the picture is empty`);
+    await range.focus();
+    await page.keyboard.press("ArrowLeft");
+    if (await range.inputValue() !== `${calls - 1}`) throw new Error(`step ${step}: the run does not go back`);
+    if (options.shots) await player.screenshot({ path: join(options.shots, `player-${language}-${step}.png`) });
     console.log(`${language}: ${status}`);
 }
 
@@ -74,6 +86,14 @@ try {
     await page.goto(printed.href);
     await page.waitForFunction(() => !location.hash);
     for (const [language, step] of RUNS) await run(page, address, language, step);
+    // The contents know which steps are done on this machine.
+    const done = page.locator("#contents a:has(.done)");
+    await done.first().waitFor({ state: "attached" });
+    const marked = await done.evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+    for (const [, step] of RUNS) {
+        if (!marked.some((href) => href.includes(`0${step}-`))) throw new Error(`step ${step} is not marked as done: ${marked}`);
+    }
+    if (options.shots) await page.screenshot({ path: join(options.shots, "done.png") });
     if (faults.length) throw new Error(faults.join("\n"));
 } finally {
     await browser.close();

@@ -55,10 +55,11 @@
 
     // --- Folds -------------------------------------------------------------------------------------------------
 
-    // `workshop check` links to a check's heading. What one follows that link for is in the fold below it.
+    // `workshop check` links to a check's heading. What one follows that link for is in the fold below it; other headings
+    // are in a fold themselves.
     function openLinked() {
         const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-        if (target?.matches("details")) target.open = true;
+        for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
         for (let next = target?.nextElementSibling; next && !/^H[1-6]$/.test(next.tagName); next = next.nextElementSibling) {
             if (next.matches("details.causes")) next.open = true;
         }

@@ -1,6 +1,9 @@
 // The player: a recorded run, call by call, and what each call has changed on either side of the wall.
 //
-// The list of calls is in the page already (book/builder/src/expand/player.rs), and so are their data. A picture of what
+// Also two runs side by side, stage by stage, on the clocks that were recorded.
+//
+// The list of calls is in the page already (book/builder/src/expand/player.rs), and so are their data. A run on the reader's
+// own machine (theme/run.js) comes in their place, call by call, by events of the player's element. A picture of what
 // is there after a call is the sum of all changes up to it. A new kind of thing is one function in SHAPES, which returns
 // its rows; how a row looks is in `drawRow`.
 
@@ -11,6 +14,8 @@
 
     // Milliseconds for each call while it plays.
     const PACE = 1600;
+    // How long to wait for more of a run that is under way.
+    const WAIT = 100;
     // Of the picture, in its own units.
     const WIDTH = 360;
     const ROW = 22;
@@ -177,6 +182,13 @@
         return made;
     }
 
+    // A sentence, in which `…` is code.
+    function sentence(name, className, text) {
+        const made = element(name, className);
+        text.split("`").forEach((part, n) => made.append(n % 2 ? element("code", "", part) : part));
+        return made;
+    }
+
     // In words what the picture marks.
     function said(effect) {
         const what = `${words[effect.side]} · ${words.kinds[effect.kind] ?? effect.kind} · ${effect.name}`;
@@ -185,25 +197,17 @@
         return `${what}: ${effect.old} → ${effect.new}`;
     }
 
+    // What is stepped through, whatever it is: a bar with a mark for each part of it, and a place in it. Who has the parts
+    // says how many they are (`length`), what each mark is coloured by (`actors`), and shows a place (`draw`).
     class Player {
         constructor(box) {
             this.box = box;
-            this.calls = JSON.parse(box.querySelector("script").textContent);
-            this.items = [...box.querySelectorAll("ol > li")];
-            this.narrow = matchMedia("(max-width: 700px)");
-            // So that the picture keeps its size while it plays.
-            this.least = { host: 0, container: 0 };
-            for (let count = 0; count <= this.calls.length; count++) {
-                const state = after(this.calls, count);
-                for (const side of SIDES) this.least[side] = Math.max(this.least[side], rowsOf(state[side]).length);
-            }
+            this.count = 0;
             this.timer = 0;
-            this.build();
-            this.show(0);
-            this.narrow.addEventListener("change", () => this.show(this.count));
+            this.items = [...box.querySelectorAll("ol > li")];
         }
 
-        build() {
+        build(...below) {
             const bar = element("div", "controls");
             const button = (text, label, act) => {
                 const made = element("button", "", text);
@@ -218,23 +222,25 @@
             this.playing.classList.add("play");
             button("▶|", words.forward, () => this.go(this.count + 1));
             this.range = element("input");
-            Object.assign(this.range, { type: "range", min: 0, max: this.calls.length, step: 1, value: 0 });
-            this.range.setAttribute("aria-label", words.title);
+            Object.assign(this.range, { type: "range", min: 0, max: this.length, step: 1, value: 0 });
+            this.range.setAttribute("aria-label", this.box.getAttribute("aria-label"));
             this.range.addEventListener("input", () => this.go(Number(this.range.value)));
             // mdBook turns the page by these.
             this.box.addEventListener("keydown", (event) => event.key.startsWith("Arrow") && event.stopPropagation());
             const line = element("div", "line");
-            const marks = element("div", "marks");
-            marks.setAttribute("aria-hidden", "true");
-            this.marks = this.calls.map((call) => element("span", call.actor));
-            marks.append(...this.marks);
-            line.append(marks, this.range);
+            this.bar = element("div", "marks");
+            this.bar.setAttribute("aria-hidden", "true");
+            this.mark();
+            line.append(this.bar, this.range);
             bar.append(line);
-            this.stage = element("div", "stage");
-            this.told = element("div", "told");
-            this.told.setAttribute("aria-live", "polite");
-            this.box.prepend(bar, this.told, this.stage);
+            this.box.prepend(bar, ...below);
             this.items.forEach((item, n) => item.addEventListener("click", () => this.go(n + 1)));
+        }
+
+        mark() {
+            this.marks = this.actors.map((actor) => element("span", actor));
+            this.bar.replaceChildren(...this.marks);
+            this.range.max = this.length;
         }
 
         go(count) {
@@ -244,10 +250,12 @@
         }
 
         play() {
-            if (this.count >= this.calls.length) this.show(0);
+            if (this.count >= this.length) this.show(0);
             const next = () => {
-                this.show(this.count + 1);
-                if (this.count < this.calls.length) this.timer = setTimeout(next, PACE);
+                if (this.count < this.length) this.show(this.count + 1);
+                if (this.count < this.length) this.timer = setTimeout(next, this.pace());
+                // What is still to come of a run that is under way.
+                else if (this.live) this.timer = setTimeout(next, WAIT);
                 else this.stop();
             };
             this.timer = setTimeout(next, 0);
@@ -266,19 +274,106 @@
         }
 
         show(count) {
-            this.count = Math.min(Math.max(count, 0), this.calls.length);
-            const state = after(this.calls, this.count);
-            this.stage.replaceChildren(picture(state, this.least, this.narrow.matches));
+            this.count = Math.min(Math.max(count, 0), this.length);
             this.range.value = this.count;
-            const call = this.calls[this.count - 1];
-            const place = call ? words.place.replace("{n}", this.count).replace("{all}", this.calls.length) : words.before;
-            this.range.setAttribute("aria-valuetext", call ? `${place}: ${call.name}` : place);
+            this.range.setAttribute("aria-valuetext", this.draw());
             this.marks.forEach((mark, n) => mark.classList.toggle("done", n < this.count));
             this.items.forEach((item, n) => {
                 if (n === this.count - 1) item.setAttribute("aria-current", "step");
                 else item.removeAttribute("aria-current");
             });
+        }
+
+        place(text) {
+            return text.replace("{n}", this.count).replace("{all}", this.length);
+        }
+    }
+
+    // --- A run's calls -----------------------------------------------------------------------------------------------
+
+    // A run on the reader's own machine says more than one that was recorded for every machine's readers: addresses that
+    // the kernel adds by itself, and of a mount all that mountinfo has.
+    function tidy(call) {
+        const own = ({ kind, name }) => !(["address", "route"].includes(kind) && /table 255|::/.test(name));
+        const short = (value) => value?.replace(/^(\S+) .*\) (\w+).*$/, "$1, $2") ?? null;
+        const effect = (call.effect ?? []).filter(own).map((effect) => (effect.kind !== "mount" ? effect : {
+            ...effect, old: short(effect.old), new: short(effect.new),
+        }));
+        return { ...call, effect };
+    }
+
+    class Calls extends Player {
+        constructor(box) {
+            super(box);
+            this.calls = JSON.parse(box.querySelector("script").textContent);
+            this.narrow = matchMedia("(max-width: 700px)");
+            this.stage = element("div", "stage");
+            this.told = element("div", "told");
+            this.told.setAttribute("aria-live", "polite");
+            this.measure();
+            this.build(this.told, this.stage);
+            this.show(0);
+            this.narrow.addEventListener("change", () => this.show(this.count));
+            box.addEventListener("live-begin", () => this.begin());
+            box.addEventListener("live-call", ({ detail }) => this.add(tidy(detail)));
+            box.addEventListener("live-end", () => (this.live = false));
+        }
+
+        get length() {
+            return this.calls.length;
+        }
+
+        get actors() {
+            return this.calls.map((call) => call.actor);
+        }
+
+        pace() {
+            return this.live ? PACE / 4 : PACE;
+        }
+
+        // So that the picture keeps its size while it plays.
+        measure(from = 0) {
+            if (!from) this.least = { host: 0, container: 0 };
+            for (let count = from; count <= this.length; count++) {
+                const state = after(this.calls, count);
+                for (const side of SIDES) this.least[side] = Math.max(this.least[side], rowsOf(state[side]).length);
+            }
+        }
+
+        // The reader's own run takes the place of the recorded one, and plays as its calls come.
+        begin() {
+            this.stop();
+            this.live = true;
+            this.calls = [];
+            this.items = [];
+            this.box.querySelector("ol").replaceChildren();
+            this.measure();
+            this.mark();
+            this.show(0);
+        }
+
+        add(call) {
+            this.calls.push(call);
+            const item = element("li", call.actor);
+            const line = element("code", "", `${call.name}(${call.args.join(", ")}) = ${call.result}`);
+            item.append(line, " ", sentence("span", "why", call.why), " ", element("span", "at", call.source));
+            const count = this.length;
+            item.addEventListener("click", () => this.go(count));
+            this.items.push(item);
+            this.box.querySelector("ol").append(item);
+            this.measure(count);
+            this.mark();
+            this.show(this.count);
+            if (count === 1) this.play();
+        }
+
+        draw() {
+            const state = after(this.calls, this.count);
+            this.stage.replaceChildren(picture(state, this.least, this.narrow.matches));
+            const call = this.calls[this.count - 1];
+            const place = call ? this.place(words.place) : words.before;
             this.tell(call, place);
+            return call ? `${place}: ${call.name}` : place;
         }
 
         tell(call, place) {
@@ -286,8 +381,6 @@
             if (!call) return;
             const line = element("p", call.actor);
             line.append(element("code", "", cut(`${call.name}(${call.args.join(", ")}`, 140) + `) = ${call.result}`));
-            const why = element("p", "why");
-            call.why.split("`").forEach((part, n) => why.append(n % 2 ? element("code", "", part) : part));
             const changes = element("ul");
             const effects = call.effect.filter((effect) => effect.kind !== "descriptor");
             // The picture has them all.
@@ -295,15 +388,116 @@
             if (effects.length > 4) shown.push(element("li", "", `… + ${effects.length - 4}`));
             if (!effects.length) shown.push(element("li", "", words.nothing));
             changes.append(...shown);
-            this.told.append(line, why, element("p", "at", call.source), changes);
+            this.told.append(line, sentence("p", "why", call.why), element("p", "at", call.source), changes);
+        }
+    }
+
+    // --- Two clocks --------------------------------------------------------------------------------------------------
+
+    // Who runs against whom, stage by stage, as fast as it was measured. A place is the end of a stage, whoever's.
+    class Race extends Player {
+        constructor(box) {
+            super(box);
+            this.runners = JSON.parse(box.querySelector("script").textContent);
+            for (const runner of this.runners) {
+                let end = 0;
+                runner.stages.forEach((stage) => Object.assign(stage, { begin: end, end: end += stage.seconds }));
+                runner.end = end;
+            }
+            const ends = this.runners.flatMap((runner) => runner.stages.map((stage) => ({ runner, stage })));
+            this.ends = ends.sort((one, other) => one.stage.end - other.stage.end);
+            this.tracks = element("div", "tracks");
+            this.said = element("p", "place");
+            this.said.setAttribute("aria-live", "polite");
+            this.build(this.said, this.tracks);
+            this.tracks.append(...this.runners.map((runner) => this.track(runner)));
+            this.show(0);
+        }
+
+        get length() {
+            return this.ends.length;
+        }
+
+        get actors() {
+            return this.ends.map(({ runner }) => runner.side);
+        }
+
+        track(runner) {
+            const made = element("div", `track ${runner.side}`);
+            runner.clock = element("span", "clock");
+            const head = element("p", "head");
+            head.append(element("b", "", runner.name), " ", runner.clock);
+            runner.now = element("p", "now");
+            const bar = element("div", "stages");
+            bar.setAttribute("aria-hidden", "true");
+            for (const stage of runner.stages) {
+                stage.bar = element("span");
+                stage.bar.style.flexGrow = stage.seconds / runner.end;
+                stage.fill = element("i");
+                stage.bar.append(stage.fill);
+                bar.append(stage.bar);
+            }
+            made.append(head, bar, runner.now);
+            return made;
+        }
+
+        // Real time, but for those who want nothing to move: they get one stage after the other.
+        play() {
+            if (matchMedia("(prefers-reduced-motion: reduce)").matches) return super.play();
+            if (this.count >= this.length) this.show(0);
+            const began = performance.now() - 1000 * this.time;
+            const next = (now) => {
+                const time = Math.max(now - began, 0) / 1000;
+                const count = this.ends.filter(({ stage }) => stage.end <= time).length;
+                if (count !== this.count) this.show(count);
+                if (count >= this.length) return this.stop();
+                this.run(time);
+                this.timer = requestAnimationFrame(next);
+            };
+            this.timer = requestAnimationFrame(next);
+            this.label();
+        }
+
+        stop() {
+            cancelAnimationFrame(this.timer);
+            super.stop();
+        }
+
+        pace() {
+            return PACE;
+        }
+
+        draw() {
+            const last = this.ends[this.count - 1];
+            this.run(last?.stage.end ?? 0);
+            const place = last ? this.place(words.stage) : words.start;
+            const what = last ? `${place}: ${last.runner.name}, ${last.stage.name}, ${last.stage.shown}` : place;
+            this.said.textContent = what;
+            return what;
+        }
+
+        // Where everybody is at this time.
+        run(time) {
+            this.time = time;
+            for (const runner of this.runners) {
+                const own = Math.min(time, runner.end);
+                const there = own >= runner.end;
+                runner.clock.textContent = `${own < 0.1 ? (own * 1000).toFixed(1) : Math.round(own * 1000)} ms${there ? " ✓" : ""}`;
+                const at = runner.stages.find((stage) => own < stage.end);
+                runner.now.textContent = there ? words.there : at.name;
+                for (const stage of runner.stages) {
+                    const part = Math.min(Math.max((own - stage.begin) / stage.seconds, 0), 1);
+                    stage.fill.style.width = `${100 * part}%`;
+                }
+            }
         }
     }
 
     for (const box of document.querySelectorAll(".player")) {
-        const player = new Player(box);
+        const player = box.classList.contains("race") ? new Race(box) : new Calls(box);
         // A link to a call: #play-step-3-14
         const openLinked = () => {
-            const asked = location.hash.match(/^#(play-[\w-]+?)-(\d+)$/);
+            const asked = location.hash.match(/^#([a-z][\w-]+?)-(\d+)$/);
             if (asked?.[1] !== box.id) return;
             player.show(Number(asked[2]));
             box.scrollIntoView();

@@ -38,7 +38,11 @@
     const nameOf = (link) => link.getAttribute("href").replace(/^(?:\.\.\/)+/, "").replace(/\.html$/, "");
     const links = [...contents.querySelectorAll("a:not([href^='#'])")];
 
+    // What the served book knows of the learner: pages of steps, and whether each is done on this machine (theme/run.js).
+    let done = {};
+
     const status = document.createElement("p");
+    const here = document.createElement("p");
     const box = document.createElement("div");
     box.className = "progress";
 
@@ -53,17 +57,25 @@
     function show(progress) {
         const read = links.filter((link) => progress.read[nameOf(link)]);
         for (const link of links) {
-            link.querySelector(".read")?.remove();
-            if (!read.includes(link)) continue;
-            const mark = document.createElement("span");
-            mark.className = "read";
-            mark.textContent = "✓";
-            mark.setAttribute("role", "img");
-            mark.setAttribute("aria-label", words.read);
-            link.append(" ", mark);
+            mark(link, "read", "✓", words.read, read.includes(link));
+            mark(link, "done", "■", words.done, done[nameOf(link)]);
         }
         status.textContent = words.progress.replace("{read}", read.length).replace("{pages}", links.length)
             .replace("{right}", Object.keys(progress.right).length);
+        const steps = Object.values(done);
+        here.hidden = !steps.length;
+        here.textContent = words.steps.replace("{done}", steps.filter(Boolean).length).replace("{steps}", steps.length);
+    }
+
+    function mark(link, kind, sign, says, holds) {
+        link.querySelector(`.${kind}`)?.remove();
+        if (!holds) return;
+        const made = document.createElement("span");
+        made.className = kind;
+        made.textContent = sign;
+        made.setAttribute("role", "img");
+        made.setAttribute("aria-label", says);
+        link.append(" ", made);
     }
 
     function save_file() {
@@ -90,7 +102,7 @@
         input.click();
     }
 
-    box.append(status);
+    box.append(status, here);
     button(words.export, save_file);
     button(words.import, read_file);
     contents.append(box);
@@ -105,5 +117,9 @@
         });
         seen.observe(end);
     }
+    document.addEventListener("book-done", (event) => {
+        done = event.detail;
+        show(load());
+    });
     document.addEventListener("book-answered", (event) => note("right", event.detail));
 })();

@@ -1,5 +1,6 @@
 // "Run it here": where the book is served by `workshop book`, a recorded run of a step can be made on the reader's own
-// machine, and is told call by call below the recorded one. Elsewhere this does nothing. The words come from
+// machine. Its calls play in the step's player, as they come; what was seen and checked is listed below it. A page without a
+// player lists the calls too. Elsewhere this does nothing. The words come from
 // book/LANG/words.toml (window.bookWords).
 
 (() => {
@@ -54,7 +55,11 @@
 
     // What one event adds to the list.
     const shown = {
-        call(event, list) {
+        call(event, list, player) {
+            if (player) {
+                player.dispatchEvent(new CustomEvent("live-call", { detail: event }));
+                return;
+            }
             const item = element("li", event.actor);
             item.append(told(event), sentence("why", event.why));
             list.append(item);
@@ -90,25 +95,57 @@
         }
     }
 
+    const lang = document.documentElement.lang === "ko" ? "ko" : "en";
+
+    // The server runs one thing at a time, and says so with 409. What another page asks about the learner is soon over.
+    async function ask(name, token, signal) {
+        for (let more = 10; ; more--) {
+            const response = await fetch(`/run/${lang}/${name}`, {
+                method: "POST", headers: { "X-Workshop-Token": token }, signal,
+            });
+            if (response.status !== 409 || !more) return response;
+            await new Promise((go) => setTimeout(go, 150));
+        }
+    }
+
+    // Which steps the learner has done: the course's, and those of a runtime of their own, if the server was started in its
+    // folder. The contents show it (theme/progress.js). One after the other: the server runs one thing at a time.
+    async function learn(token) {
+        const done = {};
+        for (const [name, part] of [["list", "build"], ["progress", "own"]]) {
+            try {
+                const response = await ask(name, token);
+                if (!response.ok) continue;
+                for await (const event of events(response)) {
+                    if (event.event === "step") done[`${part}/${String(event.number).padStart(2, "0")}-${event.slug}`] = event.done;
+                }
+            } catch { }
+        }
+        document.dispatchEvent(new CustomEvent("book-done", { detail: done }));
+    }
+    let learning = Promise.resolve();
+
     async function run(step, place) {
-        const lang = document.documentElement.lang === "ko" ? "ko" : "en";
+        await learning;
         place.status.textContent = words.running;
         place.list.replaceChildren();
         const stop = new AbortController();
         place.stop.onclick = () => stop.abort();
         try {
-            const response = await fetch(`/run/${lang}/${step}`, {
-                method: "POST",
-                headers: { "X-Workshop-Token": place.token },
-                signal: stop.signal,
-            });
+            const response = await ask(step, place.token, stop.signal);
             if (!response.ok) {
                 place.status.textContent = { 403: words.notallowed, 409: words.busy }[response.status] || words.broken;
                 return;
             }
             let end = words.broken;
+            let begun = false;
             for await (const event of events(response)) {
-                shown[event.event]?.(event, place.list);
+                // Until something has run, the recorded run stays.
+                if (event.event === "call" && !begun) {
+                    begun = true;
+                    place.player?.dispatchEvent(new Event("live-begin"));
+                }
+                shown[event.event]?.(event, place.list, place.player);
                 if (event.event === "done") {
                     end = words.ran.replace("{passed}", event.passed).replace("{failed}", event.failed);
                 }
@@ -117,6 +154,9 @@
             place.status.textContent = end;
         } catch (error) {
             place.status.textContent = error.name === "AbortError" ? words.stopped : words.broken;
+        } finally {
+            place.player?.dispatchEvent(new Event("live-end"));
+            learning = learn(place.token);
         }
     }
 
@@ -124,6 +164,7 @@
         const box = element("div", "live");
         const place = {
             token: known,
+            player: document.getElementById(`play-step-${recorded.dataset.step}`),
             status: element("p", "status"),
             list: element("ol"),
             stop: element("button", "", words.stop),
@@ -139,7 +180,8 @@
             place.stop.hidden = true;
         });
         box.append(start, place.stop, place.status, place.list);
-        recorded.after(box);
+        if (place.player) place.player.append(box);
+        else recorded.after(box);
     }
 
     function offerAll() {
@@ -147,6 +189,7 @@
         if (!known) return;
         document.querySelectorAll(".live").forEach((offered) => offered.remove());
         document.querySelectorAll("pre.run[data-step]").forEach((recorded) => offer(recorded, known));
+        learning = learn(known);
     }
 
     if (location.protocol === "file:") return;

@@ -257,3 +257,13 @@ pub struct VmOptions {
     #[arg(last = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }
+
+#[derive(Clone, Debug, Args)]
+pub struct PlayOptions {
+    /// What `step N --record FILE` has written
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write it to this file instead, for asciinema: what the terminal showed, with the recorded times
+    #[arg(long, value_name = "OUT")]
+    pub cast: Option<PathBuf>,
+}

@@ -30,7 +30,7 @@ pub fn run(out: &mut Output, options: &BookOptions) -> Result<i32, Fault> {
     let signals = Signals::take().doing("open an inbox for signals")?;
     out.show.served(&address, out.words.say("book-served")).map_err(Fault::output)?;
     let gate = serve::Gate { port, names: options.allow_host.clone(), token };
-    serve::serve(&listener, &serve::Site { root, gate }, &signals, step)?;
+    serve::serve(&listener, &serve::Site { root, gate }, &signals, command)?;
     Ok(0)
 }
 
@@ -45,12 +45,18 @@ fn listen(asked: Option<u16>) -> Result<TcpListener, Fault> {
     }
 }
 
-/// What runs a step for a page: none for what is no language or no step of ours.
-fn step(lang: &str, name: &str) -> Option<Command> {
+/// What a page may have run: a step, or what tells how far the learner has come, in the course and in the folder that we
+/// were started in. None for what is no language or no name of these: nothing of the request gets further.
+fn command(lang: &str, name: &str) -> Option<Command> {
     let lang = ["en", "ko"].into_iter().find(|known| *known == lang)?;
-    let step = Step::find(name)?;
     let mut command = Command::new("/proc/self/exe");
-    command.args(["step", step.slug, "--format", "json", "--lang", lang]);
+    match (["list", "progress"].into_iter().find(|known| *known == name), Step::find(name)) {
+        (Some(asked), _) => command.arg(asked),
+        // What is recorded says with each call what it has changed, and the page shows that. Nobody keeps the file.
+        (None, Some(step)) => command.args(["step", step.slug, "--record", "/dev/null"]),
+        (None, None) => return None,
+    };
+    command.args(["--format", "json", "--lang", lang]);
     Some(command)
 }
 

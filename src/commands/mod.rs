@@ -17,6 +17,7 @@ mod menu;
 mod narrator;
 mod new;
 mod plan;
+mod play;
 mod progress;
 mod reset;
 mod run;
@@ -77,6 +78,8 @@ pub struct Output {
     pub lang: Lang,
     pub words: &'static Words,
     pub json: bool,
+    /// How text on standard output looks.
+    pub style: Style,
     /// Both standard input and output are terminals, so that questions can be asked.
     pub terminal: bool,
     pub tally: Tally,
@@ -98,16 +101,17 @@ impl Output {
         console::set_colors_enabled(out.colour);
         console::set_colors_enabled_stderr(out.colour);
         let show: Box<dyn Renderer> = if json {
-            Box::new(Json::new(Stream::output()))
+            Box::new(Json::new(Box::new(Stream::output()) as Box<dyn Write>))
         } else {
             let errors = style(&console::Term::stderr());
-            Box::new(Text::new(Stream::output(), out).with_errors(errors))
+            Box::new(Text::new(Box::new(Stream::output()) as Box<dyn Write>, out).with_errors(errors))
         };
         Output {
             show,
             lang,
             words: Words::of(lang),
             json,
+            style: out,
             terminal: io::stdin().is_terminal() && io::stdout().is_terminal() && !json,
             tally: Tally::default(),
             passes_status: false,
@@ -158,7 +162,10 @@ impl Output {
     pub fn record(&mut self, step: &Step, path: Option<&Path>) -> Result<(), Fault> {
         let Some(path) = path else { return Ok(()) };
         let file = recording::begin(path, step.slug, self.lang.code())?;
-        let shown = std::mem::replace(&mut self.show, Box::new(Json::new(std::io::sink())));
+        let shown = std::mem::replace(
+            &mut self.show,
+            Box::new(Json::new(Box::new(std::io::sink()) as Box<dyn Write>)),
+        );
         self.show = Box::new(Both::new(shown, file, path.into()));
         Ok(())
     }
@@ -220,6 +227,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
         Some(Command::Vm(Later(options))) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
         Some(Command::Book(Later(options))) => book::run(out, &options),
+        Some(Command::Play(Later(options))) => play::run(out, &options),
         Some(Command::Doctor) => doctor::run(out),
         Some(Command::Clean(Later(CleanOptions { dry_run }))) => clean::run(out, dry_run),
         Some(Command::Completions(Later(CompletionsOptions { shell }))) => manual::completions(shell),

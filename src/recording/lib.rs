@@ -1,8 +1,11 @@
-//! A recorded run: what `--record FILE` writes, and what each call has changed.
+//! A recorded run: what `--record FILE` writes, what each call has changed, and the same read back by `play`.
 //!
 //! The file has JSON Lines. The first says what wrote it, in which version of the format; the others are the events of
-//! `--format json`, where each `call` has its `effect` too. [schema.json](schema.json) describes each line.
+//! `--format json`, where each `call` has its `effect` too, and its arguments as the terminal shows
+//! them where that is shorter. [schema.json](schema.json) describes each line.
 
+mod read;
+mod scene;
 mod state;
 
 use std::fs::File;
@@ -12,6 +15,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 use serde::Serialize;
 
+pub use read::{Effect, Event, Made, Recording, Stage};
+pub use scene::{Scene, Thing};
 pub use state::Change;
 use state::State;
 

@@ -1,7 +1,7 @@
 //! Everything is told twice: to whoever looks on, and to the file of a recording.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::{Booted, Checked, Comparison, Experimented, Fact, Failure, Json, Renderer, Tally, learner};
@@ -16,7 +16,7 @@ use recording::Change;
 /// A renderer, and a recording of the same.
 pub struct Both {
     shown: Box<dyn Renderer>,
-    kept: Json<File>,
+    kept: Json<Box<dyn Write>>,
     path: PathBuf,
     /// The call that was shown before it was made, and is kept when it is known what it has changed.
     early: Option<u32>,
@@ -24,7 +24,7 @@ pub struct Both {
 
 impl Both {
     pub fn new(shown: Box<dyn Renderer>, file: File, path: PathBuf) -> Both {
-        Both { shown, kept: Json::new(file), path, early: None }
+        Both { shown, kept: Json::new(Box::new(file)), path, early: None }
     }
 
     /// What came of writing to the file. It is not standard output that is full, or gone.

@@ -67,6 +67,9 @@ enum Event<'a> {
         /// What it has changed, of a recorded run.
         #[serde(skip_serializing_if = "Option::is_none")]
         effect: Option<&'a [Change]>,
+        /// Its arguments in short, of a recorded run: who plays it has nothing else to make them of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        brief: Option<&'a str>,
     },
     Op {
         seq: u32,
@@ -244,6 +247,7 @@ impl<W: Write> Renderer for Json<W> {
             t: self.since_start(),
             source: &call.source,
             effect,
+            brief: effect.and(call.brief.as_deref()),
         })
     }
 

@@ -118,7 +118,7 @@ pub trait Renderer {
     fn served(&mut self, address: &str, words: &str) -> io::Result<()>;
     /// A remark.
     fn note(&mut self, text: &str) -> io::Result<()>;
-    /// A virtual machine has booted: `words` says so to people.
+    /// A virtual machine has booted: `words` says so to people, if there are any.
     fn booted(&mut self, machine: &Booted, words: &str) -> io::Result<()>;
     /// The run ends.
     fn done(&mut self, tally: &Tally) -> io::Result<()>;

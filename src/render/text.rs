@@ -339,6 +339,9 @@ impl<W: Write> Renderer for Text<W> {
     }
 
     fn booted(&mut self, _: &Booted, words: &str) -> io::Result<()> {
+        if words.is_empty() {
+            return Ok(());
+        }
         self.out.flush()?;
         // Standard output is the program's in the machine.
         let mut errors = Stream::errors();

@@ -64,3 +64,20 @@ fn a_fact_stands_above_what_teaches_it() {
         }
     }
 }
+
+/// A page is understood with every fold closed: the builder folds checks and scripts of a lesson, and pages have folds.
+#[test]
+fn no_fact_is_taught_in_a_fold() {
+    for lang in LANGS {
+        for (name, page) in texts(lang) {
+            let (mut section, mut folds) = ("", 0);
+            for line in page.text.lines() {
+                section = line.strip_prefix("## ").unwrap_or(section);
+                folds += line.matches("<details").count();
+                folds -= line.matches("</details").count();
+                let folded = folds > 0 || section.ends_with("{#checks}") || section.ends_with("{#by-hand}");
+                assert!(!folded || !line.starts_with("<!-- fact:"), "{lang}/{name}: {section}: {line}");
+            }
+        }
+    }
+}

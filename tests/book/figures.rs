@@ -92,3 +92,24 @@ fn korean_figures_are_in_korean() {
         assert!(title.chars().any(|c| ('가'..='힣').contains(&c)), "{name}: {title}");
     }
 }
+
+/// What a figure is on a phone has the same shape in both languages: the same lines, but for the words.
+#[test]
+fn a_phone_has_the_same_figures_in_both_languages() {
+    let shape = |lang: &str, name: &str| -> Vec<String> {
+        let shape = |line: &str| {
+            let depth = line.len() - line.trim_start().len();
+            let line = line.trim_start();
+            let sign = match line.split_once(']') {
+                Some((classes, _)) if line.starts_with('[') => classes,
+                _ => line.split(' ').next().filter(|first| "#v^x><>|row".contains(first)).unwrap_or_default(),
+            };
+            format!("{depth} {sign} {}", line.matches(" / ").count())
+        };
+        read(&format!("book/{lang}/figures/{name}.narrow")).lines().map(shape).collect()
+    };
+    for name in names("book/en/figures", "narrow") {
+        assert_eq!(shape("en", &name), shape("ko", &name), "{name}");
+    }
+    assert_eq!(names("book/en/figures", "narrow"), names("book/ko/figures", "narrow"));
+}

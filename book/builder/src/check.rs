@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::frame;
 use crate::html::{Piece, pieces};
+use crate::search::main_part;
+use crate::shown::{MOST, Shown};
 
 /// Bytes of a page with all that it loads before anybody asks for more: what it takes to read it far from a fast network.
 const LARGEST: u64 = 250_000;
@@ -31,10 +33,11 @@ struct Page {
     links: Vec<String>,
     loads: Vec<String>,
     size: u64,
+    shown: Shown,
 }
 
-/// Reads every page below `out` and fails with all that is wrong.
-pub fn check(out: &Path) -> Result<()> {
+/// Reads every page below `out` and fails with all that is wrong. `words`: prints how many each page shows.
+pub fn check(out: &Path, words: bool) -> Result<()> {
     let mut pages = BTreeMap::new();
     for path in frame::pages(out)? {
         let html = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
@@ -42,6 +45,7 @@ pub fn check(out: &Path) -> Result<()> {
     }
     let mut faults = Vec::new();
     let mut links = 0;
+    let mut lengths = Vec::new();
     for (path, page) in &pages {
         let name = path.strip_prefix(normal(out)).unwrap_or(path).display().to_string();
         faults.extend(page.repeated.iter().map(|id| format!("{name}: two elements are called #{id}")));
@@ -49,22 +53,49 @@ pub fn check(out: &Path) -> Result<()> {
         if weight > LARGEST && !name.ends_with("print.html") {
             faults.push(format!("{name}: {weight} bytes, more than {LARGEST}"));
         }
+        if !name.ends_with("print.html") {
+            lengths.push((page.shown.words(), name.clone()));
+            faults.extend(too_much(&page.shown).map(|what| format!("{name}: {what}")));
+        }
         faults.extend(page.loads.iter().filter(|l| is_elsewhere(l)).map(|l| format!("{name}: loads {l}")));
         for link in page.links.iter().chain(&page.loads).filter(|link| !is_elsewhere(link)) {
             links += 1;
             faults.extend(dead_end(&pages, path, link).map(|why| format!("{name}: {link}: {why}")));
         }
     }
+    lengths.sort_by(|one, other| other.cmp(one));
+    if words {
+        lengths.iter().for_each(|(count, name)| println!("{count:5}  {name}"));
+    }
     if !faults.is_empty() {
         bail!("{}\n{} faults", faults.join("\n"), faults.len());
     }
     println!("{} pages, {links} links: all lead somewhere, nothing is loaded from elsewhere", pages.len());
+    let longest = lengths.first().map_or(0, |(count, _)| *count);
+    println!(
+        "no page shows more than {longest} of {MOST} words while its folds are closed, or says anything twice"
+    );
     Ok(())
 }
 
+/// What of a page's text should be in a fold, or on another page.
+fn too_much(shown: &Shown) -> impl Iterator<Item = String> {
+    let words = shown.words();
+    let long =
+        (words > MOST).then(|| format!("shows {words} words, more than {MOST}; fold what is reference"));
+    let twice = shown.repeated().into_iter().map(|sentence| format!("says twice: {sentence}"));
+    long.into_iter().chain(twice)
+}
+
 fn read(html: &str) -> Page {
-    let mut page =
-        Page { ids: BTreeSet::new(), repeated: Vec::new(), links: Vec::new(), loads: Vec::new(), size: 0 };
+    let mut page = Page {
+        ids: BTreeSet::new(),
+        repeated: Vec::new(),
+        links: Vec::new(),
+        loads: Vec::new(),
+        size: html.len() as u64,
+        shown: Shown::of(main_part(html)),
+    };
     for piece in pieces(html) {
         let Piece::Open { name, .. } = &piece else { continue };
         if let Some(id) = piece.attribute("id")
@@ -79,7 +110,6 @@ fn read(html: &str) -> Page {
             page.loads.extend(piece.attribute(attribute).map(str::to_owned));
         }
     }
-    page.size = html.len() as u64;
     page
 }
 

@@ -15,6 +15,7 @@ mod paper;
 mod prose;
 mod search;
 mod serve;
+mod shown;
 mod warnings;
 mod words;
 
@@ -48,8 +49,12 @@ enum Command {
         #[arg(long, default_value_t = 3000)]
         port: u16,
     },
-    /// Build, then check links, fragments, sizes, and that nothing is loaded from elsewhere
-    Check,
+    /// Build, then check links, fragments, sizes, how much a page shows, and that nothing is loaded from elsewhere
+    Check {
+        /// Print how many words each page shows while its folds are closed
+        #[arg(long)]
+        words: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,10 +75,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Serve { port } => serve::serve(&repository, *port),
-        Command::Check => {
+        Command::Check { words } => {
             let out = repository.output();
             book::build(&repository, &out)?;
-            check::check(&out)
+            check::check(&out, *words)
         }
     }
 }

@@ -87,8 +87,8 @@ struct Reader<'a> {
     into: Into,
     /// In the first cell of a row, or in what stands out.
     key: bool,
-    /// How many elements deep in an answer, which nobody should find before the question.
-    hidden: usize,
+    /// The element that is passed over, and how many of its kind deep. Nobody should find an answer before the question.
+    hidden: Option<(String, usize)>,
 }
 
 /// What text is part of.
@@ -107,7 +107,7 @@ fn of_page(path: &str, title: &str, html: &str) -> Vec<Entry> {
         open: Vec::new(),
         into: Into::Text,
         key: false,
-        hidden: 0,
+        hidden: None,
     };
     for piece in pieces(html) {
         reader.take(&piece);
@@ -125,10 +125,10 @@ fn of_page(path: &str, title: &str, html: &str) -> Vec<Entry> {
 
 impl Reader<'_> {
     fn take(&mut self, piece: &Piece) {
+        if self.passes_over(piece) {
+            return;
+        }
         match piece {
-            Piece::Open { name, .. } if name == "details" && self.is_answer(piece) => self.hidden += 1,
-            Piece::Close(name) if name == "details" && self.hidden > 0 => self.hidden -= 1,
-            _ if self.hidden > 0 => {}
             Piece::Open { name, .. } if is_heading(name) => self.begin_section(name, piece.attribute("id")),
             Piece::Open { name, .. } if name == "details" => self.begin_fold(),
             Piece::Close(name) if name == "details" && self.open.len() > 1 => {
@@ -145,8 +145,25 @@ impl Reader<'_> {
         }
     }
 
-    fn is_answer(&self, piece: &Piece) -> bool {
-        self.hidden > 0 || piece.attribute("class") == Some("why")
+    /// Whether it is part of an answer, or of what a figure says a second time for phones.
+    fn passes_over(&mut self, piece: &Piece) -> bool {
+        match (&mut self.hidden, piece) {
+            (None, Piece::Open { name, .. })
+                if matches!(piece.attribute("class"), Some("why" | "narrow")) =>
+            {
+                self.hidden = Some((name.clone(), 1));
+            }
+            (None, _) => return false,
+            (Some((of, depth)), Piece::Open { name, .. }) if name == of => *depth += 1,
+            (Some((of, depth)), Piece::Close(name)) if name == of => {
+                *depth -= 1;
+                if *depth == 0 {
+                    self.hidden = None;
+                }
+            }
+            _ => {}
+        }
+        true
     }
 
     fn begin_section(&mut self, name: &str, id: Option<&str>) {
@@ -220,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_fold_is_an_entry_of_its_own_and_an_answer_is_none() {
-        let html = "<h1>A</h1><h2 id=\"q\">Q</h2>one<details class=\"why\"><summary>Answer</summary>two</details> three\
+        let html = "<h1>A</h1><h2 id=\"q\">Q</h2>one<details class=\"why\"><summary>Answer</summary>two<details></details></details> three<div class=\"narrow\"><div>x</div></div>\
                     <details><summary>Notes</summary>four</details> five";
         let expected = [
             ["x/a.html", "A", "", ""],

@@ -31,6 +31,7 @@ pub struct Words {
     pub checkout: CheckoutWords,
     pub cover: CoverWords,
     pub exercise: ExerciseWords,
+    pub fold: FoldWords,
     pub plan: PlanWords,
     /// What the script says; it gets them as they are.
     pub script: ScriptWords,
@@ -90,6 +91,23 @@ pub struct ExerciseWords {
     pub languages: BTreeMap<String, String>,
 }
 
+/// The folds of a step's page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FoldWords {
+    /// `{n}` checks.
+    pub checks: String,
+    /// A script of `{lines}` lines.
+    pub by_hand: String,
+    pub docker: String,
+    /// A table of `{rows}` rows.
+    pub table: String,
+    /// The code of a call, `{lines}` lines of `{path}`.
+    pub code: String,
+    /// All that the terminal has shown of a run.
+    pub run: String,
+}
+
 /// The head of the table of minutes, and its sum.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PlanWords {
@@ -113,6 +131,9 @@ pub struct ScriptWords {
     pub progress: String,
     /// Of one page.
     pub read: String,
+    /// Of one step, and that `{done}` of `{steps}` are.
+    pub done: String,
+    pub steps: String,
     pub export: String,
     pub import: String,
     /// That a file holds no progress.
@@ -156,6 +177,13 @@ pub struct PlayerWords {
     pub container: String,
     /// That nothing is changed that anybody outside sees.
     pub nothing: String,
+    /// Stage `{n}` of `{all}`, whoever's it is; before the first; and when the program runs.
+    pub stage: String,
+    pub start: String,
+    pub there: String,
+    /// What two clocks show, and the list of their stages.
+    pub race: String,
+    pub stages: String,
     /// What is changed, by the recording's word for it.
     pub kinds: BTreeMap<String, String>,
 }

@@ -52,6 +52,13 @@ impl Keyboard {
         let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
     }
 
+    /// What was typed, as the terminal sends it.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = [0; 256];
+        let count = io::stdin().lock().read(&mut bytes).unwrap_or_default();
+        bytes.get(..count).unwrap_or_default().to_vec()
+    }
+
     /// The keys that were pressed. A terminal that has gone is one that quits.
     pub fn pressed(&self) -> Vec<Key> {
         let mut bytes = [0; 256];

@@ -5,7 +5,7 @@
 //! another.
 
 mod job;
-mod keyboard;
+pub(super) mod keyboard;
 mod page;
 mod parts;
 mod saves;

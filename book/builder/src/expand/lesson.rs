@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use super::commands;
 use super::cut;
+use super::folds;
 use super::quiz::heading_id;
 use crate::book::Edition;
-use crate::words::Words;
+use crate::words::FoldWords;
 
 /// `SLUG SECTION…`: these sections, in this order, each with its heading.
 pub fn sections(edition: &Edition, what: &str) -> Result<String> {
@@ -23,9 +24,10 @@ pub fn sections(edition: &Edition, what: &str) -> Result<String> {
     for wanted in words {
         let section =
             section(&text, wanted).with_context(|| format!("the lesson has no section {wanted}"))?;
-        for block in with_code(&section, slug, &code)? {
-            out.push_str(&block.written(&edition.words));
-        }
+        let words = &edition.words.fold;
+        let blocks = with_code(&section, slug, &code)?;
+        let written: String = blocks.iter().map(|block| block.written(words)).collect();
+        out.push_str(&folds::told(wanted, &written, words));
     }
     Ok(out)
 }
@@ -37,13 +39,10 @@ enum Block<'a> {
 }
 
 impl Block<'_> {
-    fn written(&self, words: &Words) -> String {
+    fn written(&self, words: &FoldWords) -> String {
         match self {
             Block::Line(line) => format!("{line}\n"),
-            Block::Code(part) => format!(
-                "\n<p class=\"source\">{} <code>{}</code></p>\n\n```rust\n{}\n```\n\n",
-                words.source, part.path, part.text
-            ),
+            Block::Code(part) => folds::code(&part.path, &part.text, words),
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! | in a page | becomes |
 //! |---|---|
-//! | `{{#figure NAME}}` | `book/LANG/figures/NAME.svg`, inlined, so that it takes the theme's colours |
+//! | `{{#figure NAME}}` | `book/LANG/figures/NAME.svg`, inlined, so that it takes the theme's colours; on a phone what `NAME.narrow` describes ([`narrow`]) |
 //! | `{{#play NAME}}` | the recording `book/LANG/runs/NAME.json`, to step through |
+//! | `{{#race NAME}}` | the stages of a comparison, `book/LANG/runs/NAME.txt`, as two clocks |
 //! | `{{#run NAME}}` | the recorded run `book/LANG/runs/NAME.txt` with its colours and its command |
 //! | a fence of `sh` | the same with what it needs above it, and what it prints below ([`commands`]) |
 //! | `{{#lesson SLUG SECTION…}}` | sections of `lessons/NN-SLUG/LANG.md`, each call with the Rust that makes it |
@@ -18,10 +19,13 @@ mod commands;
 mod cover;
 mod cut;
 mod exercise;
+mod folds;
 mod lesson;
 mod minutes;
+mod narrow;
 mod player;
 mod quiz;
+mod race;
 mod terminal;
 
 pub use terminal::escaped;
@@ -114,7 +118,8 @@ impl Page<'_> {
         match name {
             "figure" => self.figure(rest),
             "play" => player::player(self.edition, rest),
-            "run" => terminal::recorded(self.edition, rest),
+            "race" => race::race(self.edition, rest),
+            "run" => terminal::shown(self.edition, rest),
             "lesson" => self.expand(&lesson::sections(self.edition, rest)?),
             "exercise" => exercise::part(self.edition, rest),
             "checkout" => self.checkout(),
@@ -149,14 +154,20 @@ impl Page<'_> {
         let start = svg.find("<svg").context("there is no <svg> in it")?;
         let lines: Vec<_> = svg[start..].lines().filter(|line| !line.trim().is_empty()).collect();
         let svg = lines.join("\n");
-        Ok(format!("<figure id=\"figure-{name}\">\n{svg}\n{}</figure>\n", halves(name, &svg)?))
+        let narrow = match fs::read_to_string(file.with_extension("narrow")) {
+            Ok(description) => narrow::html(name, &description).with_context(|| format!("{name}.narrow"))?,
+            Err(_) => halves(name, &svg)?,
+        };
+        Ok(format!("<figure id=\"figure-{name}\">\n{svg}\n{narrow}</figure>\n"))
     }
 }
 
 /// A figure whose two halves can stand one above the other says where each of them is:
 /// `data-halves="6 0 344 304, 374 0 344 304"`. They are views of the whole one, which stays the one that is read aloud.
 fn halves(name: &str, svg: &str) -> Result<String> {
-    let Some((_, rest)) = svg.split_once("data-halves=\"") else { return Ok(String::new()) };
+    let (_, rest) = svg.split_once("data-halves=\"").with_context(|| {
+        format!("{name} has no data-halves, and no {name}.narrow: nobody can read it on a phone")
+    })?;
     let (halves, _) = rest.split_once('"').context("data-halves does not end")?;
     let view = |half: &str| {
         format!(
