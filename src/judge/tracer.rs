@@ -19,6 +19,10 @@ use claims::fate::CROWD;
 use engine::Exit;
 use fault::Fault;
 use kernel::process::{self, arguments};
+use kernel::wait::Wait;
+
+/// How long a thread may take to stand still that is asked to.
+const HALT: Duration = Duration::from_millis(500);
 
 /// One program and its descendants.
 pub struct Tracer {
@@ -164,11 +168,39 @@ impl Tracer {
         !self.orphans.is_empty() && self.orphans.iter().all(|pid| is_zombie(*pid))
     }
 
-    /// Tells of all of them at once, as fast as can be: whoever is sent a signal for each finds one for several.
+    /// Tells of all of them at once. Whoever is to wait for them stands still meanwhile: however busy the machine is, it
+    /// is sent a signal for each and finds one for all (signal(7), "Queueing and delivery semantics").
     pub fn tell(&mut self) {
         self.gathers = false;
+        let halted = self.halt_heirs();
         let ends: Vec<(Pid, News)> = self.orphans.iter().map(|pid| (*pid, news::of(*pid))).collect();
         ends.into_iter().for_each(|(pid, news)| self.hear(pid, news));
+        halted.into_iter().for_each(|pid| go_on(pid, 0));
+    }
+
+    /// Stops whoever the orphans were left to, with all threads; those that stand still in time.
+    fn halt_heirs(&mut self) -> Vec<Pid> {
+        let field = |pid: &Pid, name: &str| process::status(Path::new("/proc"), &pid.to_string(), name);
+        let heirs: BTreeSet<String> = self.orphans.iter().filter_map(|pid| field(pid, "PPid")).collect();
+        let threads =
+            self.alive.iter().filter(|pid| field(pid, "Tgid").is_some_and(|group| heirs.contains(&group)));
+        let threads: Vec<Pid> = threads.copied().collect();
+        threads.into_iter().filter(|pid| self.halt(*pid)).collect()
+    }
+
+    /// Stops one thread (`PTRACE_INTERRUPT`), and says whether it stands still.
+    fn halt(&mut self, pid: Pid) -> bool {
+        let wait = Wait::begin(HALT);
+        let asked = ptrace::interrupt(pid).is_ok();
+        while asked && !wait.is_over() && self.alive.contains(&pid) {
+            match news::of(pid) {
+                News::Event { event: libc::PTRACE_EVENT_STOP, signal: libc::SIGTRAP } => return true,
+                News::None => std::thread::sleep(Duration::from_micros(200)),
+                // It goes on from that, and stops then.
+                news => self.hear(pid, news),
+            }
+        }
+        false
     }
 
     /// Takes in one that is followed without our having been told of it: its parent was killed before it could say
