@@ -410,7 +410,10 @@ async function player(browser) {
             const calls = await page.locator(".player ol > li").count();
             const range = page.locator(".player input");
             const now = () => range.inputValue().then(Number);
+            if (await now() !== calls) fault(path, "the player does not show what the run comes to");
             await range.focus();
+            await page.keyboard.press("Home");
+            if (await now() !== 0) fault(path, "the player does not go to the beginning");
             for (let n = 1; n <= calls; n++) {
                 await page.keyboard.press("ArrowRight");
                 const changed = await page.locator(".player .stage .changed").count();

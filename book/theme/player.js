@@ -312,7 +312,8 @@
             this.told.setAttribute("aria-live", "polite");
             this.measure();
             this.build(this.told, this.stage);
-            this.show(0);
+            // Until somebody plays it: what it comes to.
+            this.show(this.length);
             this.narrow.addEventListener("change", () => this.show(this.count));
             box.addEventListener("live-begin", () => this.begin());
             box.addEventListener("live-call", ({ detail }) => this.add(tidy(detail)));
