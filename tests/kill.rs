@@ -144,7 +144,8 @@ fn step_6_may_be_killed_at_any_moment() {
 
 #[test]
 fn the_tour_may_be_killed_at_any_moment() {
-    kill_at_random(12, "tour", &["tour"], &who());
+    // Its steps are killed above, more often; a whole one takes its time where a machine is emulated.
+    kill_at_random(6, "tour", &["tour"], &who());
 }
 
 #[test]
