@@ -10,6 +10,7 @@ mod compare;
 mod doctor;
 mod experiment;
 mod hint;
+mod keyboard;
 mod list;
 mod machine;
 mod manual;

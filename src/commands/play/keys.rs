@@ -1,5 +1,7 @@
 //! The keys of a player.
 
+use crate::commands::keyboard::{CTRL_C, CTRL_D, Pressed};
+
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -12,40 +14,22 @@ pub enum Key {
     Quit,
 }
 
-/// Sequences that keys send behind an Escape (console_codes(4)), in both modes of a terminal.
-const SEQUENCES: [(&str, Key); 8] = [
-    ("[C", Key::Forward),
-    ("OC", Key::Forward),
-    ("[D", Key::Back),
-    ("OD", Key::Back),
-    ("[H", Key::First),
-    ("OH", Key::First),
-    ("[F", Key::Last),
-    ("OF", Key::Last),
-];
-
-/// What bytes from a terminal ask for. Where the keyboard is set to Hangul, the key of `q` sends a letter of that.
-pub fn keys(bytes: &[u8]) -> Vec<Key> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut rest = &*text;
-    let mut keys = Vec::new();
-    while let Some(c) = rest.chars().next() {
-        rest = rest.get(c.len_utf8()..).unwrap_or_default();
-        match c {
-            '\u{1b}' if rest.is_empty() => keys.push(Key::Quit),
-            '\u{1b}' => {
-                let known = SEQUENCES.iter().find(|(sequence, _)| rest.starts_with(sequence));
-                keys.extend(known.map(|(_, key)| *key));
-                let end = |c: char| c.is_ascii_alphabetic() && c != 'O' || c == '~';
-                rest = rest.find(end).and_then(|at| rest.get(at + 1..)).unwrap_or_default();
-            }
-            ' ' => keys.push(Key::Play),
-            // Ctrl-C and Ctrl-D, where the terminal does not make a signal of them.
-            'q' | 'Q' | 'ㅂ' | '\u{3}' | '\u{4}' => keys.push(Key::Quit),
-            _ => {}
-        }
+/// What a pressed key asks for, if anything. Where the keyboard is set to Hangul, the key of `q` sends a letter of that.
+pub fn key(pressed: &Pressed) -> Option<Key> {
+    match pressed {
+        Pressed::Character(' ') => Some(Key::Play),
+        Pressed::Character('q' | 'Q' | 'ㅂ' | CTRL_C | CTRL_D) => Some(Key::Quit),
+        Pressed::Character(_) => None,
+        // A terminal has two modes for its arrows.
+        Pressed::Sequence(sequence) => match sequence.as_str() {
+            "" => Some(Key::Quit),
+            "[C" | "OC" => Some(Key::Forward),
+            "[D" | "OD" => Some(Key::Back),
+            "[H" | "OH" => Some(Key::First),
+            "[F" | "OF" => Some(Key::Last),
+            _ => None,
+        },
     }
-    keys
 }
 
 #[cfg(test)]
@@ -54,13 +38,18 @@ mod tests {
 
     #[test]
     fn arrows_step_and_a_letter_is_the_same_in_hangul() {
+        let sent = |text: &str| key(&Pressed::Sequence(text.into()));
         assert_eq!(
-            keys(b"\x1b[C\x1bOC\x1b[D \x1b[H\x1bOF"),
-            [Key::Forward, Key::Forward, Key::Back, Key::Play, Key::First, Key::Last]
+            [sent("[C"), sent("OC"), sent("[D")],
+            [Some(Key::Forward), Some(Key::Forward), Some(Key::Back)]
         );
-        assert_eq!(keys("qㅂ".as_bytes()), [Key::Quit, Key::Quit]);
-        assert_eq!(keys(b"\x1b"), [Key::Quit]);
+        assert_eq!([sent("[H"), sent("OF"), sent("")], [Some(Key::First), Some(Key::Last), Some(Key::Quit)]);
         // Up and page down, with Ctrl too, are no keys of ours.
-        assert_eq!(keys(b"\x1b[A\x1b[6~\x1b[1;5Bx "), [Key::Play]);
+        assert_eq!([sent("[A"), sent("[6~"), sent("[1;5B")], [None; 3]);
+        let typed = |c: char| key(&Pressed::Character(c));
+        assert_eq!(
+            [typed('q'), typed('ㅂ'), typed(' '), typed('x')],
+            [Some(Key::Quit), Some(Key::Quit), Some(Key::Play), None]
+        );
     }
 }

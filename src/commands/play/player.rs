@@ -8,14 +8,14 @@ use console::Term;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::commands::watch::keyboard::Keyboard;
+use crate::commands::keyboard::Keyboard;
 use crate::fault::{Doing, Fault};
 use crate::kernel::breakable::Stream;
 use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};
 use crate::render::Style;
 
 use super::Played;
-use super::keys::{Key, keys};
+use super::keys::{Key, key};
 use super::page::Page;
 
 /// How long each call is shown while it plays.
@@ -61,10 +61,10 @@ impl Player<'_> {
                 }
             }
             match came {
-                Came::Time => self.step(true),
+                Came::Time => self.step(),
                 Came::HungUp => return Err(Fault::Interrupted(libc::SIGHUP)),
                 Came::Something => {
-                    for key in keys(&self.keyboard.bytes()) {
+                    for key in self.keyboard.pressed().iter().filter_map(key) {
                         match key {
                             Key::Quit => return Ok(()),
                             Key::Play => self.start_or_pause(),
@@ -92,9 +92,9 @@ impl Player<'_> {
     }
 
     /// One call on, and no farther than the last.
-    fn step(&mut self, plays: bool) {
+    fn step(&mut self) {
         self.count = (self.count + 1).min(self.page.length());
-        self.plays = plays && self.count < self.page.length();
+        self.plays = self.count < self.page.length();
     }
 
     /// Waits for a key, a signal, or the next call's turn (poll(2)).

@@ -5,7 +5,7 @@
 //! another.
 
 mod job;
-pub(super) mod keyboard;
+mod keys;
 mod page;
 mod parts;
 mod saves;
@@ -28,9 +28,10 @@ use crate::learner::build::{self, Before};
 use crate::learner::{Project, snapshot, solution as solutions};
 use crate::render::learner::{Hint, Solution, Told};
 
+use super::keyboard::Keyboard;
 use super::{Output, menu, progress, reset, solution};
 use job::{Job, code};
-use keyboard::{Key, Keyboard};
+use keys::{Key, key};
 use saves::Saves;
 use screen::{Outcome, Screen, Stage};
 use verdict::Verdict;
@@ -106,8 +107,8 @@ impl Watch<'_> {
             if woken.hung_up {
                 return Err(Fault::Interrupted(libc::SIGHUP));
             }
-            let keys = if woken.keys { self.keyboard.pressed() } else { Vec::new() };
-            for key in keys {
+            let pressed = if woken.keys { self.keyboard.pressed() } else { Vec::new() };
+            for key in pressed.iter().filter_map(key) {
                 if key == Key::Quit {
                     return Ok(());
                 }
