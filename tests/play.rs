@@ -93,7 +93,7 @@ fn on_a_terminal_one_goes_forward_and_back() {
         screen.keys(RIGHT);
         screen.see_words(&format!("call {place} of 17"));
     }
-    snapshot("play_en_80_call_16", &screen.see_words("call 16 of 17"));
+    snapshot("play_en_80_call_16", &screen.see_page_with("call 16 of 17", "q ends"));
     screen.keys(LEFT);
     screen.see_words("call 15 of 17");
     // Where it ends, it stops; and it begins again from there.
@@ -123,7 +123,7 @@ fn a_narrow_terminal_has_both_sides_in_korean_too() {
         let mut screen = Screen::with(&desk, columns, &["play", &named], &[("NO_COLOR", "1")]);
         screen.see("the first page", |picture| picture.contains("4개 중 0번째") && picture.contains("← →"));
         screen.keys(END);
-        snapshot(&format!("play_ko_{columns}"), &screen.see_words("4개 중 4번째"));
+        snapshot(&format!("play_ko_{columns}"), &screen.see_page_with("4개 중 4번째", "← →"));
         // It fits whatever the terminal becomes.
         screen.resize(10, 36);
         screen.keys(LEFT);

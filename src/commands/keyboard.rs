@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use crate::fault::Fault;
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 
 /// A key, as the terminal tells of it.
@@ -61,6 +62,15 @@ impl Keyboard {
 impl Drop for Keyboard {
     fn drop(&mut self) {
         self.back();
+    }
+}
+
+/// The status of a command that goes on until somebody has seen enough. Ctrl-C says so too, also where it comes while
+/// something is written.
+pub fn ended(outcome: Result<(), Fault>) -> Result<i32, Fault> {
+    match outcome {
+        Ok(()) | Err(Fault::Interrupted(libc::SIGINT)) => Ok(0),
+        Err(fault) => Err(fault),
     }
 }
 

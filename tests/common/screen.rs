@@ -123,18 +123,43 @@ impl Screen {
         self.see(words, |picture| unwrapped(picture).contains(&unwrapped(words)))
     }
 
-    /// Waits for the end, and returns the status as a shell gives it.
-    pub fn end(&mut self) -> i32 {
+    /// The same, of a page that is drawn from its first line to its last, which has `foot` in it: a reader may come in
+    /// between. The cursor stands where the last letter was drawn.
+    pub fn see_page_with(&mut self, words: &str, foot: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            match self.session.check(expectrl::Eof) {
-                Ok(found) => self.keep(found.as_bytes()),
-                Err(expectrl::Error::Eof) => {}
-                Err(e) => panic!("{e}"),
+            let picture = self.see_words(words);
+            let (row, _) = self.picture.screen().cursor_position();
+            let lines: Vec<&str> = picture.trim_end().lines().collect();
+            if usize::from(row) + 1 >= lines.len() && lines.last().is_some_and(|line| line.contains(foot)) {
+                return picture;
             }
-            match self.session.get_process().status() {
-                Ok(WaitStatus::Exited(_, code)) => return code,
-                Ok(WaitStatus::Signaled(_, signal, _)) => return 128 + signal as i32,
+            assert!(Instant::now() < until, "the page was never drawn to its end:\n{picture}");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// Waits for the end, and returns the status as a shell gives it. What was said last is shown by then: all of it if
+    /// nobody else has the terminal, who could go on speaking.
+    pub fn end(&mut self) -> i32 {
+        const REST: Duration = Duration::from_millis(500);
+        let until = Instant::now() + PATIENCE;
+        let mut ended: Option<(i32, Instant)> = None;
+        loop {
+            let is_all = match self.session.check(expectrl::Eof) {
+                Ok(found) => {
+                    self.keep(found.as_bytes());
+                    false
+                }
+                Err(expectrl::Error::Eof) => true,
+                Err(e) => panic!("{e}"),
+            };
+            match (ended, self.session.get_process().status()) {
+                (Some((status, since)), _) if is_all || since.elapsed() > REST => return status,
+                (None, Ok(WaitStatus::Exited(_, code))) => ended = Some((code, Instant::now())),
+                (None, Ok(WaitStatus::Signaled(_, signal, _))) => {
+                    ended = Some((128 + signal as i32, Instant::now()));
+                }
                 _ => {}
             }
             assert!(Instant::now() < until, "it never ended: {}", self.shown);

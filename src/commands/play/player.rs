@@ -8,7 +8,7 @@ use console::Term;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::commands::keyboard::Keyboard;
+use crate::commands::keyboard::{Keyboard, ended};
 use crate::fault::{Doing, Fault};
 use crate::kernel::breakable::Stream;
 use crate::kernel::signals::{ENDING, STOPPING, Signals, stop};
@@ -34,7 +34,7 @@ pub fn play(played: &Played, style: Style) -> Result<i32, Fault> {
     print(TAKE)?;
     let outcome = player.attend();
     print(GIVE_BACK)?;
-    outcome.map(|()| 0)
+    ended(outcome)
 }
 
 struct Player<'r> {

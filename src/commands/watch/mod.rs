@@ -28,7 +28,7 @@ use crate::learner::build::{self, Before};
 use crate::learner::{Project, snapshot, solution as solutions};
 use crate::render::learner::{Hint, Solution, Told};
 
-use super::keyboard::Keyboard;
+use super::keyboard::{Keyboard, ended};
 use super::{Output, menu, progress, reset, solution};
 use job::{Job, code};
 use keys::{Key, key};
@@ -62,7 +62,7 @@ pub fn run(out: &mut Output) -> Result<i32, Fault> {
     let outcome = watch.start().and_then(|()| watch.wait());
     watch.end_job();
     watch.screen.leave();
-    outcome.map(|()| 0)
+    ended(outcome)
 }
 
 /// All that is waited for, and what is shown.
