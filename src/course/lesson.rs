@@ -4,13 +4,11 @@
 //! paragraphs, code, lists and tables. Text that is looked up and missing never stops a run: the key stands in for
 //! it, and a test makes sure that it does not come to that.
 
-use include_dir::{Dir, include_dir};
+use std::path::PathBuf;
 
-use super::Step;
 use super::language::Lang;
 use super::markdown::{self, Block, Section, Table};
-
-static LESSONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../lessons");
+use super::{Step, embedded};
 
 /// One lesson in one language.
 ///
@@ -161,32 +159,26 @@ pub fn adds(step: &Step, lang: Lang) -> &'static str {
 }
 
 fn text_of(step: &Step, lang: Lang) -> Option<&'static str> {
-    std::str::from_utf8(bytes_of(step, lang)?).ok()
+    embedded::text(&path(step, lang))
 }
 
 /// The text above the first section: a start of ours that shows no lesson looks at no more of it.
 fn beginning_of(step: &Step, lang: Lang) -> Option<&'static str> {
-    let bytes = bytes_of(step, lang)?;
-    let end = bytes.windows(4).position(|window| window == b"\n## ").unwrap_or(bytes.len());
-    std::str::from_utf8(bytes.get(..end)?).ok()
+    embedded::beginning(&path(step, lang))
 }
 
-/// The file of a lesson. Names are compared as they are: [`file()`] would take every path of all folders apart.
-fn bytes_of(step: &Step, lang: Lang) -> Option<&'static [u8]> {
-    let folder = step.folder();
-    let name = format!("{folder}/{}.md", lang.code());
-    let folder = LESSONS.dirs().find(|dir| dir.path().as_os_str() == folder.as_str())?;
-    Some(folder.files().find(|file| file.path().as_os_str() == name.as_str())?.contents())
+fn path(step: &Step, lang: Lang) -> String {
+    format!("{}/{}.md", step.folder(), lang.code())
 }
 
-/// A folder below `lessons/`.
-pub fn folder(path: &str) -> Option<&'static Dir<'static>> {
-    LESSONS.get_dir(path)
+/// All files below a folder of `lessons/`, with their paths below it.
+pub fn files(folder: &str) -> Vec<(PathBuf, &'static str)> {
+    embedded::below(folder)
 }
 
 /// A text below `lessons/`.
 pub fn file(path: &str) -> Option<&'static str> {
-    LESSONS.get_file(path)?.contents_utf8()
+    embedded::text(path)
 }
 
 /// The text up to the first full stop that ends a sentence: not one inside code, nor that of an abbreviation.

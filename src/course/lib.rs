@@ -1,6 +1,7 @@
 //! The course: its steps in order, the text of their lessons and the languages these are written in.
 
 pub mod command_line;
+mod embedded;
 pub mod exercise;
 pub mod language;
 pub mod lesson;

@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use include_dir::Dir;
-
 use course::language::Lang;
 use course::lesson;
 use course::words::{REPOSITORY, Words};
@@ -30,11 +28,9 @@ pub struct File {
 
 /// All files of a starter, with the README in the learner's language.
 pub fn files(language: Language, lang: Lang) -> Vec<File> {
-    let root = format!("{STARTERS}/{}", language.name());
-    let mut files = Vec::new();
-    if let Some(dir) = lesson::folder(&root) {
-        collect(dir, Path::new(&root), &mut files);
-    }
+    let stored = lesson::files(&format!("{STARTERS}/{}", language.name()));
+    let mut files: Vec<File> =
+        stored.into_iter().map(|(path, text)| File { path: unstored(path), text: text.into() }).collect();
     files.push(File { path: "README.md".into(), text: readme(language, lang) });
     files
 }
@@ -44,18 +40,13 @@ pub fn source(language: Language) -> Option<&'static str> {
     lesson::file(&format!("{STARTERS}/{}/{}", language.name(), language.source()))
 }
 
-fn collect(dir: &Dir, root: &Path, files: &mut Vec<File>) {
-    for file in dir.files() {
-        let stored = file.path().strip_prefix(root).unwrap_or(file.path());
-        let name = stored.to_string_lossy();
-        let path = match name.strip_suffix(STORED) {
-            Some("gitignore") => ".gitignore".into(),
-            Some(name) => name.into(),
-            None => stored.to_path_buf(),
-        };
-        files.push(File { path, text: file.contents_utf8().unwrap_or_default().into() });
+/// The name that a stored file has in a learner's folder.
+fn unstored(path: PathBuf) -> PathBuf {
+    match path.to_string_lossy().strip_suffix(STORED) {
+        Some("gitignore") => ".gitignore".into(),
+        Some(name) => name.into(),
+        None => path,
     }
-    dir.dirs().for_each(|dir| collect(dir, root, files));
 }
 
 fn readme(language: Language, lang: Lang) -> String {
