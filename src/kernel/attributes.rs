@@ -1,5 +1,6 @@
-//! Attributes of mounts that are there (mount_setattr(2), Linux 5.12).
+//! Mounts by descriptor: open_tree(2) and move_mount(2), Linux 5.2, and their attributes, mount_setattr(2), Linux 5.12.
 
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -17,13 +18,50 @@ pub fn make_writable(dir: &Path) -> nix::Result<()> {
     set(dir, 0, libc::mount_attr { attr_set: 0, attr_clr, propagation: 0, userns_fd: 0 })
 }
 
+/// Another mount of what is at a path, which is mounted nowhere yet: it lasts as long as its descriptor.
+pub fn open_tree(path: &Path) -> nix::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: the path ends in NUL and outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let fd = Errno::result(fd)?;
+    // SAFETY: a descriptor that the kernel has just given us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Mounts one that is mounted nowhere.
+pub fn move_mount(tree: &impl AsFd, target: &Path) -> nix::Result<()> {
+    let (target, fd) = (c_path(target)?, tree.as_fd().as_raw_fd());
+    let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
+    // SAFETY: both paths end in NUL and outlive the call.
+    let done = unsafe {
+        libc::syscall(libc::SYS_move_mount, fd, c"".as_ptr(), libc::AT_FDCWD, target.as_ptr(), flags)
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Has one that is mounted nowhere show its files' owners by the maps of a user namespace.
+pub fn map_ids(tree: &impl AsFd, users: &impl AsFd) -> nix::Result<()> {
+    let userns_fd = users.as_fd().as_raw_fd() as u64;
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
+    set_at(tree.as_fd().as_raw_fd(), c"", libc::AT_EMPTY_PATH, attributes)
+}
+
 fn set(dir: &Path, flags: i32, attributes: libc::mount_attr) -> nix::Result<()> {
-    let path = std::ffi::CString::new(dir.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
+    set_at(libc::AT_FDCWD, &c_path(dir)?, flags, attributes)
+}
+
+fn c_path(path: &Path) -> nix::Result<std::ffi::CString> {
+    std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)
+}
+
+fn set_at(dir: i32, path: &std::ffi::CStr, flags: i32, attributes: libc::mount_attr) -> nix::Result<()> {
     // SAFETY: the path and the structure are live, and the structure's own size is given.
     let done = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
+            dir,
             path.as_ptr(),
             flags,
             &raw const attributes,

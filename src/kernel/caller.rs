@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 
 use super::netlink::{Family, NetlinkSocket, Request, kernel_address};
 use super::told::{Actor, Call, Listener};
-use super::{lacks, strace};
+use super::{attributes, lacks, strace};
 use fault::{Doing, Fault, Refused};
 
 /// Makes calls for one side, in the name of one step at a time.
@@ -222,6 +222,96 @@ impl<'a> Caller<'a> {
         let args = ["PR_SET_NO_NEW_PRIVS", "1", "0", "0", "0"].map(String::from);
         let shown = || Shown { name: "prctl", args: args.to_vec(), brief: None };
         self.make(why, shown, nix::sys::prctl::set_no_new_privs, zero)
+    }
+
+    /// prctl(2) with `PR_SET_DUMPABLE`: /proc/PID belongs to its user, and not to root alone (proc(5)).
+    pub fn dumpable(&mut self, why: &str) -> Result<(), Fault> {
+        let shown = || Shown {
+            name: "prctl",
+            args: vec!["PR_SET_DUMPABLE".into(), "SUID_DUMP_USER".into()],
+            brief: None,
+        };
+        self.make(why, shown, || nix::sys::prctl::set_dumpable(true), zero)
+    }
+
+    /// setgroups(2): no supplementary groups.
+    pub fn no_groups(&mut self, why: &str) -> Result<(), Fault> {
+        let shown = || Shown { name: "setgroups", args: vec!["0".into(), "NULL".into()], brief: None };
+        // SAFETY: an empty list is read by nobody.
+        let call = || Errno::result(unsafe { libc::setgroups(0, std::ptr::null()) }).map(drop);
+        self.make(why, shown, call, zero)
+    }
+
+    /// setresgid(2): real, effective and saved.
+    pub fn setresgid(&mut self, why: &str, gid: u32) -> Result<(), Fault> {
+        let shown = || Shown { name: "setresgid", args: vec![gid.to_string(); 3], brief: None };
+        self.make(why, shown, || nix::unistd::setresgid(gid.into(), gid.into(), gid.into()), zero)
+    }
+
+    /// setresuid(2): real, effective and saved.
+    pub fn setresuid(&mut self, why: &str, uid: u32) -> Result<(), Fault> {
+        let shown = || Shown { name: "setresuid", args: vec![uid.to_string(); 3], brief: None };
+        self.make(why, shown, || nix::unistd::setresuid(uid.into(), uid.into(), uid.into()), zero)
+    }
+
+    /// chown(2).
+    pub fn chown(&mut self, why: &str, path: &Path, uid: u32, gid: u32) -> Result<(), Fault> {
+        let shown = || Shown {
+            name: "chown",
+            args: vec![strace::path(path), uid.to_string(), gid.to_string()],
+            brief: Some(format!("{} {uid} {gid}", strace::short(path))),
+        };
+        let call = || nix::unistd::chown(path, Some(uid.into()), Some(gid.into()));
+        self.make(why, shown, call, zero)
+    }
+
+    /// open_tree(2): another mount of what is at a path, mounted nowhere yet.
+    pub fn open_tree(&mut self, why: &str, path: &Path) -> Result<OwnedFd, Fault> {
+        let shown = || Shown {
+            name: "open_tree",
+            args: vec!["AT_FDCWD".into(), strace::path(path), "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC".into()],
+            brief: Some(format!("{} OPEN_TREE_CLONE", strace::short(path))),
+        };
+        self.make(why, shown, || attributes::open_tree(path), |fd| fd.as_raw_fd().to_string())
+    }
+
+    /// mount_setattr(2) with `MOUNT_ATTR_IDMAP`: a mount that is mounted nowhere yet shows its files' owners by the maps
+    /// of a user namespace.
+    pub fn map_ids(&mut self, why: &str, tree: &OwnedFd, users: &OwnedFd) -> Result<(), Fault> {
+        let shown = || Shown {
+            name: "mount_setattr",
+            args: vec![
+                tree.as_raw_fd().to_string(),
+                strace::text(""),
+                "AT_EMPTY_PATH".into(),
+                strace::map_ids(users.as_raw_fd()),
+                size_of::<libc::mount_attr>().to_string(),
+            ],
+            brief: Some("MOUNT_ATTR_IDMAP".into()),
+        };
+        self.make(why, shown, || attributes::map_ids(tree, users), zero)
+    }
+
+    /// move_mount(2) of one that is mounted nowhere yet.
+    pub fn move_mount(&mut self, why: &str, tree: &OwnedFd, target: &Path) -> Result<(), Fault> {
+        let shown = || Shown {
+            name: "move_mount",
+            args: vec![
+                tree.as_raw_fd().to_string(),
+                strace::text(""),
+                "AT_FDCWD".into(),
+                strace::path(target),
+                "MOVE_MOUNT_F_EMPTY_PATH".into(),
+            ],
+            brief: Some(strace::short(target)),
+        };
+        self.make(why, shown, || attributes::move_mount(tree, target), zero)
+    }
+
+    /// fchdir(2).
+    pub fn fchdir(&mut self, why: &str, dir: &OwnedFd) -> Result<(), Fault> {
+        let shown = || Shown { name: "fchdir", args: vec![dir.as_raw_fd().to_string()], brief: None };
+        self.make(why, shown, || nix::unistd::fchdir(dir), zero)
     }
 
     /// write(2) of all of `text` in one call, to a file that `path` names for people.

@@ -22,6 +22,7 @@ pub mod systemd;
 pub mod told;
 pub mod tree;
 pub mod undo;
+pub mod users;
 pub mod visit;
 pub mod wait;
 pub mod xtables;

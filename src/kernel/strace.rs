@@ -40,6 +40,11 @@ pub fn flags_only(args: &libc::clone_args) -> String {
     clone_flags(args.flags)
 }
 
+/// The structure of mount_setattr(2) that maps ids.
+pub fn map_ids(users: i32) -> String {
+    format!("{{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0 /* MS_??? */, userns_fd={users}}}")
+}
+
 /// The flags of mount(2).
 pub fn mount_flags(flags: MsFlags) -> String {
     joined(flags.iter_names().map(|(name, _)| name))

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::to_disable;
@@ -99,6 +100,8 @@ pub enum Reversal {
     Outside(Undo),
     /// A directory tree in the lab.
     Tree(PathBuf),
+    /// A mount in the lab's mount table.
+    Mount(PathBuf),
     /// A link in the lab's network namespace; a veth pair goes with either of its ends.
     Link(String),
     /// An nftables table in the lab's network namespace.
@@ -213,6 +216,7 @@ impl Reversal {
             }
             Reversal::Outside(undo) => format!("remove {}", undo.what()),
             Reversal::Tree(dir) => format!("remove {}", shown(dir)),
+            Reversal::Mount(target) => format!("umount2 {} MNT_DETACH", shown(target)),
             Reversal::Link(name) => format!("RTM_DELLINK {name}"),
             Reversal::Table(name) => format!("NFT_MSG_DELTABLE {name}"),
             Reversal::Setting { file, before } => {
@@ -231,6 +235,11 @@ impl Reversal {
                     Err(e).doing(format!("remove {}", dir.display()))
                 }
                 _ => Ok(()),
+            },
+            Reversal::Mount(target) => match umount2(target, MntFlags::MNT_DETACH) {
+                // Nothing is mounted there any more, or it is gone with what it was mounted on.
+                Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
+                other => other.doing(format!("unmount {}", target.display())),
             },
             Reversal::Link(name) => remove_link(name).doing(format!("remove the link {name}")),
             Reversal::Table(name) => remove_table(name).doing(format!("remove the nftables table {name}")),

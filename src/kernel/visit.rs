@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use super::child::guarded;
 use super::lacks;
 use super::root::{enter_root, open_root};
+use super::users::become_root;
 use super::wait::Wait;
 use fault::{Doing, Fault};
 
@@ -59,6 +60,9 @@ where
         }
         let seen = look_from_top();
         enter_root(&root).map_err(|errno| Blocked("enter its root directory", errno))?;
+        if namespaces.contains(CloneFlags::CLONE_NEWUSER) {
+            become_root();
+        }
         Ok(|| look(seen))
     })
 }
@@ -139,6 +143,8 @@ fn travel<T: Serialize, F: FnOnce() -> T>(
         Ok(look) => look,
         Err(Blocked(doing, errno)) => return sorry(report, format!("{doing}: {errno}")),
     };
+    // Whoever becomes another user is not told of his parent's death any more (prctl(2)).
+    die_with(parent);
     let before = getpid();
     // SAFETY: still one thread.
     match unsafe { fork() } {

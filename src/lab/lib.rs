@@ -179,7 +179,7 @@ fn make_private(dir: &Path) -> nix::Result<()> {
 
 /// A new network namespace has a loopback interface that is down.
 pub fn loopback_up() -> Result<(), Fault> {
-    link_up(c"lo").doing("bring the lab's loopback interface up")
+    link_up(c"lo").doing("bring the loopback interface up")
 }
 
 /// Why namespaces could not be made.
