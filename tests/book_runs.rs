@@ -177,4 +177,5 @@ runs! {
     step_5_is_as_recorded "step-5"
     step_6_is_as_recorded "step-6"
     step_7_is_as_recorded "step-7"
+    step_8_is_as_recorded "step-8"
 }

@@ -30,11 +30,31 @@ const PARTS: [&str; 10] = [
     "tests/snapshots",
 ];
 
-/// A block of the recipe: what goes into a file, which is new, or below one of its lines.
+/// A block of the recipe: what goes into a file, which is new, or beside one of its lines.
 struct Block {
     file: PathBuf,
-    after: Option<String>,
+    place: Option<(Beside, String)>,
     text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Before,
+    After,
+}
+
+/// The step's name in the recipe.
+const SLUG: &str = "no-new-privs";
+
+/// The recipe's words with the next free number in place of the one that was so when they were written.
+fn renumbered(text: &str, number: usize) -> String {
+    let written = text.split("number: ").nth(1).and_then(|rest| rest.split_once(',')).expect("a number").0;
+    let padded = format!("{written:0>2}-{SLUG}");
+    let places = ["number: {},", "Step {}:", "Step {} ", "{}단계", "step-{}}"];
+    let renumber = |text: String, place: &str| {
+        text.replace(&place.replace("{}", written), &place.replace("{}", &number.to_string()))
+    };
+    places.into_iter().fold(text.replace(&padded, &format!("{number:02}-{SLUG}")), renumber)
 }
 
 /// The blocks of the section with this heading that name a file.
@@ -47,13 +67,15 @@ fn blocks(text: &str, heading: &str) -> Vec<Block> {
         let indent = line.len() - open.len();
         let ticks: String = open.chars().take_while(|c| *c == '`').collect();
         let Some((_, place)) = open.split_once(" file=").filter(|_| ticks.len() >= 3) else { continue };
-        let (file, after) = match place.split_once(" after=") {
-            Some((file, after)) => (file, Some(after.trim_matches('"').to_owned())),
+        let beside = [(Beside::Before, " before="), (Beside::After, " after=")];
+        let found = beside.iter().find_map(|(beside, word)| Some((*beside, place.split_once(word)?)));
+        let (file, place) = match found {
+            Some((beside, (file, line))) => (file, Some((beside, line.trim_matches('"').to_owned()))),
             None => (place, None),
         };
         let inside = lines.by_ref().take_while(|line| line.trim() != ticks);
         let text = inside.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
-        blocks.push(Block { file: file.into(), after, text });
+        blocks.push(Block { file: file.into(), place, text });
     }
     blocks
 }
@@ -62,16 +84,17 @@ impl Block {
     fn apply(&self, tree: &Path) {
         let file = tree.join(&self.file);
         let name = self.file.display();
-        let Some(after) = &self.after else {
+        let Some((beside, line)) = &self.place else {
             assert!(!file.exists(), "{name} is there already");
             fs::create_dir_all(file.parent().expect("a folder")).expect("make the folder");
             return fs::write(&file, &self.text).expect("write");
         };
         let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(text.lines().filter(|line| line.trim() == after).count(), 1, "{name}: `{after}`");
-        let insert = |line: &str| match line.trim() == after {
-            true => format!("{line}{}", self.text),
-            false => line.to_owned(),
+        assert_eq!(text.lines().filter(|other| other.trim() == line).count(), 1, "{name}: `{line}`");
+        let insert = |other: &str| match (other.trim() == line, beside) {
+            (true, Beside::Before) => format!("{}{other}", self.text),
+            (true, Beside::After) => format!("{other}{}", self.text),
+            (false, _) => other.to_owned(),
         };
         fs::write(&file, text.split_inclusive('\n').map(insert).collect::<String>()).expect("write");
     }
@@ -217,7 +240,8 @@ fn the_recipe_makes_a_step_that_is_known_everywhere() {
         return skip("the folder for builds can't be written", "Run the tests as whoever built them");
     }
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/CONTRIBUTING.md")).expect("it");
-    let blocks = blocks(&text, "Add a step");
+    let number = STEPS.len() + 1;
+    let blocks = blocks(&renumbered(&text, number), "Add a step");
     let rust: BTreeSet<&Path> = blocks
         .iter()
         .map(|block| block.file.as_path())
@@ -231,10 +255,8 @@ fn the_recipe_makes_a_step_that_is_known_everywhere() {
     let formatted = run(rustfmt.args(["--check", "--edition", "2024"]).args(rust).current_dir(&tree));
     assert_eq!(formatted.status, 0, "{}{}", formatted.stdout, formatted.stderr);
     let program = build(&tree, &dir.join("target"));
-    let number = (STEPS.len() + 1).to_string();
-    let slug = "no-new-privs";
-    who().into_iter().for_each(|who| is_known_everywhere(who, &program, &number, slug));
-    has_its_page(&tree, &format!("{number:0>2}-{slug}"));
+    who().into_iter().for_each(|who| is_known_everywhere(who, &program, &number.to_string(), SLUG));
+    has_its_page(&tree, &format!("{number:02}-{SLUG}"));
 }
 
 /// Where a step's slug may stand: in the registry, and in the part that the step names. ("overlay" is a filesystem too.)

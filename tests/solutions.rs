@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::child::command;
-use common::steps::{exercise_folder, exercise_numbers};
+use common::steps::{exercise_folder, exercise_numbers, with_option};
 
 const FILES: [&str; 2] = ["main.rs", "box.sh"];
 
@@ -42,12 +42,19 @@ fn changes(before: &str, after: &str) -> (usize, usize) {
     (before.len() - kept, after.len() - kept)
 }
 
+/// Whether what such a program does outside is somebody else's work in it: a process that has users of its own has no
+/// rights there any more. So it is put together anew.
+fn is_put_together_anew(step: u32) -> bool {
+    step == with_option("--userns").number
+}
+
 #[test]
-fn a_solution_has_less_than_a_hundred_lines_that_fit_a_page() {
+fn a_solution_is_short_and_its_lines_fit_a_page() {
     for step in exercise_numbers() {
         for file in FILES {
             let text = read(step, file);
-            assert!(text.lines().count() < 100, "{step}/{file} has {} lines", text.lines().count());
+            let most = if step < with_option("--userns").number { 99 } else { 160 };
+            assert!(text.lines().count() <= most, "{step}/{file} has {} lines", text.lines().count());
             let long = text.lines().find(|line| line.chars().count() > 110);
             assert_eq!(long, None, "{step}/{file}");
             assert!(text.ends_with("}\n") || text.ends_with("esac\n"), "{step}/{file} is whole");
@@ -61,8 +68,9 @@ fn each_solution_grows_out_of_the_one_before() {
     for pair in steps.windows(2) {
         for file in FILES {
             let (removed, added) = changes(&read(pair[0], file), &read(pair[1], file));
-            assert!((2..=36).contains(&added), "{}/{file} adds {added} lines", pair[1]);
-            assert!(removed <= 10, "{}/{file} takes back {removed} lines", pair[1]);
+            let (most, fewest) = if is_put_together_anew(pair[1]) { (90, 32) } else { (36, 10) };
+            assert!((2..=most).contains(&added), "{}/{file} adds {added} lines", pair[1]);
+            assert!(removed <= fewest, "{}/{file} takes back {removed} lines", pair[1]);
         }
     }
 }

@@ -61,6 +61,9 @@ fn variant(who: Who, step: &Step, told: &str) -> String {
     if step.limits() {
         // Its calls depend on the version.
         format!("_{}{}", cgroup_version(), v2_variant(told))
+    } else if step.users() && who == Who::Root {
+        // By mounts, where kernel and filesystem can do it.
+        if told.contains("\"a copy\"") { "_copied".into() } else { String::new() }
     } else if !step.is_part {
         format!("_{}", accelerator(told))
     } else if step.number > limits.number && who == Who::User && events::worked(who, limits) {

@@ -53,6 +53,8 @@ pub struct Order {
     pub cpus: Option<f64>,
     /// A network of its own, with a way out.
     pub net: bool,
+    /// Users of its own.
+    pub users: bool,
     pub argv: Vec<OsString>,
 }
 
@@ -82,6 +84,7 @@ impl Order {
             layers: matches!(self.files, Files::Image(_)),
             limits: self.limits_anything(),
             network: self.net,
+            users: self.users,
         }
     }
 
@@ -96,6 +99,7 @@ enum Part {
     Limits,
     Overlay,
     Network,
+    Users,
 }
 
 impl Adapter {
@@ -151,8 +155,12 @@ impl Adapter {
 
     /// Why it can't be asked for this, if it can't.
     pub fn refuses_any(self, asked: Asked) -> Option<Fault> {
-        let parts =
-            [(Part::Limits, asked.limits), (Part::Overlay, asked.layers), (Part::Network, asked.network)];
+        let parts = [
+            (Part::Limits, asked.limits),
+            (Part::Overlay, asked.layers),
+            (Part::Network, asked.network),
+            (Part::Users, asked.users),
+        ];
         parts.into_iter().filter(|(_, asked)| *asked).find_map(|(part, _)| self.refuses(part))
     }
 
@@ -161,6 +169,8 @@ impl Adapter {
             (Adapter::Bwrap | Adapter::Unshare, Part::Limits) => "adapter-no-limits",
             (Adapter::Bwrap | Adapter::Unshare, Part::Overlay) => "adapter-no-overlay",
             (Adapter::Bwrap | Adapter::Unshare, Part::Network) => "adapter-no-network",
+            // Each has its own way to files that others own, or none.
+            (other, Part::Users) if other != Adapter::Workshop => "adapter-no-users",
             _ => return None,
         };
         Some(Fault::unable(key, &[("name", self.name())]))

@@ -13,6 +13,7 @@ use claims::look::{Mark, Sought, look_at};
 use claims::outside::Outside;
 use claims::sight::Subject;
 use claims::started::Started;
+use claims::users;
 use claims::{Claim, Need};
 use engine::spec::Root;
 use engine::template::SECOND;
@@ -80,7 +81,10 @@ impl Inquiry {
             network: scene.template.spec.network.is_some(),
         };
         let states = (scene.before.clone(), lab_now(&[])?);
-        let looked = look_at(scene.container.pid, &around, &sought, states)?;
+        let mut looked = look_at(scene.container.pid, &around, &sought, states)?;
+        if scene.template.spec.ids.is_some() {
+            looked.users.outside_power = Some(users::power(scene.container.pid)?);
+        }
         let limits = looked.limits_first;
         let named = Some(scene.template.spec.hostname.clone()).filter(|name| !name.is_empty());
         let swap = bounds::way_around(scene.container.pid, &around);

@@ -1,5 +1,6 @@
 //! What is in a root filesystem, and whether a container has it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -19,11 +20,19 @@ const PLACES: [&str; 5] = ["proc", "sys", "dev", "run", "tmp"];
 /// File type bits of a mode (inode(7)).
 const KIND: u32 = libc::S_IFMT;
 
+/// A file or a directory of one.
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    kind: u32,
+    owners: (u32, u32),
+}
+
 /// The contents of a root filesystem.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Each file and directory, by its path in it and with its type.
-    names: Vec<(PathBuf, u32)>,
+    /// Each file and directory, by its path in it, with its type and its owners.
+    names: Vec<Entry>,
     /// Some of the files, with their inode numbers.
     marks: Vec<(PathBuf, u64)>,
 }
@@ -40,12 +49,12 @@ impl Contents {
     pub fn of_layers(layers: &[PathBuf]) -> io::Result<Contents> {
         let mut names = Vec::new();
         layers.iter().try_for_each(|layer| walk(layer, Path::new(""), &mut names))?;
-        let is_file = |(_, kind): &&(PathBuf, u32)| *kind == libc::S_IFREG;
+        let is_file = |entry: &&Entry| entry.kind == libc::S_IFREG;
         let files = names.iter().filter(is_file).take(MARKS.len());
         // The highest layer that has a file is the one that it is from.
         let highest =
             |name: &PathBuf| layers.iter().rev().map(|layer| inode(&layer.join(name))).find(|i| *i != 0);
-        let marks = files.map(|(name, _)| (name.clone(), highest(name).unwrap_or(0))).collect();
+        let marks = files.map(|file| (file.path.clone(), highest(&file.path).unwrap_or(0))).collect();
         Ok(Contents { names, marks })
     }
 
@@ -58,10 +67,20 @@ impl Contents {
 
     /// Those that are not below `/`, or are something else there.
     pub fn missing(&self) -> Vec<String> {
-        let is_missing = |(name, kind): &&(PathBuf, u32)| {
-            fs::symlink_metadata(Path::new("/").join(name)).map_or(true, |m| m.mode() & KIND != *kind)
+        let is_missing = |entry: &&Entry| {
+            let found = fs::symlink_metadata(Path::new("/").join(&entry.path));
+            found.map_or(true, |m| m.mode() & KIND != entry.kind)
         };
-        self.names.iter().filter(is_missing).map(|(name, _)| format!("/{}", name.display())).collect()
+        self.names.iter().filter(is_missing).map(|entry| format!("/{}", entry.path.display())).collect()
+    }
+
+    /// Each file and directory with its user and its group, but for those that something else is mounted on. Of one that
+    /// is in several layers, as it is in the highest.
+    pub fn owners(&self) -> impl Iterator<Item = (&Path, (u32, u32))> {
+        let is_place = |path: &Path| PLACES.map(Path::new).contains(&path);
+        let all: BTreeMap<&Path, (u32, u32)> =
+            self.names.iter().map(|entry| (entry.path.as_path(), entry.owners)).collect();
+        all.into_iter().filter(move |(path, _)| !is_place(path))
     }
 }
 
@@ -70,14 +89,15 @@ fn inode(file: &Path) -> u64 {
     fs::metadata(file).map_or(0, |m| m.ino())
 }
 
-fn walk(top: &Path, name: &Path, names: &mut Vec<(PathBuf, u32)>) -> io::Result<()> {
+fn walk(top: &Path, name: &Path, names: &mut Vec<Entry>) -> io::Result<()> {
     for entry in fs::read_dir(top.join(name))? {
-        let name = name.join(entry?.file_name());
-        let kind = fs::symlink_metadata(top.join(&name))?.mode() & KIND;
-        if kind == libc::S_IFDIR && !PLACES.map(Path::new).contains(&name.as_path()) {
-            walk(top, &name, names)?;
+        let path = name.join(entry?.file_name());
+        let found = fs::symlink_metadata(top.join(&path))?;
+        let kind = found.mode() & KIND;
+        if kind == libc::S_IFDIR && !PLACES.map(Path::new).contains(&path.as_path()) {
+            walk(top, &path, names)?;
         }
-        names.push((name, kind));
+        names.push(Entry { path, kind, owners: (found.uid(), found.gid()) });
     }
     Ok(())
 }

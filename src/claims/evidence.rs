@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::outside::Outside;
 use super::sight::{Identity, Network, Ping, View};
 use super::started::Started;
+use super::users::Users;
 use engine::Exit;
 use fault::Fault;
 use kernel::mounts::Mount;
@@ -93,6 +94,7 @@ pub struct Looked {
     pub asked: Vec<OsString>,
     pub arguments: Vec<OsString>,
     pub started: Started,
+    pub users: Users,
     /// Namespaces by kind: outside, inside.
     pub namespaces: Vec<(&'static str, String, String)>,
     pub pids: Vec<String>,

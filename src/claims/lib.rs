@@ -38,6 +38,7 @@ pub mod started;
 pub mod surroundings;
 pub mod task;
 pub mod traces;
+pub mod users;
 
 use std::collections::BTreeSet;
 

@@ -13,6 +13,7 @@ use super::outside::Outside;
 use super::sight::{Identity, Subject, identity};
 use super::started::Started;
 use super::surroundings::Surroundings;
+use super::users::Users;
 use fault::Fault;
 use kernel::mounts;
 use kernel::process;
@@ -68,6 +69,7 @@ pub fn look_at(
         view,
         arguments: subject.arguments(),
         started: Started::of(&subject),
+        users: Users::of(pid, &outside),
         namespaces: KINDS
             .map(|kind| (kind, process::namespace(&outside, kind), subject.namespace(kind)))
             .into(),

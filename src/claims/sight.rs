@@ -24,6 +24,7 @@ use super::contents::NONCE;
 use super::devices::broken_devices;
 use super::groups;
 use super::look::{Mark, Sought};
+use super::users;
 use fault::{Doing, Fault, errno_name};
 use kernel::child::pidfd_open;
 use kernel::mounts::{self, Mount};
@@ -77,6 +78,8 @@ pub struct View {
     pub is_marked: bool,
     /// What DIR has, and `/` has not.
     pub missing: Vec<String>,
+    /// What belongs to other users in `/` than in DIR.
+    pub other_owners: Vec<String>,
     /// Whether files of DIR are in `/` as the same files.
     pub same_files: bool,
     /// The visitor's own PID namespace.
@@ -177,6 +180,7 @@ impl Subject {
                 groups: of_cmd("cgroup"),
                 is_marked: is_marked(sought.mark),
                 missing: sought.contents.missing(),
+                other_owners: users::other_owners(sought.contents),
                 same_files: sought.contents.are_here(),
                 pid_namespace: self.own_namespace("pid"),
                 listed: process::pids(Path::new("/proc")).len(),

@@ -21,6 +21,8 @@ pub struct Asked {
     pub limits: bool,
     /// A network with a way out.
     pub network: bool,
+    /// Users of its own.
+    pub users: bool,
 }
 
 impl Task {
@@ -32,7 +34,8 @@ impl Task {
 
 impl Asked {
     /// To run a program.
-    pub const NOTHING: Asked = Asked { root: false, layers: false, limits: false, network: false };
+    pub const NOTHING: Asked =
+        Asked { root: false, layers: false, limits: false, network: false, users: false };
 
     /// Both together.
     pub fn and(self, other: Asked) -> Asked {
@@ -41,6 +44,7 @@ impl Asked {
             layers: self.layers || other.layers,
             limits: self.limits || other.limits,
             network: self.network || other.network,
+            users: self.users || other.users,
         }
     }
 

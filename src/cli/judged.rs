@@ -56,6 +56,8 @@ pub struct ContractOptions {
     pub cpus: Option<f64>,
     #[arg(long)]
     pub net: bool,
+    #[arg(long)]
+    pub userns: bool,
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
 }

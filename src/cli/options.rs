@@ -169,6 +169,9 @@ pub struct RunOptions {
     /// Leave it without a network
     #[arg(long, overrides_with = "net")]
     pub no_net: bool,
+    /// Give it users of its own, who are nobody outside: as root a range of ids, else the one of whoever runs it
+    #[arg(long)]
+    pub userns: bool,
     /// Run the program under a small init that reaps and passes signals on
     #[arg(long)]
     pub init: bool,

@@ -23,6 +23,7 @@ pub fn run(out: &mut Output, options: AdaptOptions) -> Result<i32, Fault> {
         pids: asked.pids,
         cpus: asked.cpus,
         net: asked.net,
+        users: asked.userns,
         argv: asked.program,
     };
     let program = options.program.map_or_else(|| options.name.find(), Ok)?;

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::{CompareOptions, Format};
 use crate::compare::{self, Comparison, Contestant, Host, Kind, PROGRAM, Process, Runs, Vm, pss, take_turns};
 use crate::course::{STEPS, wanted};
-use crate::engine::template::{Files, Template};
+use crate::engine::template::{Files, Template, Wanted};
 use crate::fault::{Doing, Fault};
 use crate::folders::reachable;
 use crate::image::{Image, Store, host_search_path};
@@ -83,7 +83,8 @@ fn contestants<'l>(
 /// The container of all steps. Its limits are to be there, not to be felt: the file that the probe reads must fit.
 fn template<'l>(lab: &'l Lab, image: &Image, host: &Host) -> Result<Template<'l>, Fault> {
     let limits = Limits { memory: Some(MEMORY << 20), pids: Some(64), cpus: Some(host.cores as f64) };
-    let mut wanted = wanted(STEPS, limits);
+    // As `run` makes it unless it is asked for more.
+    let mut wanted = Wanted { users: false, ..wanted(STEPS, limits) };
     wanted.spec.limits = wanted.spec.limits.filter(|_| host.limits);
     Template::new(lab, wanted, || Ok(Files::Image(image.clone())))
 }

@@ -30,7 +30,7 @@ fn asked_for(options: &RunOptions, last: Option<&'static Step>, limits: Option<L
     let asked_limits = limits.unwrap_or(LIMITS);
     let mut wanted = match last {
         Some(last) => wanted(last.with_all_below(), asked_limits),
-        None => wanted(STEPS, asked_limits),
+        None => Wanted { users: options.userns, ..wanted(STEPS, asked_limits) },
     };
     wanted.spec.limits = wanted.spec.limits.filter(|_| limits.is_some());
     wanted.spec.network = wanted.spec.network.filter(|_| !options.no_net);
@@ -101,6 +101,7 @@ fn nothing_of_later_steps(options: &RunOptions, last: &Step) -> Result<(), Fault
         ("--pids", options.pids.is_some()),
         ("--cpus", options.cpus.is_some()),
         ("--net", options.net),
+        ("--userns", options.userns),
     ];
     let mut asked = asked.into_iter().filter(|(_, asked)| *asked);
     let later = asked.find_map(|(option, _)| Step::with_option(option).filter(|step| step.is_after(last)));

@@ -193,6 +193,7 @@ fn a_task_shows_the_command_line_of_its_step() {
         let mut line = "PROGRAM run CMD";
         for entry in exercise::all() {
             line = match entry.task.asks {
+                Asked { users: true, .. } => "--userns",
                 Asked { network: true, .. } => "--net",
                 Asked { layers: true, .. } => "--image DIR",
                 Asked { limits: true, .. } => "--memory BYTES --pids N --cpus F",

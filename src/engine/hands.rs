@@ -21,6 +21,7 @@ use kernel::lacks;
 use kernel::netlink::{Device, Family, Name, NetlinkSocket};
 use kernel::told::{Actor, Listener, Silence};
 use kernel::undo::{Reversal, Undo, Undos};
+use kernel::users;
 
 /// What operations leave for those that come after them. The first process is born with a copy of it.
 #[derive(Default)]
@@ -99,6 +100,21 @@ impl<'a> Hands<'a> {
             Call::Unshare(kind) => calls.unshare(why, *kind),
             Call::ParentDeathSignal => calls.parent_death_signal(why),
             Call::NoNewPrivileges => calls.no_new_privileges(why),
+            Call::NoGroups => calls.no_groups(why),
+            Call::BecomeGroup(gid) => calls.setresgid(why, *gid),
+            Call::BecomeUser(uid) => calls.setresuid(why, *uid),
+            Call::Dumpable => calls.dumpable(why),
+            Call::Chown { path, uid, gid } => calls.chown(why, path, *uid, *gid),
+            Call::OpenTree { path, name } => {
+                let tree = calls.open_tree(why, path)?;
+                self.given.descriptors.insert(name.clone(), tree);
+                Ok(())
+            }
+            Call::MapIds { tree, users } => {
+                calls.map_ids(why, self.given.descriptor(tree)?, self.given.descriptor(users)?)
+            }
+            Call::MoveMount { tree, target } => calls.move_mount(why, self.given.descriptor(tree)?, target),
+            Call::EnterDirectory(dir) => calls.fchdir(why, self.given.descriptor(dir)?),
             Call::Mount { source, target, fstype, flags, data } => {
                 calls.mount(why, source.as_deref(), target, *fstype, *flags, data.as_deref())
             }
@@ -136,6 +152,12 @@ impl<'a> Hands<'a> {
                 self.given.descriptors.insert(path.clone(), opened);
                 Ok(())
             }
+            Call::MakeUsers { name, uids, gids } => {
+                let users = users::with_maps(uids, gids)?;
+                self.given.descriptors.insert(name.clone(), users);
+                Ok(())
+            }
+            Call::LoopbackUp => lab::loopback_up(),
             Call::Hold(group) => {
                 self.given.held.extend(cgroup::hold(group).map(|held| (group.clone(), held)));
                 Ok(())
@@ -153,6 +175,12 @@ impl<'a> Hands<'a> {
             File::IfThere(path) if !path.exists() => Ok(()),
             File::At(path) | File::IfThere(path) => self.calls.write(why, open(path)?.as_fd(), path, text),
             File::Opened(path) => self.calls.write(why, self.given.descriptor(path)?.as_fd(), path, text),
+            File::OfProcess(name) => {
+                let child =
+                    self.given.child.ok_or_else(|| Fault::broken("write to /proc", "nobody is born yet"))?;
+                let path = PathBuf::from(format!("/proc/{child}/{name}"));
+                self.calls.write(why, open(&path)?.as_fd(), &path, text)
+            }
         }
     }
 

@@ -73,6 +73,27 @@ pub enum Call {
     ParentDeathSignal,
     /// prctl(2), `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivileges,
+    /// setgroups(2), to none.
+    NoGroups,
+    /// setresgid(2).
+    BecomeGroup(u32),
+    /// setresuid(2).
+    BecomeUser(u32),
+    /// prctl(2), `PR_SET_DUMPABLE`.
+    Dumpable,
+    /// A user namespace with these maps and nobody in it. Its descriptor stays open for later operations.
+    MakeUsers { name: PathBuf, uids: String, gids: String },
+    /// open_tree(2): another mount of what is at a path, mounted nowhere yet. Its descriptor stays open for later
+    /// operations, on both sides.
+    OpenTree { path: PathBuf, name: PathBuf },
+    /// mount_setattr(2), `MOUNT_ATTR_IDMAP`: such a mount, by the maps of a user namespace.
+    MapIds { tree: PathBuf, users: PathBuf },
+    /// move_mount(2) of such a mount.
+    MoveMount { tree: PathBuf, target: PathBuf },
+    /// fchdir(2) to such a mount.
+    EnterDirectory(PathBuf),
+    /// chown(2).
+    Chown { path: PathBuf, uid: u32, gid: u32 },
     /// mount(2).
     Mount {
         source: Option<PathBuf>,
@@ -108,6 +129,8 @@ pub enum Call {
     Release(PathBuf),
     /// sethostname(2).
     HostName(String),
+    /// ioctl(2), `SIOCSIFFLAGS`: the loopback interface is set up.
+    LoopbackUp,
     /// socket(2): a netlink socket, which speaks to the network namespace that it is made in.
     Socket(Family),
     /// sendto(2) of a request on the socket that this side has opened, and the kernel's answer.
@@ -125,6 +148,8 @@ pub enum File {
     IfThere(PathBuf),
     /// Opened by an earlier operation, perhaps on the other side.
     Opened(PathBuf),
+    /// In the first process's directory of /proc.
+    OfProcess(&'static str),
 }
 
 /// A program to become.

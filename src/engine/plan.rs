@@ -39,6 +39,11 @@ impl Plan {
         self.ops.iter().filter(move |op| op.stage == stage)
     }
 
+    /// Those that are carried out before there is a process, in order.
+    pub fn preparation(&self) -> impl Iterator<Item = &Op> {
+        self.ops.iter().filter(|op| op.stage < Stage::Clone)
+    }
+
     /// Those that the first process carries out before it is ready, in order.
     pub fn entry(&self) -> impl Iterator<Item = &Op> {
         self.ops.iter().filter(|op| op.stage > Stage::Attach && op.stage < Stage::Seal)
@@ -89,9 +94,7 @@ impl Plan {
                 return Err(contradiction("plan-out-of-order", op, stage.name()));
             }
             stage = op.stage;
-            if let Some(need) = needs(op)
-                && !given.contains(&need)
-            {
+            if let Some(need) = needs(op).into_iter().find(|need| !given.contains(need)) {
                 return Err(contradiction("plan-lacks", op, &need.in_words()));
             }
             given.extend(gives(op));
@@ -109,11 +112,16 @@ impl Plan {
 pub enum Stage {
     /// On the host, before there is a process: groups with their limits, directories, a bridge.
     Prepare,
+    /// On the host: what the container's root may not mount itself.
+    Files,
     /// clone3(2). Each operation of this stage is its share of that one call.
     Clone,
     /// On the host, while the first process waits: what needs its PID.
     Attach,
-    /// Inside. Die with the workshop; be in the cgroup before any memory is used.
+    /// Inside. Become root of its own users, before anything is made that would belong to others; go to the files that
+    /// were handed in.
+    Identity,
+    /// Die with the workshop; be in the cgroup before any memory is used.
     Group,
     /// Cut the mount table loose from the host's.
     Propagation,
@@ -145,8 +153,10 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Stage::Prepare => "prepare",
+            Stage::Files => "files",
             Stage::Clone => "clone",
             Stage::Attach => "attach",
+            Stage::Identity => "identity",
             Stage::Group => "group",
             Stage::Propagation => "propagation",
             Stage::Image => "image",
@@ -181,19 +191,23 @@ impl Thing {
 
 fn gives(op: &Op) -> Option<Thing> {
     match &op.call {
-        Call::Open { path, .. } => Some(Thing::Descriptor(path.clone())),
+        Call::Open { path: name, .. } | Call::OpenTree { name, .. } | Call::MakeUsers { name, .. } => {
+            Some(Thing::Descriptor(name.clone()))
+        }
         Call::Socket(family) => Some(Thing::Socket(op.stage.side(), *family)),
         _ => None,
     }
 }
 
-fn needs(op: &Op) -> Option<Thing> {
+fn needs(op: &Op) -> Vec<Thing> {
     match &op.call {
-        Call::BornIn(path) | Call::Write { to: File::Opened(path), .. } => {
-            Some(Thing::Descriptor(path.clone()))
-        }
-        Call::Send(family, _) => Some(Thing::Socket(op.stage.side(), *family)),
-        _ => None,
+        Call::BornIn(name)
+        | Call::Write { to: File::Opened(name), .. }
+        | Call::MoveMount { tree: name, .. }
+        | Call::EnterDirectory(name) => vec![Thing::Descriptor(name.clone())],
+        Call::MapIds { tree, users } => [tree, users].map(|name| Thing::Descriptor(name.clone())).into(),
+        Call::Send(family, _) => vec![Thing::Socket(op.stage.side(), *family)],
+        _ => Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::op::{Call, Command, File, Op};
 use kernel::netlink::Family;
@@ -33,17 +33,26 @@ impl Call {
         match self {
             Call::Namespace(_) | Call::BornIn(_) => "clone3",
             Call::Unshare(_) => "unshare",
-            Call::ParentDeathSignal | Call::NoNewPrivileges => "prctl",
+            Call::ParentDeathSignal | Call::NoNewPrivileges | Call::Dumpable => "prctl",
+            Call::NoGroups => "setgroups",
+            Call::BecomeGroup(_) => "setresgid",
+            Call::BecomeUser(_) => "setresuid",
+            Call::Chown { .. } => "chown",
+            Call::OpenTree { .. } => "open_tree",
+            Call::MapIds { .. } => "mount_setattr",
+            Call::MoveMount { .. } => "move_mount",
+            Call::EnterDirectory(_) => "fchdir",
             Call::Mount { .. } => "mount",
             Call::Unmount { .. } => "umount2",
             Call::PivotRoot { .. } => "pivot_root",
             Call::ChangeDirectory(_) => "chdir",
             Call::MakeDirectory(_) | Call::MakeMountPoint(_) => "mkdir",
-            Call::MakeFile(_) | Call::Open { .. } => "open",
+            Call::MakeFile(_) | Call::Open { .. } | Call::MakeUsers { .. } => "open",
             Call::MakeLink { .. } => "symlink",
             Call::Write { .. } | Call::HandOn { .. } => "write",
             Call::Hold(_) | Call::Release(_) => "flock",
             Call::HostName(_) => "sethostname",
+            Call::LoopbackUp => "ioctl",
             Call::Socket(_) => "socket",
             Call::Send(..) => "sendto",
             Call::Execute(_) => "execve",
@@ -58,6 +67,25 @@ impl Call {
             Call::BornIn(group) => vec!["CLONE_INTO_CGROUP".into(), descriptor(group)],
             Call::ParentDeathSignal => vec!["PR_SET_PDEATHSIG".into(), "SIGKILL".into()],
             Call::NoNewPrivileges => ["PR_SET_NO_NEW_PRIVS", "1", "0", "0", "0"].map(String::from).into(),
+            Call::Dumpable => vec!["PR_SET_DUMPABLE".into(), "SUID_DUMP_USER".into()],
+            Call::NoGroups => vec!["0".into(), "NULL".into()],
+            Call::BecomeGroup(id) | Call::BecomeUser(id) => vec![id.to_string(); 3],
+            Call::Chown { path, uid, gid } => vec![strace::path(path), uid.to_string(), gid.to_string()],
+            Call::MakeUsers { uids, gids, .. } => vec![format!("<user namespace, {uids}; {gids}>")],
+            Call::OpenTree { path, .. } => {
+                vec!["AT_FDCWD".into(), strace::path(path), "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC".into()]
+            }
+            Call::MapIds { tree, .. } => {
+                vec![descriptor(tree), strace::text(""), "AT_EMPTY_PATH".into(), "MOUNT_ATTR_IDMAP".into()]
+            }
+            Call::MoveMount { tree, target } => vec![
+                descriptor(tree),
+                strace::text(""),
+                "AT_FDCWD".into(),
+                strace::path(target),
+                "MOVE_MOUNT_F_EMPTY_PATH".into(),
+            ],
+            Call::EnterDirectory(dir) => vec![descriptor(dir)],
             Call::Mount { source, target, fstype, flags, data } => vec![
                 strace::path_or_null(source.as_deref()),
                 strace::path(target),
@@ -73,9 +101,7 @@ impl Call {
             Call::MakeLink { target, path } => vec![strace::text(target), strace::path(path)],
             Call::Open { path, directory: true } => vec![strace::path(path), "O_RDONLY".into()],
             Call::Open { path, directory: false } => vec![strace::path(path), "O_WRONLY".into()],
-            Call::Write { to: File::At(path) | File::IfThere(path) | File::Opened(path), text } => {
-                written(path, text)
-            }
+            Call::Write { to, text } => written(&to.path(), text),
             Call::HandOn { control, controllers } => {
                 let names: Vec<_> = controllers.iter().map(|name| format!("+{name}")).collect();
                 written(control, &names.join(" "))
@@ -83,6 +109,7 @@ impl Call {
             Call::Hold(group) => vec![descriptor(group), "LOCK_EX".into()],
             Call::Release(group) => vec![descriptor(group), "LOCK_UN".into()],
             Call::HostName(name) => vec![strace::text(name), name.len().to_string()],
+            Call::LoopbackUp => vec!["SIOCSIFFLAGS".into(), "lo up".into()],
             Call::Socket(family) => {
                 vec!["AF_NETLINK".into(), "SOCK_RAW|SOCK_CLOEXEC".into(), protocol(*family).into()]
             }
@@ -109,15 +136,31 @@ impl Call {
             }
             Call::MakeLink { target, path } => Some(format!("{target} {}", strace::short(path))),
             Call::BornIn(group) => Some(format!("CLONE_INTO_CGROUP {}", strace::short(group))),
-            Call::Write { to: File::At(path) | File::IfThere(path) | File::Opened(path), text } => {
-                Some(format!("{} {text}", strace::short(path)))
+            Call::Write { to, text } => Some(format!("{} {text}", strace::short(&to.path()))),
+            Call::Chown { path, uid, gid } => Some(format!("{} {uid} {gid}", strace::short(path))),
+            Call::OpenTree { path, .. } => Some(format!("{} OPEN_TREE_CLONE", strace::short(path))),
+            Call::MapIds { tree, .. } => Some(format!("{} MOUNT_ATTR_IDMAP", strace::short(tree))),
+            Call::MoveMount { tree, target } if tree != target => {
+                Some(format!("{} {}", strace::short(tree), strace::short(target)))
             }
+            Call::MoveMount { target, .. } => Some(strace::short(target)),
+            Call::EnterDirectory(dir) => Some(strace::short(dir)),
             Call::HandOn { control, controllers } => {
                 let names: Vec<_> = controllers.iter().map(|name| format!("+{name}")).collect();
                 Some(format!("{} {}", strace::short(control), names.join(" ")))
             }
             Call::Send(_, message) => Some(message.brief()),
             _ => None,
+        }
+    }
+}
+
+impl File {
+    /// Its path; of a process that is not born yet, with a stand-in for its PID.
+    fn path(&self) -> PathBuf {
+        match self {
+            File::At(path) | File::IfThere(path) | File::Opened(path) => path.clone(),
+            File::OfProcess(name) => format!("/proc/PID/{name}").into(),
         }
     }
 }

@@ -52,6 +52,12 @@ impl Site {
         site.writes_to_cache = matches!(spec.root, Some(Root::Layers(_)))
             && (lab.is_host || (lab.rootless && !takes_user_attributes(&lab.dir)))
             && takes_an_upper_layer(&lab.folders.cache)?;
+        if lab.is_host && spec.is_handed_in() {
+            return Err(Fault::broken(
+                "mount its files",
+                "on the host it is for whoever minds the container",
+            ));
+        }
         if lab.is_host && spec.network.is_some() {
             return Err(Fault::broken("make a network", "on the host it is for whoever minds the container"));
         }
@@ -101,6 +107,11 @@ impl Site {
     /// The one where all layers are seen as one tree.
     pub fn merged(&self) -> PathBuf {
         self.written().join("merged")
+    }
+
+    /// Where its image's layers are mounted as it sees them, lowest first.
+    pub fn shown(&self, layers: &[PathBuf]) -> Vec<PathBuf> {
+        (1..=layers.len()).map(|number| self.written().join(format!("lower-{number}"))).collect()
     }
 
     /// The group that is made at a place.

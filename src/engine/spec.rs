@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ids::Ids;
 use super::network::Endpoint;
 use super::op::Command;
 use super::site::Site;
@@ -29,6 +30,8 @@ pub struct Spec {
     pub limits: Option<Limits>,
     /// A place on a network.
     pub network: Option<Endpoint>,
+    /// Users of its own.
+    pub ids: Option<Ids>,
 }
 
 /// Where a container's files come from.
@@ -41,13 +44,24 @@ pub enum Root {
 }
 
 impl Spec {
-    /// The directory that becomes `/`, or the caller's.
+    /// The directory that becomes `/`, or the caller's, as the first process names it.
     pub fn new_root(&self, site: &Site) -> PathBuf {
+        if self.is_handed_in() { ".".into() } else { self.root_on_host(site) }
+    }
+
+    /// The same as it is called on the host.
+    pub fn root_on_host(&self, site: &Site) -> PathBuf {
         match &self.root {
             None => Path::new("/").into(),
             Some(Root::Directory(dir)) => dir.clone(),
             Some(Root::Layers(_)) => site.merged(),
         }
+    }
+
+    /// Whether it gets the directory as an open mount, since it could not go there itself: its users are others than
+    /// those of whoever makes it.
+    pub fn is_handed_in(&self) -> bool {
+        self.root.is_some() && self.ids.is_some_and(|ids| ids.are_others())
     }
 
     /// The same, at another place on its network.

@@ -27,7 +27,7 @@ use lab::Lab;
 pub type Answers = BTreeMap<String, String>;
 
 /// The kinds of namespaces that a container may have of its own (/proc/PID/ns).
-const KINDS: [&str; 6] = ["pid", "mnt", "uts", "ipc", "cgroup", "net"];
+const KINDS: [&str; 7] = ["user", "pid", "mnt", "uts", "ipc", "cgroup", "net"];
 
 /// Links that programs expect in /dev.
 const LINKS: [&str; 5] = ["ptmx", "fd", "stdin", "stdout", "stderr"];
@@ -97,6 +97,14 @@ fn inside(gateway: Option<std::net::Ipv4Addr>) -> Answers {
     add("dies with us", format!("{:?}", nix::sys::prctl::get_pdeathsig()));
     let no_more = nix::sys::prctl::get_no_new_privs().unwrap_or_default();
     add("new privileges", if no_more { "no" } else { "yes" }.into());
+    add("user and group", format!("{}:{}", nix::unistd::geteuid(), nix::unistd::getegid()));
+    let groups = nix::unistd::getgroups().map_or(0, |groups| groups.len());
+    add("other groups", if groups == 0 { "none" } else { "some" }.into());
+    add("its /proc", if nix::sys::prctl::get_dumpable() == Ok(true) { "its own" } else { "root's" }.into());
+    for path in ["/", "/bin/sh", "/etc/hosts"] {
+        let owner = fs::metadata(path).map(|found| format!("{}:{}", found.uid(), found.gid()));
+        add(&format!("owner of {path}"), owner.unwrap_or_else(|e| e.kind().to_string()));
+    }
     add("working directory", format!("{:?}", std::env::current_dir().map_err(|e| e.kind())));
     add(
         "host name",

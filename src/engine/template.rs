@@ -12,7 +12,9 @@ use nix::mount::{MsFlags, mount};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::ids::{Files as Owned, Ids};
 use super::op::Command;
+use super::owned;
 use super::parts::overlay::{self, escaped};
 use super::spec::{Root, Spec};
 use super::{Container, Exit, OnHost, Plan, Process, Program, Site, Stdio, create};
@@ -75,10 +77,9 @@ impl<'l> Template<'l> {
             (true, false) => Some(files()?),
             (false, _) => None,
         };
+        spec.ids = wanted.users.then(|| Ids::here(lab.rootless)).transpose()?;
         spec.root = match &files {
-            Some(files) if wanted.layers => Some(Root::Layers(files.layers())),
-            // Without an overlay it gets a copy of the files that may be written to.
-            Some(files) => Some(Root::Directory(writable_copy(lab, files)?)),
+            Some(files) => Some(root(lab, files, wanted.layers, &mut spec)?),
             None => None,
         };
         Ok(Template { lab, spec, files })
@@ -176,7 +177,16 @@ pub fn planned(
         (true, false) => Some(Root::Directory(folders.lab().join("rootfs-1"))),
         (false, _) => None,
     };
-    Ok(Spec { root, ..wanted.spec })
+    let rootless = lab::takes_a_user_namespace();
+    let ids = wanted.users.then(|| Ids::here(rootless)).transpose()?;
+    let ids = match (ids, &root) {
+        (Some(ids), Some(Root::Layers(layers))) => {
+            let site = Site::planned(folders, rootless, 1, &Spec::default())?;
+            Some(owned::ids_for(layers, ids, &site, true))
+        }
+        (ids, _) => ids,
+    };
+    Ok(Spec { root, ids, ..wanted.spec })
 }
 
 /// What steps or options ask for. Files are asked for without saying which.
@@ -187,6 +197,8 @@ pub struct Wanted {
     pub root: bool,
     /// It stays as it is, under a layer that is written to.
     pub layers: bool,
+    /// Users of its own.
+    pub users: bool,
 }
 
 /// What came of an experiment.
@@ -195,6 +207,36 @@ pub struct Experiment<T> {
     /// `None` if it had not ended after ten seconds.
     pub exit: Option<Exit>,
     pub container: Container,
+}
+
+/// What the container's `/` is made of, and how it comes to own that.
+fn root(lab: &Lab, files: &Files, layers: bool, spec: &mut Spec) -> Result<Root, Fault> {
+    let others = spec.ids.filter(Ids::are_others);
+    match (layers, others) {
+        (true, None) => Ok(Root::Layers(files.layers())),
+        // Without an overlay it gets a copy of the files that may be written to.
+        (false, None) => Ok(Root::Directory(writable_copy(lab, files)?)),
+        (true, Some(ids)) => {
+            let dir = lab.fresh_dir("trial")?;
+            let ids = spec.ids.insert(owned::ids_for(&files.layers(), ids, &lab_site(lab, &dir)?, false));
+            let _ = fs::remove_dir_all(dir);
+            Ok(Root::Layers(match ids.files {
+                Owned::Copied => owned::copies(lab, &files.layers(), ids, false)?,
+                _ => files.layers(),
+            }))
+        }
+        (false, Some(ids)) => {
+            let ids = spec.ids.insert(super::ids::Ids { files: Owned::Copied, ..ids });
+            let copies = owned::copies(lab, &files.layers(), ids, true)?;
+            let broken = || Fault::broken("copy an image", "it has no layers");
+            copies.into_iter().next().map(Root::Directory).ok_or_else(broken)
+        }
+    }
+}
+
+/// A site in a directory of the lab's, to try things out at.
+fn lab_site(lab: &Lab, dir: &Path) -> Result<Site, Fault> {
+    Ok(Site { dir: dir.into(), writes_to_cache: false, ..Site::in_lab(lab, &Spec::default())? })
 }
 
 /// Files for a container without an overlay of its own, which may write to them: a throw-away copy

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   the workshop                          the first process
-//!   prepare: groups, directories, bridge
+//!   prepare: groups, directories, bridge, its files
 //!   clone3 ─────────────────────────────▶ born in its namespaces; waits
 //!   attach: what needs its PID
 //!   go ─────────────────────────────────▶ enter: stage by stage
@@ -135,7 +135,7 @@ fn prepare_and_clone(
     timeline: &mut Vec<(Milestone, Instant)>,
 ) -> Result<Option<Pid>, Fault> {
     let mut hands = Hands::outside(listener, given, undo);
-    plan.stage(Stage::Prepare).try_for_each(|op| hands.carry_out(op))?;
+    plan.preparation().try_for_each(|op| hands.carry_out(op))?;
     timeline.push((Milestone::Prepared, Instant::now()));
     let child = clone(plan, &mut hands)?;
     timeline.push((Milestone::Cloned, Instant::now()));

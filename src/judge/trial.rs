@@ -166,6 +166,9 @@ impl<'l> Trial<'l> {
         if self.asked.network {
             argv.push("--net".into());
         }
+        if self.asked.users {
+            argv.push("--userns".into());
+        }
         let path = || if self.rootfs.is_some() { CMD.into() } else { own_path().into_os_string() };
         let cmd = name.map_or_else(path, OsString::from);
         let mut asked = vec![cmd, ACT.into(), self.token.clone().into(), part.name().into()];

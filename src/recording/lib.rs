@@ -99,7 +99,7 @@ impl Watch {
         if let Some(path) = &self.file {
             state.add_file(call.actor, path);
         }
-        if call.name == "socket" {
+        if ["socket", "open_tree"].contains(&call.name.as_str()) {
             state.add_descriptor(call.actor, self.caller(call), &call.result);
         }
         state

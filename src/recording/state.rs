@@ -84,8 +84,8 @@ struct Visited {
 
 /// Namespaces by the names of /proc/PID/ns.
 const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "uts", "ipc", "cgroup"];
-/// What execve(2) may give, and what is not to be had any more.
-const PRIVILEGES: [&str; 3] = ["CapEff", "NoNewPrivs", "Seccomp"];
+/// Who it is, what execve(2) may give, and what is not to be had any more.
+const PRIVILEGES: [&str; 6] = ["Uid", "Gid", "Groups", "CapEff", "NoNewPrivs", "Seccomp"];
 /// How much of a file's text is told, in characters.
 const TEXT: usize = 200;
 

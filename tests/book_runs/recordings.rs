@@ -11,7 +11,7 @@ use crate::common::{Ran, Who, am_root, have, place, skip};
 use crate::{book, on_the_host, read, recording};
 
 /// The steps that make a container.
-const STEPS: [u32; 6] = [1, 2, 3, 4, 5, 6];
+const STEPS: [u32; 7] = [1, 2, 3, 4, 5, 6, 8];
 
 /// Readers have cgroup v2, and so has the guest.
 const LIMITS: u32 = 4;
@@ -86,11 +86,13 @@ impl Names {
         }
         let mut args: Vec<String> = list(&call["args"]).iter().map(|arg| self.readable(text(arg))).collect();
         // Which number a descriptor gets depends on what else is open.
-        let descriptor = args.first_mut().filter(|_| call["name"] != "clone3");
+        let is_number = |name: &str| ["setgroups", "setresgid", "setresuid"].contains(&name);
+        let descriptor =
+            args.first_mut().filter(|_| call["name"] != "clone3" && !is_number(text(&call["name"])));
         if let Some(number) = descriptor.filter(|arg| arg.bytes().all(|c| c.is_ascii_digit())) {
             *number = "fd".into();
         }
-        let is_descriptor = call["name"] == "socket";
+        let is_descriptor = call["name"] == "socket" || call["name"] == "open_tree";
         let result = if is_descriptor { "fd".into() } else { self.readable(text(&call["result"])) };
         let source = text(&call["source"]).split(':').next();
         let is_shown = |effect: &&Value| is_ours(effect) && (call["name"] != "umount2" || uncovers(effect));
@@ -138,7 +140,8 @@ impl Names {
         let text = replace(&text, r" --(record|lang|color) \S+", "");
         let text = replace(&text, r"workshop-\d+-\d+-(\d)", "workshop-311-842-$1");
         let text = replace(&text, r"\b[0-9a-f]{64}\b", "c1e5a6d3f0b2");
-        let text = replace(&text, r"\bcgroup=\d+", "cgroup=fd");
+        let text = replace(&text, r"\b(cgroup|userns_fd)=\d+", "$1=fd");
+        let text = replace(&text, r"\b\d{6,10}( 65536\b)", "524288$1");
         let text = replace(&text, r"0x[0-9a-f]+ /\* \d+ vars \*/", "0x55d0c0de4b20 /* 20 vars */");
         // The kernel's own first namespaces have the same number everywhere.
         let namespace = Regex::new(r":\[(402653\d{4})\]").expect("a pattern");

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::steps;
 
 /// Patterns and what takes their place, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 59] = [
+const PATTERNS: [(&str, &str); 71] = [
     // Releases of kernels, of the host and of guests; addresses have four numbers and no dash.
     (r"(?m)(^|[^\w.])(?:\d+(?:\.\d+){2,3}[-+~][\w.+~-]*\w|\d{1,2}\.\d+\.\d+)($|[^\w.]|\.$)", "$1[release]$2"),
     // Paths: the home's cache, directories numbered by the lab, cgroups below our own.
@@ -31,10 +31,23 @@ const PATTERNS: [(&str, &str); 59] = [
         "$1 [reason]\n\n",
     ),
     (r"(?s)\s+/sys/fs/cgroup/[^\[\s]*(?:\.|\s아래에.{0,30}?)\n (The|여기서는)", " [group]\n $1"),
+    // Users: the first id of a range that is nobody's here, and whoever runs the tests.
+    (r"\b\d{6,10} 65536\b", "[first id] 65536"),
+    (r#"(upper\\"",")\d{6,10}","\d{6,10}""#, r#"$1[first id]","[first id]""#),
+    (r"(/upper )\d{6,10} \d{6,10} +=", "$1[first id] [first id]  ="),
+    (r"(/[ug]id_map 0 \d+ 1) +(= \d)", "$1  $2"),
+    (r"…[0-9a-f]{20,} +(= \S+)", "…[layer]  $1"),
+    (r#"("name":"(?:uid|own-file|image-file)","outside":")\d+"#, "$1[id]"),
+    (r"(uid_map  0 )\d+ 1  ", "$1[id] 1  "),
+    (r#"("name":"map","outside":"0 )\d+ 1""#, r#"$1[id] 1""#),
+    (r"/proc/\d+/(uid_map|gid_map|setgroups)", "/proc/[pid]/$1"),
+    (r"(\] 65536|/setgroups deny)  +(= \d)", "$1  $2"),
     // Calls: PIDs, descriptors, the environment.
-    (r#"("name":"(?:clone3|socket)".*?"result":")\d+"#, "$1[n]"),
-    (r"((?:clone3|socket) .* = )\d+", "$1[n]"),
-    (r#"("name":"(?:write|sendto)","args":\[")\d+"#, "$1[fd]"),
+    (r#"("name":"(?:clone3|socket|open_tree)".*?"result":")\d+"#, "$1[n]"),
+    (r"((?:clone3|socket|open_tree) .* = )\d+", "$1[n]"),
+    (r#"("name":"(?:write|sendto|mount_setattr|move_mount|fchdir)","args":\[")\d+"#, "$1[fd]"),
+    (r"userns_fd=\d+", "userns_fd=[fd]"),
+    (r"(fchdir +)\d+ +=", "$1[fd]  ="),
     (r#""\\"(?:/usr)?/s?bin/sh\\"""#, r#""\"/bin/sh\"""#),
     (r"0x[0-9a-f]+ /\* \d+ vars \*/", "0x[pointer] /* [n] vars */"),
     (r"netns \d+", "netns [pid]"),

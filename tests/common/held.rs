@@ -116,9 +116,16 @@ fn family(first: i32, seen: &[Seen]) -> Vec<i32> {
 }
 
 /// What the first process must tell of: whatever makes it a container.
-const INSIDE: [&str; 13] = [
+const INSIDE: [&str; 20] = [
     "mount",
     "umount2",
+    "move_mount",
+    "mount_setattr",
+    "open_tree",
+    "fchdir",
+    "setgroups",
+    "setresgid",
+    "setresuid",
     "pivot_root",
     "unshare",
     "setns",
@@ -133,7 +140,8 @@ const INSIDE: [&str; 13] = [
 ];
 
 /// What the host's side must tell of, besides groups, settings and requests to the network.
-const OUTSIDE: [&str; 5] = ["mount", "umount2", "pivot_root", "unshare", "setns"];
+const OUTSIDE: [&str; 8] =
+    ["mount", "umount2", "open_tree", "mount_setattr", "move_mount", "pivot_root", "unshare", "setns"];
 
 /// Every call that makes the container is told. `held` is of a run that tells every step.
 pub fn complete(held: &Held, seen: &[Seen]) -> Result<usize, String> {
@@ -145,7 +153,7 @@ pub fn complete(held: &Held, seen: &[Seen]) -> Result<usize, String> {
     let mut counted = 0;
     for (at, call) in seen.iter().enumerate() {
         let must = if call.pid == held.host {
-            (start..=end).contains(&at) && must_outside(at, seen)
+            (start..=end).contains(&at) && must_outside(at, seen, *born)
         } else {
             call.pid == *born && at <= program && must_inside(call)
         };
@@ -161,14 +169,16 @@ fn must_inside(call: &Seen) -> bool {
     INSIDE.contains(&&*call.name) || netlink_change(call) || netlink_socket(call)
 }
 
-fn must_outside(at: usize, seen: &[Seen]) -> bool {
+fn must_outside(at: usize, seen: &[Seen], born: i32) -> bool {
     let call = &seen[at];
+    // That of a helper of ours, which is there for its map alone, is not the container's.
+    let is_of = |path: &str, pid: i32| path.starts_with(&format!("\"/proc/{pid}/"));
     let in_kernel = |path: &str| path.starts_with("\"/sys/fs/cgroup/") || path.starts_with("\"/proc/sys/");
     match &*call.name {
         "mkdir" => in_kernel(&call.args[0]),
         // Without a namespace it only starts a helper.
         "clone3" => call.args[0].contains("CLONE_NEW"),
-        "write" => opened(at, seen).is_some_and(|path| in_kernel(&path)),
+        "write" => opened(at, seen).is_some_and(|path| in_kernel(&path) || is_of(&path, born)),
         name => OUTSIDE.contains(&name) || netlink_change(call),
     }
 }

@@ -18,6 +18,9 @@ enum Kind {
     Device,
     BootId,
     Digest,
+    /// The end of a layer's path.
+    Layer,
+    Descriptor,
     /// A count. By how little the inner one differs from the outer one, it tells something.
     Count(u64),
     /// The same for every value.
@@ -26,12 +29,16 @@ enum Kind {
 use Kind::*;
 
 /// Where values stand: the groups of a pattern are of these kinds. The first pattern that finds a value has it.
-const PATTERNS: [(&str, &[Kind]); 15] = [
+const PATTERNS: [(&str, &[Kind]); 19] = [
     // The end of a path to a guest's kernel.
     (r#"…([\w./-]+)"\]\s"#, &[Fixed("ot/vmlinuz-6.1.0")]),
     (r"(?m)(?:^|[^\w.])(\d+(?:\.\d+){2,3}[-+~][\w.+~-]*\w|\d{1,2}\.\d+\.\d+)(?:$|[^\w.]|\.$)", &[Release]),
     (r"clone3 .* = (\d+)", &[Pid]),
     (r"netns (\d+)", &[Pid]),
+    (r"/proc/(\d+)/", &[Pid]),
+    (r"(?m)open_tree .* = (\d+)$", &[Descriptor]),
+    (r"fchdir +(\d+) +=", &[Descriptor]),
+    (r"…([0-9a-f]{20,}) +=", &[Layer]),
     (r"workshop-(\d+)-(\d+)-\d", &[Pid, Fixed("842")]),
     (r"[a-z]+:\[(\d{10})\]", &[Namespace]),
     // The end of a layer's path.
@@ -156,6 +163,12 @@ impl Numbers {
             Namespace => (4_026_532_201 + 17 * nth as u64).to_string(),
             Device => format!("0:{}", 22 + 31 * nth),
             BootId => one_of(&["3f0c9a52", "b41d7e06"]),
+            Layer => {
+                let long = ["c1e5a6d3f0b29847d6c5b4a39281f0e7d6c5", "8d02b7f41c6e95a3d0f2e17b46c8a9550e3b"];
+                let end = one_of(&long);
+                end[end.len().saturating_sub(old.len())..].into()
+            }
+            Descriptor => (7 + nth).to_string(),
             Digest => one_of(&["5f0e1c2d3b4a"]),
             Count(usual) => count(usual, value.outside, old),
             Fixed(usual) => usual.to_owned(),

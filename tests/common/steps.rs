@@ -47,6 +47,11 @@ impl Step {
         self.has_option("--memory")
     }
 
+    /// Whether it gives the container users of its own: a range for root, one for an ordinary user.
+    pub fn users(&self) -> bool {
+        self.has_option("--userns")
+    }
+
     fn has_option(&self, option: &str) -> bool {
         self.options.iter().any(|other| other == option)
     }

@@ -3,13 +3,22 @@
 use serde_json::Value;
 
 /// Names that are the same in each language: the command line's, the kernel's, and those of what programs are made of.
-const NAMES: [&str; 39] = [
+const NAMES: [&str; 48] = [
     "brleft",
     "CMD",
     "PROGRAM",
     "DIR",
     "PATH",
     "PID",
+    "ID",
+    "uid",
+    "gid",
+    "mnt",
+    "pid",
+    "net",
+    "uts",
+    "ipc",
+    "cgroup",
     "CPU",
     "MiB",
     "GiB",

@@ -57,6 +57,11 @@ const READ_ONLY: &str = "mount --rbind / /; export HOME=/nonexistent; unset XDG_
 
 const HOSTS: &[Host] = &[
     none_of!("user", Caller::User, ["step 1", "run true", "doctor", "tour", "check 1"]),
+    none_of!(
+        "user",
+        Caller::Root,
+        ["step 8", "step 6", "run --userns true", "run true", "doctor", "check 8"]
+    ),
     none_of!("mnt", Caller::User, ["step 1", "tour"]),
     none_of!("mnt", Caller::Root, ["step 1"]),
     none_of!("net", Caller::User, ["step 1", "check 1"]),

@@ -65,7 +65,9 @@ impl Script {
                 Ordering::Equal => limited,
                 Ordering::Greater => later,
             };
-            script.step(step.number, name, "")
+            // Its root filesystem is a tmpfs, which had no id-mapped mounts before Linux 6.3.
+            let copied = if step.users() && name == "root" { "_copied" } else { "" };
+            script.step(step.number, &format!("{name}{copied}"), "")
         })
     }
 }

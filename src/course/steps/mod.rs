@@ -8,6 +8,7 @@ mod overlay;
 mod pivot_root;
 pub mod run;
 mod unshare_pid;
+mod user_map;
 mod veth_bridge;
 
 use super::Step;
@@ -21,4 +22,5 @@ pub const STEPS: &[Step] = &[
     overlay::STEP,
     veth_bridge::STEP,
     boot_vm::STEP,
+    user_map::STEP,
 ];

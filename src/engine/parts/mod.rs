@@ -5,6 +5,7 @@ pub mod mount_proc;
 pub mod overlay;
 pub mod pivot_root;
 pub mod unshare_pid;
+pub mod user_map;
 pub mod veth_bridge;
 
 use super::op::Op;
@@ -29,4 +30,5 @@ pub const PARTS: &[Part] = &[
     Part { slug: cgroup_limit::SLUG, operations: cgroup_limit::operations },
     Part { slug: overlay::SLUG, operations: overlay::operations },
     Part { slug: veth_bridge::SLUG, operations: veth_bridge::operations },
+    Part { slug: user_map::SLUG, operations: user_map::operations },
 ];

@@ -10,6 +10,7 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use crate::hands::try_out;
+use crate::ids::{Files, Ids};
 use crate::op::{Call, Op, Ops};
 use crate::plan::Stage;
 use crate::site::Site;
@@ -37,14 +38,23 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     ops.add(Stage::Prepare, "merged", Call::MakeDirectory(site.merged()));
     // ANCHOR_END: overlay-upper
     // ANCHOR: overlay-overlay
+    let lowers = match spec.ids {
+        Some(Ids { files: Files::Shown, .. }) => site.shown(lowers),
+        _ => lowers.clone(),
+    };
     let overlay = Call::Mount {
         source: Some("overlay".into()),
         target: site.merged(),
         fstype: Some("overlay"),
         flags: MsFlags::empty(),
-        data: Some(options(lowers, site)),
+        data: Some(options(&lowers, site)),
     };
-    ops.add(Stage::Image, "overlay", overlay);
+    if spec.is_handed_in() {
+        // Its own root may not mount what belongs to others.
+        ops.add_with_undo(Stage::Files, "overlay", overlay, Reversal::Mount(site.merged()));
+    } else {
+        ops.add(Stage::Image, "overlay", overlay);
+    }
     // ANCHOR_END: overlay-overlay
     Ok(ops.list())
 }

@@ -38,13 +38,13 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWUTS));
     ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWIPC));
     // ANCHOR_END: pivot-root-clone
-    choose(&mut ops, files, &root);
+    choose(&mut ops, files, &root, spec.is_handed_in());
     mount_dev(&mut ops, &root.join("dev"));
     if let Some(terminal) = &spec.terminal {
         name_terminal(&mut ops, terminal.clone(), root.join("dev/console"));
     }
     mount_sys(&mut ops, root.join("sys"));
-    switch(&mut ops, root);
+    switch(&mut ops, Some(root).filter(|_| !spec.is_handed_in()));
     // ANCHOR: pivot-root-hostname
     ops.add(Stage::Names, "hostname", Call::HostName(spec.hostname.clone()));
     // ANCHOR_END: pivot-root-hostname
@@ -54,8 +54,8 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
 // ANCHOR: pivot-root-bind
 /// pivot_root(2) wants a mount point. A plain directory becomes one by being bind-mounted onto
 /// itself; an overlay is one already.
-fn choose(ops: &mut Ops, files: &Root, root: &Path) {
-    if let Root::Directory(dir) = files {
+fn choose(ops: &mut Ops, files: &Root, root: &Path, is_mount: bool) {
+    if let (Root::Directory(dir), false) = (files, is_mount) {
         ops.add(Stage::Root, "bind", bind(dir.clone(), dir.clone(), MsFlags::MS_REC));
     }
     for (dir, why) in [("proc", "bind"), ("dev", "dev"), ("sys", "sys")] {
@@ -111,9 +111,11 @@ fn mount_sys(ops: &mut Ops, sys: PathBuf) {
 /// The switch itself. With "." for both arguments the old root ends up stacked on top of the new one
 /// (pivot_root(2), "NOTES"), so no directory has to be made to hold it; "." is then the old root,
 /// and detaching it uncovers the new one.
-fn switch(ops: &mut Ops, root: PathBuf) {
+fn switch(ops: &mut Ops, elsewhere: Option<PathBuf>) {
     let here = || PathBuf::from(".");
-    ops.add(Stage::Switch, "chdir", Call::ChangeDirectory(root));
+    if let Some(root) = elsewhere {
+        ops.add(Stage::Switch, "chdir", Call::ChangeDirectory(root));
+    }
     ops.add(Stage::Switch, "pivot", Call::PivotRoot { new_root: here(), put_old: here() });
     ops.add(Stage::Switch, "detach", Call::Unmount { target: here(), flags: MntFlags::MNT_DETACH });
     ops.add(Stage::Switch, "home", Call::ChangeDirectory("/".into()));
