@@ -65,6 +65,15 @@
     }));
     const last = (path) => path.split("/").pop() || "/";
 
+    // What lies below another thing in the file system stands below it.
+    const tree = (things, row) => things
+        .slice().sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+        .map((thing, _, all) => {
+            const holds = ({ name }) => name !== thing.name && `${thing.name}/`.startsWith(`${name}/`.replace("//", "/"));
+            const deep = all.filter(holds).length;
+            return { ...row({ ...thing, deep }), changed: thing.changed, deep };
+        });
+
     const SHAPES = {
         // Its PIDs, outermost first.
         process: (things) => things.map(({ value, changed }) => ({
@@ -75,18 +84,11 @@
             label: name, value: value.replace(/^.*:/, ""), changed,
         })),
         directory: (things) => things.map(({ name, value, changed }) => ({ label: name, value, changed })),
-        // A tree: what is mounted below a mount stands below it.
-        mount: (things) => things
-            .map((thing) => ({ ...thing, path: thing.name }))
-            .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
-            .map(({ path, value, changed }, _, all) => {
-                const above = all.filter((other) => other.path !== path && `${path}/`.startsWith(`${other.path}/`.replace("//", "/")));
-                const deep = above.length;
-                return { label: deep ? last(path) : path, value: value.split(",")[0], changed, deep };
-            }),
-        // A cgroup's limits stand in files of its directory.
-        file: (things) => things.map(({ name, value, changed }) => ({
-            label: last(name), value: value === "directory" ? "" : value, changed, deep: value === "directory" ? 0 : 1,
+        mount: (things) => tree(things, ({ name, value, deep }) => ({
+            label: deep ? last(name) : name, value: value.split(",")[0],
+        })),
+        file: (things) => tree(things, ({ name, value }) => ({
+            label: last(name), value: value === "directory" ? "" : value,
         })),
         group: (things) => things.map(({ name, value, changed }) => ({ label: name || "cgroup", value, changed })),
         address: (things) => things.map(({ name, changed }) => ({ label: name.replace(/ dev \d+$/, ""), value: "", changed })),
