@@ -6,6 +6,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,11 @@ use super::{At, ImageError};
 const LOADER_CONFIGURATION: [&str; 2] = ["/etc/ld.so.conf", "/etc/ld.so.cache"];
 
 /// The record of an image, kept as JSON next to the layers.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
+    /// The directories of the search path. While they are the same, so is what is found in them, and nothing has to be
+    /// looked up. None where that does not follow.
+    pub search: Vec<(PathBuf, Option<Stamp>)>,
     /// Each program found in the search path: name and file.
     pub found: Vec<(String, PathBuf)>,
     /// Every host file that the image depends on.
@@ -44,6 +48,10 @@ pub(super) struct LayerRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp(u64, i64, i64, u64, u32);
 
+/// A directory that was changed so short a time ago may be changed again without another time of its change: clocks of
+/// file systems tick in milliseconds, some in seconds.
+const FRESH: Duration = Duration::from_secs(2);
+
 impl Stamp {
     fn of(metadata: &Metadata) -> Stamp {
         let (mtime, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
@@ -53,6 +61,12 @@ impl Stamp {
     /// The stamp of the file that PATH leads to, if there is one.
     fn of_source(path: &Path) -> Option<Stamp> {
         fs::metadata(path).ok().as_ref().map(Stamp::of)
+    }
+
+    /// Whether another change would have changed it.
+    fn is_settled(&self) -> bool {
+        let changed = UNIX_EPOCH + Duration::from_secs(self.1.try_into().unwrap_or_default());
+        SystemTime::now().duration_since(changed).is_ok_and(|ago| ago > FRESH)
     }
 
     /// The stamp of the thing at PATH itself, link or not.
@@ -69,7 +83,21 @@ pub(super) fn stamp_sources<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Ve
     paths.into_iter().map(|path| (path.to_path_buf(), Stamp::of_source(path))).collect()
 }
 
+/// Stamps the directories of a search path that are searched at all, those with a name that a manifest can have; none if
+/// a change of one might not show.
+pub(super) fn stamp_search(search: &[PathBuf]) -> Vec<(PathBuf, Option<Stamp>)> {
+    let named = search.iter().filter(|dir| dir.to_str().is_some());
+    let stamps: Vec<_> = named.map(|dir| (dir.clone(), Stamp::of_source(dir))).collect();
+    let settled = stamps.iter().all(|(_, stamp)| stamp.is_none_or(|stamp| stamp.is_settled()));
+    if settled { stamps } else { Vec::new() }
+}
+
 impl Manifest {
+    /// Whether every directory of the search path has the same names in it as when the image was made.
+    pub(super) fn search_unchanged(&self) -> bool {
+        !self.search.is_empty() && self.search.iter().all(|(dir, stamp)| Stamp::of_source(dir) == *stamp)
+    }
+
     /// Whether every host file is still the one that was copied.
     pub(super) fn sources_unchanged(&self) -> bool {
         self.sources.iter().all(|(path, stamp)| Stamp::of_source(path) == *stamp)
@@ -149,13 +177,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (here, gone) = (dir.path().join("here"), dir.path().join("gone"));
         fs::write(&here, "1").unwrap();
-        let manifest = || Manifest {
-            found: Vec::new(),
-            sources: stamp_sources([here.as_path(), gone.as_path()]),
-            layers: Vec::new(),
-            bytes: 0,
-            missing: Vec::new(),
-        };
+        let manifest =
+            || Manifest { sources: stamp_sources([here.as_path(), gone.as_path()]), ..Manifest::default() };
         let before = manifest();
         assert!(before.sources_unchanged());
         fs::write(&gone, "").unwrap();

@@ -15,14 +15,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nix::unistd::getuid;
+
 use super::layer::{Layer, in_image};
-use super::manifest::{LayerRecord, Manifest, directory_name, stamp_sources};
+use super::manifest::{LayerRecord, Manifest, Stamp, directory_name, stamp_search, stamp_sources};
 use super::scratch::{self, Scratch};
 use super::{At, Image, ImageError, configuration, digest, own_binary, plan, wanted};
 use kernel::tree;
 
 /// Counts up when the same host files are to give another image than before.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// How many images are kept, however old.
 const KEPT: usize = 3;
@@ -39,8 +41,14 @@ pub struct Store {
 /// What an image is asked for: everything besides the content of files that decides what is in it.
 struct Request<'a> {
     search: &'a [PathBuf],
-    found: Vec<(&'static str, PathBuf)>,
     terminal: Option<String>,
+}
+
+/// What a request's search path leads to.
+struct Found {
+    programs: Vec<(&'static str, PathBuf)>,
+    /// The directories, for the manifest: see [`Manifest::search`].
+    search: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 impl Store {
@@ -57,9 +65,7 @@ impl Store {
     /// `NoShell` if SEARCH holds no `sh`; `Io` if a file can't be read or the store not written.
     pub fn host_image(&self, search: &[PathBuf]) -> Result<Image, ImageError> {
         scratch::sweep(&self.dir);
-        let found = wanted::lookup(search);
-        let terminal = configuration::unusual_terminal();
-        let request = Request { search, found, terminal };
+        let request = Request { search, terminal: configuration::unusual_terminal() };
         let manifest = self.images().join(request.key() + ".json");
         if let Some(image) = self.cached(&manifest, &request) {
             return Ok(image);
@@ -115,8 +121,7 @@ impl Store {
         let scratch = Scratch::new(&self.dir)?;
         let sources = stamp_sources(layer.sources());
         let (record, bytes) = self.publish(layer, &scratch, 0)?;
-        let manifest =
-            Manifest { found: Vec::new(), sources, layers: vec![record], bytes, missing: Vec::new() };
+        let manifest = Manifest { sources, layers: vec![record], bytes, ..Manifest::default() };
         self.record(&manifest, &scratch, path)?;
         self.collect_garbage();
         Ok(manifest)
@@ -127,8 +132,20 @@ impl Store {
     /// Whatever is wrong with it (unreadable, cut short, of another version) only means that the
     /// image is built again.
     fn cached(&self, path: &Path, request: &Request) -> Option<Image> {
-        let manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        if !request.same_as(&manifest) || !manifest.sources_unchanged() {
+        let mut manifest: Manifest = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        if !manifest.search_unchanged() {
+            // Something else may have come into a directory, or gone.
+            let found = request.look_up();
+            if manifest.found != found.by_name() {
+                return None;
+            }
+            if manifest.search != found.search {
+                manifest.search = found.search;
+                // Where that fails, the next start looks again.
+                let _ = Scratch::new(&self.dir).and_then(|scratch| self.record(&manifest, &scratch, path));
+            }
+        }
+        if !manifest.sources_unchanged() {
             return None;
         }
         let intact = |layer: &LayerRecord| layer.intact(&self.layers().join(layer.directory()));
@@ -144,15 +161,17 @@ impl Store {
     /// Makes the image and its manifest at PATH.
     fn build(&self, path: &Path, request: &Request) -> Result<Image, ImageError> {
         let scratch = Scratch::new(&self.dir)?;
-        let (programs, missing) = plan::programs(&request.found, request.search)?;
+        let found = request.look_up();
+        let (programs, missing) = plan::programs(&found.programs, request.search)?;
         let configuration = configuration::configuration(request.terminal.as_deref())?;
-        let names = request.found.iter().map(|(_, path)| path.as_path());
+        let names = found.programs.iter().map(|(_, path)| path.as_path());
         let copied = programs.sources().chain(configuration.sources());
         // Stamped before they are copied: a file that changes meanwhile is noticed next time.
         let sources = stamp_sources(names.chain(copied));
 
         let mut manifest = Manifest {
-            found: request.found_by_name(),
+            found: found.by_name(),
+            search: found.search,
             sources,
             layers: Vec::new(),
             bytes: 0,
@@ -261,22 +280,25 @@ impl Request<'_> {
         // The loader's search path that the environment adds decides which libraries are found.
         let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let search = self.search.iter().map(|dir| dir.to_string_lossy());
-        let mut parts = vec![FORMAT.into(), libraries.to_string_lossy()];
+        // What we may read and execute depends on who we are.
+        let mut parts = vec![FORMAT.into(), libraries.to_string_lossy(), getuid().to_string().into()];
         parts.push(self.terminal.as_deref().unwrap_or_default().into());
         parts.extend(search);
         directory_name(&digest::text_digest(parts.iter().map(AsRef::as_ref)))
     }
 
-    /// Whether the search path still leads to the files that MANIFEST was made from.
-    fn same_as(&self, manifest: &Manifest) -> bool {
-        let same = |((name, path), (other, source)): (&(&str, PathBuf), &(String, PathBuf))| {
-            name == other && path == source
-        };
-        self.found.len() == manifest.found.len() && self.found.iter().zip(&manifest.found).all(same)
+    fn look_up(&self) -> Found {
+        // Before the programs are looked for: what changes meanwhile is noticed next time.
+        let search = stamp_search(self.search);
+        let programs = wanted::lookup(self.search);
+        let hidden = wanted::passed_over(self.search, &programs);
+        Found { search: if hidden { Vec::new() } else { search }, programs }
     }
+}
 
-    fn found_by_name(&self) -> Vec<(String, PathBuf)> {
-        self.found.iter().map(|(name, path)| (name.to_string(), path.clone())).collect()
+impl Found {
+    fn by_name(&self) -> Vec<(String, PathBuf)> {
+        self.programs.iter().map(|(name, path)| (name.to_string(), path.clone())).collect()
     }
 }
 

@@ -185,6 +185,51 @@ fn an_image_is_the_same_until_a_host_program_changes() {
     assert!(first.layers[0].join("bin/which").exists());
 }
 
+/// Sets the time of a directory's last change to long ago, as that of most is.
+fn age(dir: &Path) {
+    fs::File::open(dir)
+        .unwrap()
+        .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000))
+        .unwrap();
+}
+
+#[test]
+fn a_program_that_comes_is_noticed_however_it_comes() {
+    let (dir, store) = store();
+    let search = search_of(dir.path(), &[("sh", "/bin/sh"), ("ls", "nowhere")]);
+    let (cat, ps) = (search[0].join("cat"), search[0].join("ps"));
+    fs::write(&ps, "#!/bin/sh\n").unwrap();
+    let lacks = |name: &str| {
+        age(&search[0]);
+        // Once it is built, or looked at again; then it is only compared.
+        [1, 2].map(|_| store.host_image(&search).unwrap()).map(|image| image.missing.contains(&name))
+    };
+    assert_eq!(lacks("cat"), [true, true]);
+    symlink("/bin/cat", &cat).unwrap();
+    assert!(!store.host_image(&search).unwrap().missing.contains(&"cat"));
+    assert_eq!(lacks("cat"), [false, false]);
+    fs::remove_file(&cat).unwrap();
+    assert!(store.host_image(&search).unwrap().missing.contains(&"cat"));
+
+    // Two ways that change no directory in the search path.
+    fs::set_permissions(&ps, Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(lacks("ps"), [false, false]);
+    symlink("/bin/ls", search[0].join("nowhere")).unwrap();
+    assert_eq!(lacks("ls"), [false, false]);
+}
+
+#[test]
+fn a_search_path_that_has_not_changed_is_not_searched() {
+    let (dir, store) = store();
+    let search = search_of(dir.path(), &[("sh", "/bin/sh"), ("ls", "/bin/ls")]);
+    age(&search[0]);
+    let image = store.host_image(&search).unwrap();
+    // What comes without a trace is not seen, since nobody looks.
+    symlink("/bin/cat", search[0].join("cat")).unwrap();
+    age(&search[0]);
+    assert_eq!(store.host_image(&search).unwrap(), image);
+}
+
 #[test]
 fn whatever_is_damaged_is_built_again() {
     let (dir, store) = store();

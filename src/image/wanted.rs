@@ -142,6 +142,19 @@ pub(super) fn lookup(search: &[PathBuf]) -> Vec<(&'static str, PathBuf)> {
         .collect()
 }
 
+/// Whether something in SEARCH has a wanted name and comes before what was FOUND, but can't be taken: a link that leads
+/// nowhere, or a file that we may not execute. It can become a program without a change of its directory.
+pub(super) fn passed_over(search: &[PathBuf], found: &[(&'static str, PathBuf)]) -> bool {
+    let names = REQUIRED.iter().chain(OPTIONAL).chain([&BUSYBOX]);
+    names.into_iter().any(|name| {
+        let taken = path_of(found, name);
+        let places = search.iter().map(|dir| dir.join(name));
+        places
+            .take_while(|place| Some(place.as_path()) != taken)
+            .any(|place| place.symlink_metadata().is_ok())
+    })
+}
+
 /// The wanted names that FOUND has no file for.
 pub(super) fn lacking(found: &[(&'static str, PathBuf)]) -> Vec<&'static str> {
     let names = REQUIRED.iter().chain(OPTIONAL).copied();
