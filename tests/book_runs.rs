@@ -132,8 +132,14 @@ fn measure_again(name: &str) {
     if !needed.iter().chain(&[("runc", "runc")]).all(|(program, package)| have(program, package)) {
         return;
     }
-    let plan =
-        bench::Plan { program: place().program.clone(), rounds: 1, warm: 0, gap: Duration::ZERO, alive: 2 };
+    let plan = bench::Plan {
+        program: place().program.clone(),
+        rounds: 1,
+        warm: 0,
+        gap: Duration::ZERO,
+        alive: 2,
+        together: 2,
+    };
     let measured = bench::measure(&plan).expect("measure");
     for lang in bench::report::LANGS {
         let recorded = read(&book().join(lang).join("runs").join(name).with_extension("txt"));

@@ -87,11 +87,16 @@ impl Alive {
 
     /// How many times as long as the first tenth of them the last tenth took.
     pub fn growth(&self) -> Option<f64> {
-        let tenth = (self.starts.len() / 10).max(1);
-        let sum = |starts: &[Duration]| starts.iter().sum::<Duration>().as_secs_f64();
-        let first = self.starts.get(..tenth).map(sum)?;
-        (self.starts.len() > 1).then(|| sum(&self.starts[self.starts.len() - tenth..]) / first)
+        last_by_first(&self.starts)
     }
+}
+
+/// How many times as long the last tenth of starts took as the first; `None` of fewer than two.
+pub fn last_by_first(starts: &[Duration]) -> Option<f64> {
+    let tenth = (starts.len() / 10).max(1);
+    let sum = |starts: &[Duration]| starts.iter().sum::<Duration>().as_secs_f64();
+    let first = starts.get(..tenth).map(sum)?;
+    (starts.len() > 1).then(|| sum(&starts[starts.len() - tenth..]) / first)
 }
 
 /// Starts that many, one after the other, and ends them all.

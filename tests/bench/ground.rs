@@ -71,6 +71,11 @@ impl Ground {
         self.bundle().join("rootfs")
     }
 
+    /// The home of what is started.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
     /// A command with nothing of the caller's in its environment.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = child::command(program);
@@ -81,11 +86,7 @@ impl Ground {
     /// Gives a command an environment with a home of ours.
     pub fn at_home(&self, command: &mut Command) {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        command
-            .env_clear()
-            .env("PATH", path)
-            .env("HOME", self.dir.path().join("home"))
-            .env("LANG", "C.UTF-8");
+        command.env_clear().env("PATH", path).env("HOME", self.home()).env("LANG", "C.UTF-8");
         command.current_dir(self.dir.path());
     }
 

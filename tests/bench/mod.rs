@@ -7,12 +7,14 @@
 //! | `subjects` | the commands |
 //! | `turns` | a clock outside: each is started in turn, round after round |
 //! | `beside` | what waits beside a running container, and many at the same time |
+//! | `together` | many of one program, in one lab and on one bridge |
 //! | `report` | the table, in each language |
 
 mod beside;
 mod ground;
 pub mod report;
 mod subjects;
+mod together;
 mod turns;
 
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ pub struct Plan {
     pub gap: Duration,
     /// How many containers are alive at the same time in the end.
     pub alive: usize,
+    /// How many are alive in one lab.
+    pub together: u16,
 }
 
 /// Bytes, in the megabytes that claims are made in.
@@ -49,17 +53,24 @@ pub fn measure(plan: &Plan) -> Result<Measured, String> {
     let subjects = subjects::all(&ground)?;
     let times = turns::in_turn(&ground, &subjects, plan)?;
     let alive = beside::alive(&ground, plan.alive)?;
+    let together = match together::growth(&ground, plan.together) {
+        Ok(growth) => growth,
+        Err(problem) => {
+            ground.leave_out("one lab", &problem);
+            None
+        }
+    };
     let size = std::fs::metadata(&plan.program).map_err(|error| error.to_string())?.len();
-    let claims = claims(&times, &alive, size);
+    let claims = claims(&times, &alive, together, size);
     let left_out = ground.left_out.take();
     let subjects =
         subjects.iter().zip(times).map(|(subject, times)| (subject.title.clone(), times)).collect();
-    let (rounds, gap, alive) = (plan.rounds, plan.gap, plan.alive);
-    Ok(Measured { machine: Machine::this(), rounds, gap, alive, subjects, claims, left_out })
+    let (rounds, gap, alive, together) = (plan.rounds, plan.gap, plan.alive, plan.together);
+    Ok(Measured { machine: Machine::this(), rounds, gap, alive, together, subjects, claims, left_out })
 }
 
 /// What the figures may be at most.
-fn claims(times: &[Times], alive: &Alive, size: u64) -> Vec<Claim> {
+fn claims(times: &[Times], alive: &Alive, together: Option<f64>, size: u64) -> Vec<Claim> {
     let of = |id: Id| times.iter().find(|times| times.id == id);
     let ratio = |one: Id, other: Id, most: f64| {
         let found = of(one)?.median() / of(other)?.median();
@@ -81,6 +92,7 @@ fn claims(times: &[Times], alive: &Alive, size: u64) -> Vec<Claim> {
         bytes(What::Peak, peak, 3.0),
         bytes(What::Idle, alive.memory_of_one(), 0.15),
         alive.growth().map(|found| Claim { what: What::Growth, found, most: 1.5 }),
+        together.map(|found| Claim { what: What::Together, found, most: 2.0 }),
         bytes(What::Size, Some(size), 6.0),
     ];
     all.into_iter().flatten().collect()

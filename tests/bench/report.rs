@@ -20,6 +20,7 @@ pub struct Measured {
     pub rounds: usize,
     pub gap: Duration,
     pub alive: usize,
+    pub together: u16,
     /// Each command as one would type it.
     pub subjects: Vec<(String, Times)>,
     pub claims: Vec<Claim>,
@@ -44,6 +45,8 @@ pub enum What {
     Idle,
     /// The last tenth of many starts by the first tenth.
     Growth,
+    /// The same of many in one lab.
+    Together,
     /// The size of the program, in MB.
     Size,
 }
@@ -79,6 +82,7 @@ struct Words {
     peak: &'static str,
     idle: &'static str,
     growth: &'static str,
+    together: &'static str,
     size: &'static str,
     floor: &'static str,
     left_out: &'static str,
@@ -95,6 +99,7 @@ const EN: Words = Words {
     peak: "most memory of workshop run, MB",
     idle: "memory beside each of {} that are alive, MB",
     growth: "{} alive: last tenth of starts ÷ first tenth",
+    together: "{} alive in one lab, on one bridge: the same",
     size: "the program's file, MB",
     floor: "book/examples/floor: such a container with the fewest calls, and limits",
     left_out: "left out: {}; it takes {}",
@@ -111,6 +116,7 @@ const KO: Words = Words {
     peak: "workshop run이 가장 많이 쓴 메모리, MB",
     idle: "{}개가 살아 있을 때 각각의 곁에서 쓰는 메모리, MB",
     growth: "{}개가 살아 있을 때: 마지막 1/10 ÷ 처음 1/10",
+    together: "{}개가 한 랩, 한 브리지에 있을 때: 같은 비",
     size: "프로그램 파일, MB",
     floor: "book/examples/floor: 호출을 가장 적게 해서 만든 같은 컨테이너, 한도 포함",
     left_out: "뺀 것: {}. 필요한 것: {}",
@@ -160,6 +166,7 @@ impl Measured {
             What::Peak => words.peak.into(),
             What::Idle => fill(words.idle, &[&self.alive.to_string()]),
             What::Growth => fill(words.growth, &[&self.alive.to_string()]),
+            What::Together => fill(words.together, &[&self.together.to_string()]),
             What::Size => words.size.into(),
         }
     }

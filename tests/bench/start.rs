@@ -34,6 +34,9 @@ struct Arguments {
     /// How many containers are alive at the same time in the end
     #[arg(long, value_name = "N", default_value_t = 200)]
     alive: usize,
+    /// How many are alive in one lab, on one bridge
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    together: u16,
     /// The program to measure
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_workshop"))]
     program: PathBuf,
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         warm: 5,
         gap: Duration::from_millis(asked.gap),
         alive: asked.alive,
+        together: asked.together,
     };
     let measured = match bench::measure(&plan) {
         Ok(measured) => measured,
