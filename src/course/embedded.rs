@@ -72,7 +72,8 @@ mod tests {
     fn each_file_is_as_it_stands_in_the_lessons() {
         let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lessons");
         let mut seen = 0;
-        for folder in PACKED.dirs().filter_map(|dir| dir.path().to_str()) {
+        let folders = PACKED.dirs().filter_map(|dir| dir.path().to_str());
+        for folder in folders.filter(|folder| *folder != "words") {
             for (path, text) in below(folder) {
                 if path.extension().is_some_and(|extension| extension == "beginning") {
                     continue;
@@ -89,7 +90,6 @@ mod tests {
             }
         }
         assert!(seen > STEPS.len() * 4, "{seen} files");
-        assert_eq!(text("words/en.toml"), None);
         assert_eq!(text("03-pivot-root/fr.md"), None);
     }
 

@@ -2,6 +2,7 @@
 
 use memchr::memmem;
 
+use super::embedded;
 use super::language::Lang;
 use claims::finding::{Finding, Seen};
 use fault::{Fault, Refused, With, errno_name};
@@ -13,8 +14,11 @@ pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 /// would take longer than to start a program.
 ///
 /// The file is TOML of the plainest form, which a test holds it to: a line is a table's name or a key with its text, and
-/// no text has an escape in it.
-pub struct Words(&'static str);
+/// no text has an escape in it. What is said of faults is packed (see build.rs).
+pub struct Words {
+    lang: Lang,
+    plain: &'static str,
+}
 
 /// A failure in words: what failed, what usually causes it, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +46,10 @@ const NAMED: usize = 4;
 impl Words {
     /// The words of `lang`, which are part of the program.
     pub fn of(lang: Lang) -> &'static Words {
-        static EN: Words = Words(include_str!("../../lessons/words/en.toml"));
-        static KO: Words = Words(include_str!("../../lessons/words/ko.toml"));
+        static EN: Words =
+            Words { lang: Lang::En, plain: include_str!(concat!(env!("OUT_DIR"), "/words/en.toml")) };
+        static KO: Words =
+            Words { lang: Lang::Ko, plain: include_str!(concat!(env!("OUT_DIR"), "/words/ko.toml")) };
         match lang {
             Lang::En => &EN,
             Lang::Ko => &KO,
@@ -52,17 +58,21 @@ impl Words {
 
     /// The text at `[table] key`, or at `[table.key] part`.
     fn get(&self, table: &str, key: &str, part: Option<&str>) -> Option<&'static str> {
-        let Some(part) = part else { return text_in(self.table(table)?, key) };
+        let text = self.text(table);
+        let Some(part) = part else { return text_in(table_in(text, table)?, key) };
         // A key with a dot in it stands in quotes.
         let header = if key.contains('.') { format!("{table}.\"{key}\"") } else { format!("{table}.{key}") };
-        text_in(self.table(&header)?, part)
+        text_in(table_in(text, &header)?, part)
     }
 
-    /// The lines of the table with this name, up to the next one.
-    fn table(&self, name: &str) -> Option<&'static str> {
-        let header = format!("\n[{name}]\n");
-        let below = self.0.get(memmem::find(self.0.as_bytes(), header.as_bytes())? + header.len()..)?;
-        memmem::find(below.as_bytes(), b"\n[").map_or(Some(below), |end| below.get(..end))
+    /// The text that has the tables below this name.
+    fn text(&self, table: &str) -> &'static str {
+        match table {
+            "fault" | "errno" => {
+                embedded::text(&format!("words/{}.toml", self.lang.code())).unwrap_or_default()
+            }
+            _ => self.plain,
+        }
     }
 
     /// The words `[say] key`, or the key itself.
@@ -162,6 +172,15 @@ impl Words {
     }
 }
 
+/// The lines of the table with this name, up to the next one.
+fn table_in(text: &'static str, name: &str) -> Option<&'static str> {
+    let header = format!("[{name}]\n");
+    let starts = memmem::find_iter(text.as_bytes(), header.as_bytes());
+    let mut starts = starts.filter(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'));
+    let below = text.get(starts.next()? + header.len()..)?;
+    memmem::find(below.as_bytes(), b"\n[").map_or(Some(below), |end| below.get(..end))
+}
+
 /// The text of a key in a table's lines.
 fn text_in(lines: &'static str, key: &str) -> Option<&'static str> {
     lines.lines().find_map(|line| {
@@ -221,7 +240,8 @@ mod tests {
 
     /// The words as any reader of TOML has them.
     fn parsed(lang: Lang) -> Table {
-        Words::of(lang).0.parse().unwrap()
+        let words = Words::of(lang);
+        format!("{}{}", words.plain, words.text("fault")).parse().unwrap()
     }
 
     /// Every key with the placeholders in its text.
