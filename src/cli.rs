@@ -4,6 +4,7 @@
 
 mod judged;
 mod options;
+mod run;
 
 use std::mem::ManuallyDrop;
 
@@ -12,6 +13,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 pub use judged::{AdaptOptions, CheckOptions, Contract};
 pub use options::*;
+pub use run::RunOptions;
 
 use crate::course::STEPS;
 use crate::course::language::Lang;
@@ -188,7 +190,7 @@ pub enum Command {
     Break(Later<BreakOptions>),
     /// Run a program in the finished container, without a word
     #[command(display_order = 21)]
-    Run(Later<RunOptions>),
+    Run(Box<Later<RunOptions>>),
     /// Run a program in a real virtual machine, with a kernel of its own
     #[command(display_order = 22)]
     Vm(Later<VmOptions>),

@@ -71,7 +71,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 }
 
 /// The limits of the lessons' containers: small enough to run into within a second.
-pub const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5) };
+pub const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5), ..Limits::NONE };
 
 /// Where a command's words go.
 pub struct Output {
@@ -213,7 +213,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
             experiment::run(out, &experiment::Asked { step, experiment, list, vm })
         }
         Some(Command::Tour(Later(options))) => tour::run(out, &options),
-        Some(Command::Run(Later(options))) => run::run(out, options),
+        Some(Command::Run(options)) => run::run(out, options.0),
         Some(Command::Adapt(Later(options))) => adapt::run(out, options),
         Some(Command::New(NewOptions { dir, lang })) => new::run(out, &dir, &lang),
         Some(Command::Hint(Later(HintOptions { step, again }))) => hint::run(out, step.as_deref(), again),

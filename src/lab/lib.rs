@@ -2,6 +2,7 @@
 //! machine stays as it is. When the last process in them ends, the kernel takes all of it back.
 
 pub mod folders;
+pub mod names;
 
 use std::cell::{Cell, RefCell};
 use std::fs;
