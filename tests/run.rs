@@ -569,3 +569,73 @@ fn options_about_its_own_files_take_some() {
     }
     assert_eq!(said(Who::User, &["--step", "1", "-e", "A=1", "sh", "-c", "echo $A"]), "1\n");
 }
+
+/// What `--explain` finds: name and level, in order.
+fn explained(who: Who, words: &[&str]) -> Vec<(String, String)> {
+    let ran = run(workshop(who).args(["run", "--explain", "--format", "json"]).args(words).arg("true"));
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{words:?}");
+    let found = events(&ran.stdout);
+    assert!(found.iter().all(|event| event["event"] == "finding"), "{}", ran.stdout);
+    let field = |event: &serde_json::Value, name: &str| event[name].as_str().expect(name).to_owned();
+    for event in &found {
+        let groups = ["processes", "files", "limits", "network", "security"];
+        assert!(groups.contains(&&*field(event, "area")), "{event}");
+        assert!(!field(event, "value").is_empty() && field(event, "text").contains(' '), "{event}");
+        assert!(event["source"].is_string() && !field(event, "closes").is_empty(), "{event}");
+    }
+    found.iter().map(|event| (field(event, "name"), field(event, "level"))).collect()
+}
+
+#[test]
+fn a_command_line_is_explained_worst_first_and_nothing_is_run() {
+    let dir = directory("explained-");
+    let path = text(dir.path());
+    for who in who() {
+        let levels = ["open", "weak", "unknown", "closed"];
+        let place = |level: &str| levels.iter().position(|known| *known == level).expect("a level");
+        let level = |words: &[&str], name: &str| {
+            let found = explained(who, words);
+            assert!(found.is_sorted_by_key(|(_, level)| place(level)), "{found:?}");
+            found.into_iter().find(|(found, _)| found == name).map(|(_, level)| level)
+        };
+        let is = |words: &[&str], name: &str, wanted: &str| {
+            assert_eq!(level(words, name).as_deref(), Some(wanted), "{who:?} {words:?} {name}");
+        };
+        let of_root = |root: &'static str, user: &'static str| if who == Who::Root { root } else { user };
+        is(&[], "users", of_root("open", "weak"));
+        is(&["--userns"], "users", of_root("closed", "weak"));
+        is(&["-u", "1000"], "users", of_root("unknown", "weak"));
+        is(&["-u", "0"], "capabilities", of_root("open", "weak"));
+        is(&["-u", "1000"], "capabilities", "closed");
+        is(&["--memory", "64M"], "memory", "closed");
+        is(&["--memory", "64M"], "pids", "weak");
+        is(&["--pids-limit", "9", "--cpus", "1"], "cpus", "closed");
+        for none in ["--network=none", "--no-net", "--net"] {
+            is(&[none], "network", "closed");
+        }
+        is(&["--step", "1"], "files", "open");
+        is(&["--step", "1"], "mounts", "open");
+        is(&[], "processes", "closed");
+        is(&[], "kernel", "weak");
+        is(&["-v", &format!("{path}:/data")], "volume", "weak");
+        for worst in ["/:/host", "/etc:/mnt", "/var/../etc:/mnt", "/run:/mnt:ro"] {
+            let found = explained(who, &["-v", worst]);
+            assert_eq!(found.first(), Some(&("volume".into(), "open".into())), "{worst}");
+        }
+        is(&["-v", "/:/host:ro"], "volume", "weak");
+        assert_eq!(level(&[], "volume"), None);
+    }
+    // In both languages, with no key in place of a sentence, wherever the program's folders are.
+    for (lang, word) in [("en", "One kernel serves it"), ("ko", "커널 하나가")] {
+        let mut asked = workshop(Who::User);
+        asked.env("HOME", path).args(["--lang", lang, "run", "--explain", "-v", "/:/host", "nonexistent"]);
+        let ran = run(&mut asked);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        assert!(ran.stdout.contains(word) && ran.stdout.contains("/host"), "{}", ran.stdout);
+    }
+    assert_eq!(fs::read_dir(dir.path()).expect("list it").count(), 0);
+    assert!(
+        refused(Who::User, &["--explain", "--rootfs", "/nonexistent", "true"], 2).contains("/nonexistent")
+    );
+    assert!(refused(Who::User, &["--explain", "--memory", "x", "true"], 2).contains("`x`"));
+}

@@ -19,6 +19,9 @@ pub struct RunOptions {
     /// Print the operations that would make the container, and make none
     #[arg(long)]
     pub plan: bool,
+    /// Say what this command line would isolate and what it would leave open, worst first, and run nothing
+    #[arg(long, conflicts_with = "plan")]
+    pub explain: bool,
     /// Run the program under a small init that reaps and passes signals on
     #[arg(long)]
     pub init: bool,

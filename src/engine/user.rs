@@ -47,6 +47,12 @@ impl User {
             .then(|| User { name: name.into(), group: group.map(String::from) })
     }
 
+    /// Whether it is root by its number, or by the name that root has everywhere. What another name stands for is the
+    /// image's to say.
+    pub fn is_root(&self) -> Option<bool> {
+        if self.name == "root" { Some(true) } else { id(&self.name).map(|id| id == 0) }
+    }
+
     /// Who it is, by the files of this process's `/`.
     pub fn find(&self) -> Result<Found, Fault> {
         let read = |file: &'static str| match in_root::read(Path::new(file), MOST) {

@@ -32,6 +32,7 @@ use course::lesson::Lesson;
 pub use course::words::{Failure, Found};
 use engine::experiment::{Experiment, Variant};
 use engine::op::Op;
+use engine::posture::Finding;
 use kernel::told::Call;
 use recording::Change;
 pub use vm::Booted;
@@ -116,6 +117,8 @@ pub trait Renderer {
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()>;
     /// The book is served at this address: `words` say so to people.
     fn served(&mut self, address: &str, words: &str) -> io::Result<()>;
+    /// How far something is isolated: `words` say it.
+    fn finding(&mut self, finding: &Finding, words: &str) -> io::Result<()>;
     /// A remark.
     fn note(&mut self, text: &str) -> io::Result<()>;
     /// A virtual machine has booted: `words` says so to people, if there are any.

@@ -1,5 +1,6 @@
 //! `workshop run`: the finished container as a tool. The same walk as the steps', with nobody listening.
 
+mod explain;
 mod program;
 mod volumes;
 
@@ -53,6 +54,10 @@ fn contain(
     let stop = program::stop(&options)?;
     let layers = options.rootfs.as_deref().map(volumes::layers).transpose()?;
     let from = |folders: &Folders| image(folders, layers.as_deref());
+    if options.explain {
+        layers.as_deref().map(|dirs| image(&Folders::find()?, Some(dirs))).transpose()?;
+        return explain::print(out, &wanted);
+    }
     if options.plan {
         let folders = Folders::find()?;
         let plan = plan::draw(&folders, wanted, || from(&folders), &options.program)?;

@@ -57,6 +57,8 @@ fn volume(text: &OsStr) -> Result<Volume, Fault> {
 
 fn bind(source: &OsStr, target: &OsStr, read_only: bool) -> Result<Volume, Fault> {
     let path = std::path::absolute(source).unwrap_or_else(|_| source.into());
+    // Named as it is, where that can be told: what a link or `..` leads to is what is shown.
+    let path = path.canonicalize().unwrap_or(path);
     let found = path.metadata().map_err(|problem| {
         let with = [("path", &*path.display().to_string()), ("problem", &problem.to_string())];
         Fault::usage("volume-missing", &with)
