@@ -57,7 +57,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help_heading = "The program")]
     pub stop_timeout: Option<String>,
 
-    /// Mount a directory or a file of the host's, which begins with / or .
+    /// Mount a directory or a file of the host's; SRC begins with / or a dot
     #[arg(short, long, value_name = "SRC:DST[:ro]", help_heading = "Files")]
     pub volume: Vec<OsString>,
     /// The same in words: type=bind,src=SRC,dst=DST[,ro] or type=tmpfs,dst=DST[,tmpfs-size=BYTES][,tmpfs-mode=MODE]

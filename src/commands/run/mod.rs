@@ -28,6 +28,7 @@ pub fn run(out: &mut Output, options: RunOptions) -> Result<i32, Fault> {
     let limits = limits(&options)?;
     last.map_or(Ok(()), |last| nothing_of_later_steps(&options, last))?;
     let mut wanted = asked_for(&options, last, limits);
+    wanted.spec.hostname = program::host_name(&options.hostname)?;
     wanted.spec.extras = program::extras(&options)?;
     contain(out, options, wanted, limits).map_err(|fault| with_a_way_on(fault, limits))
 }
@@ -41,7 +42,6 @@ fn asked_for(options: &RunOptions, last: Option<&'static Step>, limits: Option<L
     };
     wanted.spec.limits = wanted.spec.limits.filter(|_| limits.is_some());
     wanted.spec.network = wanted.spec.network.filter(|_| !options.has_no_network());
-    wanted.spec.hostname.clone_from(&options.hostname);
     wanted
 }
 

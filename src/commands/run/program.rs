@@ -102,6 +102,16 @@ fn variable(given: &OsStr) -> Result<Option<OsString>, Fault> {
     Ok(std::env::var_os(given).map(pair))
 }
 
+/// A host name that the kernel takes and others can ask for (hostname(7)).
+pub fn host_name(text: &str) -> Result<String, Fault> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let begins = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    match begins && text.len() <= 64 && text.bytes().all(plain) {
+        true => Ok(text.into()),
+        false => Err(Fault::usage("bad-host-name", &[("value", text)])),
+    }
+}
+
 /// How the program is asked to end.
 pub fn stop(options: &RunOptions) -> Result<Stop, Fault> {
     let bad = |key: &str, value: &str| Fault::usage(key, &[("value", value)]);
