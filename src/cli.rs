@@ -143,9 +143,21 @@ pub enum Format {
     Json,
     /// A table for the book; only `compare` has it.
     Markdown,
+    /// For build servers; only `check` has it.
+    #[value(skip)]
+    Junit,
 }
 
 impl Format {
+    /// Those of `check`.
+    fn of_checks() -> impl TypedValueParser<Value = Format> {
+        PossibleValuesParser::new(["text", "json", "junit"]).map(|name| match name.as_str() {
+            "json" => Format::Json,
+            "junit" => Format::Junit,
+            _ => Format::Text,
+        })
+    }
+
     /// The formats that every command has.
     fn common() -> impl TypedValueParser<Value = Format> {
         PossibleValuesParser::new(["text", "json"])
@@ -202,7 +214,7 @@ pub enum Command {
     Adapt(Later<AdaptOptions>),
     /// Judge a container runtime, in whatever language it is written, by what the kernel knows of its containers
     #[command(display_order = 30)]
-    Check(Later<CheckOptions>),
+    Check(CheckOptions),
     /// Measure the same program as a plain process, in a container and in a virtual machine
     #[command(display_order = 23)]
     Compare(CompareOptions),

@@ -8,6 +8,7 @@ mod calls;
 mod closing;
 pub mod failure;
 pub mod json;
+mod junit;
 pub mod learner;
 pub mod measured;
 mod picture;
@@ -39,6 +40,7 @@ pub use vm::Booted;
 
 pub use both::Both;
 pub use json::Json;
+pub use junit::Junit;
 pub use style::{Style, When};
 pub use text::Text;
 
