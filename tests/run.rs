@@ -283,6 +283,43 @@ fn no_network_has_two_names_and_a_terminal_must_be_there() {
     }
 }
 
+/// The names of the links in what /proc/net/dev says.
+fn links(table: &str) -> Vec<&str> {
+    table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect()
+}
+
+#[test]
+fn the_hosts_network_is_had_by_asking_for_it_and_nothing_there_is_changed() {
+    let script = "cat /proc/net/dev; ls /sys/class/net; touch /sys/x 2>/dev/null && echo written";
+    let hosts = fs::read_to_string("/proc/net/dev").expect("links");
+    for more in [&[][..], &["--userns"], &["--read-only"]] {
+        // An ordinary user may change nothing there.
+        let words = [&["--network", "host"], more, &["sh", "-c", script]].concat();
+        let ran = asked(Who::User, &words);
+        assert_eq!(links(&ran.stdout), links(&hosts), "{more:?}: {}", ran.stderr);
+        assert!(!ran.stdout.contains("written"), "{}", ran.stdout);
+    }
+    if am_root() && common::have("ip", "iproute2") {
+        // Root might, so that it is another network that stands for the host's.
+        let outer =
+            r#"ip link add mark type bridge && "$0" run --network host $1 sh -c "$2"; cat /proc/net/dev"#;
+        for more in ["", "--userns", "--pids=64"] {
+            let mut shell = common::command_as(Who::Root, &common::path_of("unshare").expect("unshare"));
+            let shell = shell.args(["-n", "sh", "-c", outer]).arg(&place().program).args([more, script]);
+            let ran = run(shell);
+            assert_eq!(
+                links(&ran.stdout),
+                ["lo", "mark", "lo", "mark"],
+                "{more}: {}{}",
+                ran.stdout,
+                ran.stderr
+            );
+            // The loopback interface of what stands for the host is down as it was.
+            assert!(!ran.stdout.contains("written"), "{}", ran.stdout);
+        }
+    }
+}
+
 #[test]
 fn volumes_show_what_was_asked_for_and_no_more() {
     for who in who() {
@@ -613,6 +650,7 @@ fn a_command_line_is_explained_worst_first_and_nothing_is_run() {
         for none in ["--network=none", "--no-net", "--net"] {
             is(&[none], "network", "closed");
         }
+        is(&["--network=host"], "network", "open");
         is(&["--step", "1"], "files", "open");
         is(&["--step", "1"], "mounts", "open");
         is(&[], "processes", "closed");

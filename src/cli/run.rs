@@ -117,12 +117,18 @@ pub struct RunOptions {
 pub enum NetworkKind {
     Lab,
     None,
+    Host,
 }
 
 impl RunOptions {
-    /// Whether it is to have no network.
+    /// Whether it is to have no network of its own.
     pub fn has_no_network(&self) -> bool {
-        self.no_net || self.network == Some(NetworkKind::None)
+        self.no_net || matches!(self.network, Some(NetworkKind::None | NetworkKind::Host))
+    }
+
+    /// Whether it is to have that of whoever runs it.
+    pub fn has_hosts_network(&self) -> bool {
+        self.network == Some(NetworkKind::Host)
     }
 
     /// Whether a network was asked for in so many words.

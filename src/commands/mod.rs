@@ -271,8 +271,8 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
 }
 
 /// The same for a container that is not looked at, with limits on some of what can be limited.
-pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
-    move_in(limits, Lab::enter_unwitnessed)
+pub fn enter_lab_for(limits: &[Controller], on_hosts_network: bool) -> Result<Lab, Fault> {
+    move_in(limits, if on_hosts_network { Lab::enter_on_hosts_network } else { Lab::enter_unwitnessed })
 }
 
 fn move_in(

@@ -18,6 +18,8 @@ pub struct Extras {
     pub rlimits: Vec<Limit>,
     /// Mounts besides those that make a container, in the order in which they are made.
     pub mounts: Vec<Volume>,
+    /// The network is that of whoever runs it, and no part makes it another.
+    pub hosts_network: bool,
     /// Its root can't be written to, whatever is mounted in it can.
     pub read_only: bool,
 }

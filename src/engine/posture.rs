@@ -121,8 +121,12 @@ impl Posture {
             files: wanted.root,
             writes_image: false,
             root_read_only: extras.read_only,
-            // Where nothing was wanted it has the lab's, which has no way out.
-            network: if spec.network.is_some() { Sees::Own } else { Sees::None },
+            network: match (&spec.network, extras.hosts_network) {
+                (_, true) => Sees::Hosts,
+                (Some(_), _) => Sees::Own,
+                // It has the lab's, which has no way out.
+                (None, _) => Sees::None,
+            },
             limits: spec.limits.unwrap_or(Limits::NONE),
             groups: if extras.user.is_some() { Vec::new() } else { groups },
             terminal,

@@ -64,7 +64,8 @@ fn contain(
         return plan::print(out, &plan, false);
     }
     let named = options.name.as_deref().map(|name| names::take(&Folders::find()?, name)).transpose()?;
-    let lab = enter_lab_for(&limits.map(|limits| limits.controllers()).unwrap_or_default())?;
+    let controllers = limits.map(|limits| limits.controllers()).unwrap_or_default();
+    let lab = enter_lab_for(&controllers, options.has_hosts_network())?;
     let template = Template::new(&lab, wanted, || from(&lab.folders))?;
     let terminal = terminal_name();
     let mut process = Process { init: options.init, ..Process::new(Program::Planned) };

@@ -37,6 +37,7 @@ pub fn extras(options: &RunOptions) -> Result<Extras, Fault> {
         directory: options.workdir.as_deref().map(inside).transpose()?,
         rlimits: options.ulimit.iter().map(rlimit).collect::<Result<_, _>>()?,
         mounts: super::volumes::asked_for(options)?,
+        hosts_network: options.has_hosts_network(),
         read_only: options.read_only,
     })
 }

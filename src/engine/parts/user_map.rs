@@ -30,7 +30,7 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     }
     // ANCHOR: user-map-clone
     ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWUSER));
-    if spec.network.is_none() {
+    if spec.network.is_none() && !spec.extras.hosts_network {
         // A user namespace gets a /sys only with a network that belongs to it.
         ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWNET));
         ops.make_room(Stage::Network, "clone", Call::LoopbackUp);
