@@ -68,3 +68,57 @@ pub fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     file.take(most).read_to_end(&mut text)?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::symlink;
+
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+    use crate::lacks::aside;
+
+    /// What a lookup in a new root comes to, by the kernel's usual way and by ours (CVE-2024-21626).
+    #[test]
+    fn a_link_to_what_is_held_open_leads_out_of_a_root_and_not_by_us() {
+        let dir = tempfile::tempdir().unwrap();
+        let [outside, root] = ["outside", "root"].map(|name| dir.path().join(name));
+        fs::create_dir_all(root.join("proc")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("secret"), "").unwrap();
+        let held = File::open(&outside).unwrap();
+        symlink(format!("/proc/self/fd/{}", held.as_raw_fd()), root.join("leak")).unwrap();
+        symlink("../../../..", root.join("up")).unwrap();
+        fs::write(root.join("mark"), "").unwrap();
+        let looked = aside(|| -> Result<(bool, [String; 4]), String> {
+            let none: Option<&str> = None;
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            let set_up = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
+                .and_then(|()| mount(none, "/", none, private, none))
+                .and_then(|()| {
+                    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+                    mount(Some("/proc"), &root.join("proc"), none, bind, none)
+                })
+                .and_then(|()| nix::unistd::chroot(&root))
+                .and_then(|()| nix::unistd::chdir("/"));
+            set_up.map_err(|errno| errno.to_string())?;
+            let ours = |path: &str| match open(Path::new(path), OFlag::O_PATH) {
+                Ok(found) if is_the_kernels(&found) == Ok(true) => "the kernel's".into(),
+                Ok(_) => "found".into(),
+                Err(errno) => format!("{errno:?}"),
+            };
+            let usual = fs::metadata("/leak/secret").is_ok();
+            Ok((usual, ["/leak/secret", "/up/mark", "/up/proc", "/.."].map(ours)))
+        });
+        match looked.unwrap() {
+            Ok((usual, ours)) => {
+                assert!(usual, "the usual way leads out");
+                assert_eq!(ours, ["ELOOP", "found", "the kernel's", "the kernel's"]);
+            }
+            Err(problem) => testing::skip(&problem, "Run it where user namespaces are made"),
+        }
+    }
+}
