@@ -4,6 +4,7 @@
 
 mod judged;
 mod options;
+mod run;
 
 use std::mem::ManuallyDrop;
 
@@ -12,6 +13,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 pub use judged::{AdaptOptions, CheckOptions, Contract};
 pub use options::*;
+pub use run::RunOptions;
 
 use crate::course::STEPS;
 use crate::course::language::Lang;
@@ -141,9 +143,21 @@ pub enum Format {
     Json,
     /// A table for the book; only `compare` has it.
     Markdown,
+    /// For build servers; only `check` has it.
+    #[value(skip)]
+    Junit,
 }
 
 impl Format {
+    /// Those of `check`.
+    fn of_checks() -> impl TypedValueParser<Value = Format> {
+        PossibleValuesParser::new(["text", "json", "junit"]).map(|name| match name.as_str() {
+            "json" => Format::Json,
+            "junit" => Format::Junit,
+            _ => Format::Text,
+        })
+    }
+
     /// The formats that every command has.
     fn common() -> impl TypedValueParser<Value = Format> {
         PossibleValuesParser::new(["text", "json"])
@@ -188,7 +202,7 @@ pub enum Command {
     Break(Later<BreakOptions>),
     /// Run a program in the finished container, without a word
     #[command(display_order = 21)]
-    Run(Later<RunOptions>),
+    Run(Box<Later<RunOptions>>),
     /// Run a program in a real virtual machine, with a kernel of its own
     #[command(display_order = 22)]
     Vm(Later<VmOptions>),
@@ -200,7 +214,7 @@ pub enum Command {
     Adapt(Later<AdaptOptions>),
     /// Judge a container runtime, in whatever language it is written, by what the kernel knows of its containers
     #[command(display_order = 30)]
-    Check(Later<CheckOptions>),
+    Check(CheckOptions),
     /// Measure the same program as a plain process, in a container and in a virtual machine
     #[command(display_order = 23)]
     Compare(CompareOptions),

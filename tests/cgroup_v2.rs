@@ -18,7 +18,7 @@ echo '{"undo":"remove-group","path":"'$group'"}' > $state/999999-1-$namespace-1.
 workshop clean | grep -c workshop-1-1-1; test -e $group || echo gone; ls $state | wc -l"#;
 
 /// Runs programs into their limits. What the kernel counted is read inside, where a container sees its own group.
-const LIMITS: [(&str, &str, &str); 3] = [
+const LIMITS: [(&str, &str, &str); 5] = [
     (
         "memory",
         "workshop run --no-net --memory 32M -- sh -c '
@@ -39,6 +39,23 @@ const LIMITS: [(&str, &str, &str); 3] = [
            i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done
            grep -c \"^nr_throttled [1-9]\" /sys/fs/cgroup/cpu.stat; cat /sys/fs/cgroup/cpu.max'",
         "1\n20000 100000\n",
+    ),
+    // The weight is runc's for these shares, and swap what both limits leave for it.
+    (
+        "shares",
+        "workshop run --no-net --memory 32M --memory-swap 48M --cpu-shares 512 --pids-limit 9 -- sh -c '
+           cd /sys/fs/cgroup; cat cpu.weight memory.swap.max pids.max'",
+        "59\n16777216\n9\n",
+    ),
+    // An old kernel, whose memory can't be shown by other ids.
+    (
+        "options",
+        "mkdir /tmp/v; echo x > /tmp/v/f
+         for option in --init --userns --network=host; do
+           workshop run $option -v /tmp/v:/data:ro --tmpfs /t --read-only -u 0 -w /t sh -c '
+             pwd; cat /data/f; touch /data/y 2>/dev/null || touch /x 2>/dev/null || touch y && ls'
+         done",
+        "/t\nx\ny\n/t\nx\ny\n/t\nx\ny\n",
     ),
 ];
 

@@ -10,6 +10,32 @@ pub struct Task {
     pub claims: &'static [Claim],
 }
 
+/// What a claim is about: parts of a container that can be judged by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Processes,
+    Files,
+    Limits,
+    Network,
+    Security,
+}
+
+impl Group {
+    pub const ALL: [Group; 5] =
+        [Group::Processes, Group::Files, Group::Limits, Group::Network, Group::Security];
+
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Processes => "processes",
+            Group::Files => "files",
+            Group::Limits => "limits",
+            Group::Network => "network",
+            Group::Security => "security",
+        }
+    }
+}
+
 /// What a program is asked for on its command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {

@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
+use super::Format;
 use crate::adapt::Adapter;
+use crate::claims::task::Group;
 use crate::learner::build::Before;
 
 #[derive(Clone, Debug, Args)]
@@ -16,12 +19,24 @@ pub struct CheckOptions {
     /// Judge a runtime that has a command line of its own [default PROGRAM: the runtime's name, in PATH]
     #[arg(long, value_enum, value_name = "NAME")]
     pub adapter: Option<Adapter>,
+    /// Judge these parts of a container only, and ask for nothing of the others
+    #[arg(long, value_name = "GROUP,…", value_delimiter = ',', value_parser = groups())]
+    pub only: Vec<Group>,
+    /// Text for people, JSON Lines for programs, or JUnit's XML for a build server
+    #[arg(long, default_value = "text", value_parser = Format::of_checks())]
+    pub format: Format,
     /// The program of the folder's workshop.toml as it has just been built, and what it was before: for `watch`
     #[arg(long, hide = true, value_name = "STAMP", conflicts_with_all = ["adapter", "program"])]
     pub built: Option<Before>,
     /// The program to judge, and its first arguments; `run [OPTIONS] CMD` is added to them [default: that of the folder's workshop.toml]
     #[arg(last = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
+}
+
+/// The groups of claims, by their names.
+fn groups() -> impl TypedValueParser<Value = Group> {
+    let named = |name: String| Group::ALL.into_iter().find(|group| group.name() == name);
+    PossibleValuesParser::new(Group::ALL.map(Group::name)).try_map(move |name| named(name).ok_or("no group"))
 }
 
 #[derive(Clone, Debug, Args)]

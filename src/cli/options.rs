@@ -144,46 +144,6 @@ pub struct TourOptions {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct RunOptions {
-    /// Build the container of the steps up to this one only [default: the finished one, without limits that are not asked for]
-    #[arg(long, value_name = "N|NAME", value_parser = step_name)]
-    pub step: Option<String>,
-    /// Use this directory as the image instead of one made from the host's programs; it is not written to
-    #[arg(long, value_name = "DIR", visible_alias = "image")]
-    pub rootfs: Option<PathBuf>,
-    /// Limit memory, in bytes or with K, M, G behind the number
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<String>,
-    /// Limit processes and threads
-    #[arg(long, value_name = "N")]
-    pub pids: Option<String>,
-    /// Limit CPU time: 0.5 is half of one CPU
-    #[arg(long, value_name = "F")]
-    pub cpus: Option<String>,
-    /// The container's host name
-    #[arg(long, value_name = "NAME", default_value = "box")]
-    pub hostname: String,
-    /// Give it a network of its own with a way out, as it has by default
-    #[arg(long, overrides_with = "no_net")]
-    pub net: bool,
-    /// Leave it without a network
-    #[arg(long, overrides_with = "net")]
-    pub no_net: bool,
-    /// Give it users of its own, who are nobody outside: as root a range of ids, else the one of whoever runs it
-    #[arg(long)]
-    pub userns: bool,
-    /// Run the program under a small init that reaps and passes signals on
-    #[arg(long)]
-    pub init: bool,
-    /// Print the operations that would make the container, and make none
-    #[arg(long)]
-    pub plan: bool,
-    /// The program to run in the container, and its arguments; with `--` before it, it may begin with a dash
-    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
-    pub program: Vec<OsString>,
-}
-
-#[derive(Clone, Debug, Args)]
 pub struct CompareOptions {
     /// How many times each is run [default: 10, and 3 for a virtual machine in software emulation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]

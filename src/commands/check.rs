@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::adapt::Adapter;
-use crate::claims::task::Asked;
+use crate::claims::task::{Asked, Group, Task};
 use crate::cli::CheckOptions;
 use crate::course::command_line;
-use crate::course::exercise::{self, Exercise};
+use crate::course::exercise::{self, Entry, Exercise};
 use crate::course::{STEPS, Step};
 use crate::engine::find_program;
 use crate::fault::{Doing, Fault};
@@ -43,20 +43,74 @@ pub fn run(out: &mut Output, options: &CheckOptions) -> Result<i32, Fault> {
         },
         (None, None) => defendant(&options.program)?,
     };
+    let scope = Scope { only: &options.only, adapter: options.adapter };
+    let mut asked_of = exercise::all().filter(|entry| step.is_none_or(|step| entry.number <= step));
+    if !asked_of.any(|entry| scope.has(entry)) {
+        return Err(Fault::usage("only-nothing", &[("groups", &scope.names())]));
+    }
     let lab = enter_lab(true)?;
-    let grouped =
-        limits_can_be_asked_for(out, &lab, step).map_err(|fault| fault.again(&again(options, step)))?;
+    let grouped = match scope.asks_for_limits() {
+        true => {
+            limits_can_be_asked_for(out, &lab, step).map_err(|fault| fault.again(&again(options, step)))?
+        }
+        // What keeps a cell within bounds all the same.
+        false => {
+            STEPS.iter().find(|step| asks_for_limits(step)).is_some_and(|step| step.permitted(&lab).is_ok())
+        }
+    };
     let takes_bytes = options.adapter.is_none_or(Adapter::takes_bytes);
     let defendant = Defendant { argv, kept, grouped, takes_bytes };
-    let held = judge_all(out, &lab, &defendant, options.adapter, step)?;
-    // Whoever has built it takes note of what came of it, too.
-    let mut recorded = held.into_iter().filter(|_| options.built.is_none());
+    let held = judge_all(out, &lab, &defendant, &scope, step)?;
+    // Whoever has built it takes note of what came of it, too; a part of a step is not a step.
+    let mut recorded = held.into_iter().filter(|_| options.built.is_none() && options.only.is_empty());
     let recorded =
         project.map_or(Ok(()), |mut project| recorded.try_for_each(|step| project.note_done(step)));
     let status = out.done()?;
     // What this host can't do was told.
     let judged = out.tally.passed + out.tally.failed;
     recorded.map(|()| if judged == 0 { 3 } else { status })
+}
+
+/// Which parts of a container are judged, and by whom the program is spoken for.
+struct Scope<'o> {
+    /// Groups of claims; all, if none is named.
+    only: &'o [Group],
+    adapter: Option<Adapter>,
+}
+
+impl Scope<'_> {
+    fn has(&self, entry: Entry) -> bool {
+        self.only.is_empty() || self.only.contains(&entry.group())
+    }
+
+    fn asks_for_limits(&self) -> bool {
+        self.only.is_empty() || self.only.contains(&Group::Limits)
+    }
+
+    fn names(&self) -> String {
+        self.only.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Why a runtime can't be asked for this, if it can't.
+    fn refusal(&self, asked: Asked, grouped: bool) -> Option<Fault> {
+        let asked = Asked { limits: asked.limits && grouped, ..asked };
+        self.adapter.and_then(|adapter| adapter.obstacle().or_else(|| adapter.refuses_any(asked)))
+    }
+
+    /// What a program is asked for and judged by as a step's. Of a part that is not judged nothing is asked, but for files:
+    /// a container without any of its own is hardly one. That it starts is always judged.
+    fn tasks(&self, step: u32, grouped: bool) -> Vec<(u32, Task)> {
+        let task = |entry: Entry| {
+            let refused = self.refusal(entry.task.asks, grouped).is_some();
+            match (self.has(entry), entry.group()) {
+                _ if self.only.is_empty() || entry.number == exercise::START => Some(entry.task),
+                (true, _) if !refused => Some(entry.task),
+                (false, Group::Files) if !refused => Some(Task { claims: &[], ..entry.task }),
+                _ => None,
+            }
+        };
+        exercise::up_to(step).filter_map(|entry| Some((entry.number, task(entry)?))).collect()
+    }
 }
 
 /// What is to be typed to have the same program judged as the same step.
@@ -94,14 +148,19 @@ fn steps_of(exercise: u32) -> impl Iterator<Item = &'static Step> {
 }
 
 /// Whether this host may give what a program is to be asked for.
-fn can_be_asked_for(lab: &Lab, step: u32) -> Result<(), Fault> {
-    steps_of(step).filter(|of| !asks_for_limits(of)).try_for_each(|of| of.permitted(lab))
+fn can_be_asked_for(lab: &Lab, step: u32, tasks: &[(u32, Task)]) -> Result<(), Fault> {
+    let steps = steps_of(step).filter(|of| is_asked(tasks, of) && !asks_for_limits(of));
+    steps.into_iter().try_for_each(|of| of.permitted(lab))
+}
+
+fn is_asked(tasks: &[(u32, Task)], step: &Step) -> bool {
+    tasks.iter().any(|(number, _)| *number == step.number)
 }
 
 /// Whether this host gives what a program was asked for. Nobody is failed for what our own container of the same
 /// steps doesn't get here either.
-fn host_gives_it(lab: &Lab, step: u32, grouped: bool) -> Result<(), Fault> {
-    attempt(lab, steps_of(step).filter(|of| grouped || !asks_for_limits(of)))
+fn host_gives_it(lab: &Lab, step: u32, tasks: &[(u32, Task)], grouped: bool) -> Result<(), Fault> {
+    attempt(lab, steps_of(step).filter(|of| is_asked(tasks, of) && (grouped || !asks_for_limits(of))))
 }
 
 /// Judges one step, by its own and all earlier claims, or each step by its own command line on its own claims.
@@ -110,21 +169,40 @@ fn judge_all(
     out: &mut Output,
     lab: &Lab,
     defendant: &Defendant,
-    adapter: Option<Adapter>,
+    scope: &Scope,
     step: Option<u32>,
 ) -> Result<Vec<u32>, Fault> {
-    let refusal = |step| adapter.and_then(|adapter| refusal(adapter, step, defendant.grouped));
+    let grouped = defendant.grouped;
     if let Some(step) = step {
-        if let Some(fault) = refusal(step) {
+        let whole = scope.refusal(exercise::asked(step), grouped).filter(|_| scope.only.is_empty());
+        if let Some(fault) = whole.or_else(|| scope.adapter.and_then(Adapter::obstacle)) {
             return Err(fault);
         }
-        return judge_as(out, lab, defendant, exercise::START, step);
+        // A part that it can't be asked for doesn't stop the others.
+        for entry in exercise::up_to(step).filter(|entry| scope.has(*entry)) {
+            if let Some(fault) = scope.refusal(entry.task.asks, grouped) {
+                leave_out(out, entry.number, &fault)?;
+            }
+        }
+        let tasks = scope.tasks(step, grouped);
+        let judged = |(number, task): &(u32, Task)| {
+            !task.claims.is_empty() && exercise::from(*number).next().is_some_and(|entry| scope.has(entry))
+        };
+        return match tasks.iter().find(|task| judged(task)).map(|(number, _)| *number) {
+            Some(first) => judge_as(out, lab, defendant, &tasks, first, step),
+            None => Ok(Vec::new()),
+        };
     }
     let mut held = Vec::new();
-    for step in exercise::all().map(|entry| entry.number) {
-        match refusal(step) {
+    for step in exercise::all().filter(|entry| scope.has(*entry)).map(|entry| entry.number) {
+        let tasks = scope.tasks(step, grouped);
+        let asked = match scope.only {
+            [] => exercise::asked(step),
+            _ => exercise::from(step).next().map_or(Asked::NOTHING, |entry| entry.task.asks),
+        };
+        match scope.refusal(asked, grouped) {
             Some(fault) => leave_out(out, step, &fault)?,
-            None => match judge_as(out, lab, defendant, step, step) {
+            None => match judge_as(out, lab, defendant, &tasks, step, step) {
                 Ok(steps) => held.extend(steps),
                 Err(fault @ Fault::Unable { .. }) => leave_out(out, step, &fault)?,
                 Err(fault) => return Err(fault),
@@ -194,13 +272,6 @@ fn adapted(adapter: Adapter, program: &[OsString]) -> Result<(Vec<OsString>, Vec
     Ok((before.into_iter().chain(argv).collect(), kept))
 }
 
-/// Why a runtime can't be asked for what a step adds, if it can't.
-fn refusal(adapter: Adapter, step: u32, grouped: bool) -> Option<Fault> {
-    let asked = exercise::asked(step);
-    let asked = Asked { limits: asked.limits && grouped, ..asked };
-    adapter.obstacle().or_else(|| adapter.refuses_any(asked))
-}
-
 /// Says why a step is not judged, and counts its claims as left out.
 fn leave_out(out: &mut Output, step: u32, fault: &Fault) -> Result<(), Fault> {
     out.show.exercise(&Exercise::load(step, out.lang)).map_err(Fault::output)?;
@@ -216,23 +287,24 @@ fn judge_as(
     out: &mut Output,
     lab: &Lab,
     defendant: &Defendant,
+    tasks: &[(u32, Task)],
     first: u32,
     step: u32,
 ) -> Result<Vec<u32>, Fault> {
-    can_be_asked_for(lab, step)?;
+    can_be_asked_for(lab, step, tasks)?;
     let failed = out.tally.failed;
-    let tasks: Vec<_> = exercise::up_to(step).map(|entry| (entry.number, entry.task)).collect();
-    let judged = judge::judge(lab, defendant, &tasks, first)?;
+    let judged = judge::judge(lab, defendant, tasks, first)?;
     if judged.iter().any(|judged| judged.finding.as_ref().is_some_and(|finding| !finding.held)) {
-        host_gives_it(lab, step, defendant.grouped)?;
+        host_gives_it(lab, step, tasks, defendant.grouped)?;
     }
     let numbers: Vec<u32> =
         tasks.iter().map(|(number, _)| *number).filter(|number| *number >= first).collect();
     for number in numbers.iter().copied() {
-        let exercise = Exercise::load(number, out.lang);
-        out.show.exercise(&exercise).map_err(Fault::output)?;
         // That it does not start at all is a claim of step 0, whose causes then stand in for the others.
         let told_here = |judged: &&Judged| judged.step == number || (number == first && judged.step < first);
+        if judged.iter().any(|judged| told_here(&judged)) {
+            out.show.exercise(&Exercise::load(number, out.lang)).map_err(Fault::output)?;
+        }
         for Judged { step, name, finding, refused } in judged.iter().filter(told_here) {
             let signs = finding.as_ref().map_or(&[][..], |finding| &finding.signs);
             let mut found = finding.as_ref().map(|finding| out.words.finding(finding));

@@ -8,6 +8,7 @@ use crate::folders::Folders;
 use crate::kernel::ledger::{elsewhere, leftovers};
 use crate::kernel::process::need_own_proc;
 use crate::kernel::undo::Undo;
+use crate::lab::names;
 
 use super::Output;
 
@@ -21,6 +22,7 @@ pub fn run(out: &mut Output, dry_run: bool) -> Result<i32, Fault> {
     // A page whose things have gone by themselves is of no interest.
     let (empty, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|leftover| leftover.undo.is_empty());
     if !dry_run {
+        names::sweep(&folders);
         empty.into_iter().try_for_each(|leftover| leftover.undo())?;
     }
     if found.is_empty() {

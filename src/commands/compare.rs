@@ -82,7 +82,8 @@ fn contestants<'l>(
 
 /// The container of all steps. Its limits are to be there, not to be felt: the file that the probe reads must fit.
 fn template<'l>(lab: &'l Lab, image: &Image, host: &Host) -> Result<Template<'l>, Fault> {
-    let limits = Limits { memory: Some(MEMORY << 20), pids: Some(64), cpus: Some(host.cores as f64) };
+    let limits =
+        Limits { memory: Some(MEMORY << 20), pids: Some(64), cpus: Some(host.cores as f64), ..Limits::NONE };
     // As `run` makes it unless it is asked for more.
     let mut wanted = Wanted { users: false, ..wanted(STEPS, limits) };
     wanted.spec.limits = wanted.spec.limits.filter(|_| host.limits);

@@ -55,7 +55,7 @@ use crate::kernel::signals::Signals;
 use crate::kernel::systemd;
 use crate::lab::Lab;
 use crate::recording;
-use crate::render::{Both, Checked, Json, Renderer, Style, Tally, Text};
+use crate::render::{Both, Checked, Json, Junit, Renderer, Style, Tally, Text};
 
 /// `64M` → 67108864: powers of 1024, as Docker and systemd read them.
 pub fn bytes(text: &str) -> Option<u64> {
@@ -71,7 +71,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 }
 
 /// The limits of the lessons' containers: small enough to run into within a second.
-pub const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5) };
+pub const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5), ..Limits::NONE };
 
 /// Where a command's words go.
 pub struct Output {
@@ -95,17 +95,20 @@ impl Output {
     /// An output as the global options ask for it.
     pub fn new(global: &Global) -> Output {
         let lang = Lang::choose(global.text());
-        let json = global.format == Format::Json;
+        // Whoever reads it has standard output to himself.
+        let json = matches!(global.format, Format::Json | Format::Junit);
         let style = |term: &console::Term| Style::detect(lang, global.color, term);
         let out = style(&console::Term::stdout());
         // The questions are painted by a crate that has its own idea of when to.
         console::set_colors_enabled(out.colour);
         console::set_colors_enabled_stderr(out.colour);
-        let show: Box<dyn Renderer> = if json {
-            Box::new(Json::new(Box::new(Stream::output()) as Box<dyn Write>))
-        } else {
-            let errors = style(&console::Term::stderr());
-            Box::new(Text::new(Box::new(Stream::output()) as Box<dyn Write>, out).with_errors(errors))
+        let stream = Box::new(Stream::output()) as Box<dyn Write>;
+        let show: Box<dyn Renderer> = match global.format {
+            Format::Json => Box::new(Json::new(stream)),
+            Format::Junit => Box::new(Junit::new(stream)),
+            Format::Text | Format::Markdown => {
+                Box::new(Text::new(stream, out).with_errors(style(&console::Term::stderr())))
+            }
         };
         Output {
             show,
@@ -213,7 +216,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
             experiment::run(out, &experiment::Asked { step, experiment, list, vm })
         }
         Some(Command::Tour(Later(options))) => tour::run(out, &options),
-        Some(Command::Run(Later(options))) => run::run(out, options),
+        Some(Command::Run(options)) => run::run(out, options.0),
         Some(Command::Adapt(Later(options))) => adapt::run(out, options),
         Some(Command::New(NewOptions { dir, lang })) => new::run(out, &dir, &lang),
         Some(Command::Hint(Later(HintOptions { step, again }))) => hint::run(out, step.as_deref(), again),
@@ -223,7 +226,7 @@ pub fn dispatch(cli: Cli, out: &mut Output) -> Result<i32, Fault> {
             reset::run(out, step.as_deref(), source, yes)
         }
         Some(Command::Watch) => watch::run(out),
-        Some(Command::Check(Later(options))) => check::run(out, &options),
+        Some(Command::Check(options)) => check::run(out, &options),
         Some(Command::Compare(options)) => compare::run(out, &options),
         Some(Command::Vm(Later(options))) => vm::run(out, options),
         Some(Command::Guest) => crate::vm::guest::run(),
@@ -268,8 +271,8 @@ pub fn enter_lab(limited: bool) -> Result<Lab, Fault> {
 }
 
 /// The same for a container that is not looked at, with limits on some of what can be limited.
-pub fn enter_lab_for(limits: &[Controller]) -> Result<Lab, Fault> {
-    move_in(limits, Lab::enter_unwitnessed)
+pub fn enter_lab_for(limits: &[Controller], on_hosts_network: bool) -> Result<Lab, Fault> {
+    move_in(limits, if on_hosts_network { Lab::enter_on_hosts_network } else { Lab::enter_unwitnessed })
 }
 
 fn move_in(

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::course::lesson::Lesson;
 use crate::course::{Step, wanted};
 use crate::engine::op::Op;
-use crate::engine::template::{self, Wanted};
+use crate::engine::template::{self, Files, Wanted};
 use crate::engine::{Plan, Site, Spec};
 use crate::fault::Fault;
 use crate::folders::Folders;
@@ -31,7 +31,8 @@ pub fn run(out: &mut Output, step: &'static Step, asked: Asked) -> Result<i32, F
     let folders = Folders::find()?;
     let mut steps: Vec<&Step> = step.with_all_below().collect();
     loop {
-        let drawn = draw(&folders, wanted(steps.iter().copied(), LIMITS), asked.rootfs, &asked.program);
+        let from = || files(&folders, asked.rootfs);
+        let drawn = draw(&folders, wanted(steps.iter().copied(), LIMITS), from, &asked.program);
         match drawn {
             Ok(plan) => return print(out, &plan, asked.verbose),
             // What this host can't do is left out, as when the step is run.
@@ -53,10 +54,10 @@ pub fn run(out: &mut Output, step: &'static Step, asked: Asked) -> Result<i32, F
 pub fn draw(
     folders: &Folders,
     wanted: Wanted,
-    rootfs: Option<&Path>,
+    files: impl FnOnce() -> Result<Files, Fault>,
     program: &[OsString],
 ) -> Result<Plan, Fault> {
-    let spec = template::planned(folders, wanted, || files(folders, rootfs))?;
+    let spec = template::planned(folders, wanted, files)?;
     let argv = if program.is_empty() { template::waiting() } else { program.to_vec() };
     let spec = Spec { command: Some(template::command(&spec, argv)), ..spec };
     let site = Site::planned(folders, lab::takes_a_user_namespace(), NUMBER, &spec)?;
@@ -68,10 +69,10 @@ pub fn draw(
 pub fn print(out: &mut Output, plan: &Plan, verbose: bool) -> Result<i32, Fault> {
     let all = out.json || verbose;
     for (op, seq) in plan.ops.iter().filter(|op: &&Op| all || op.told).zip(1..) {
-        let lesson = Step::find(op.step).map(|step| Lesson::load(step, out.lang));
-        if let Some(lesson) = lesson {
-            out.show.op(seq, op, &lesson).map_err(Fault::output)?;
-        }
+        // What options of `run` add belongs to no step.
+        let step = Step::find(op.step);
+        let lesson = step.map_or_else(|| Lesson::of_options(out.lang), |step| Lesson::load(step, out.lang));
+        out.show.op(seq, op, &lesson).map_err(Fault::output)?;
     }
     Ok(0)
 }

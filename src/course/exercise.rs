@@ -9,7 +9,8 @@ use super::language::Lang;
 use super::lesson::{self, Lesson};
 use super::markdown::{self, Block, Item, Section};
 use super::steps::{STEPS, run};
-use claims::task::{Asked, Task};
+use claims::task::{Asked, Group, Task};
+use engine::parts::{mount_proc, unshare_pid};
 
 /// The number of the first one: a program that runs another and adds nothing.
 pub const START: u32 = run::NUMBER;
@@ -24,6 +25,21 @@ pub struct Entry {
 }
 
 const FIRST: Entry = Entry { number: START, slug: run::SLUG, task: run::TASK };
+
+impl Entry {
+    /// What its claims are about.
+    pub fn group(&self) -> Group {
+        let Asked { root, layers, limits, network, .. } = self.task.asks;
+        match self.slug {
+            _ if limits => Group::Limits,
+            _ if network => Group::Network,
+            _ if root || layers => Group::Files,
+            mount_proc::SLUG => Group::Files,
+            run::SLUG | unshare_pid::SLUG => Group::Processes,
+            _ => Group::Security,
+        }
+    }
+}
 
 /// All exercises in order: the start, and those of the steps that have one.
 pub fn all() -> impl DoubleEndedIterator<Item = Entry> {

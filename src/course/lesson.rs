@@ -36,6 +36,12 @@ impl Lesson {
         Lesson::parse(text.unwrap_or_default())
     }
 
+    /// Why those calls are made that options of `run` ask for, and no step.
+    pub fn of_options(lang: Lang) -> Lesson {
+        let name = if lang == Lang::Ko { "ko" } else { "en" };
+        Lesson::parse(file(&format!("00-run/options/{name}.md")).unwrap_or_default())
+    }
+
     /// The beginning of a step's lesson, its title and what the step adds, without reading the rest.
     pub fn beginning(step: &Step, lang: Lang) -> Lesson {
         let text = beginning_of(step, lang).or_else(|| beginning_of(step, Lang::En));

@@ -284,7 +284,7 @@ mod tests {
     fn a_container_is_what_its_steps_want_together() {
         let Some(step) = Step::find("5") else { panic!("step 5 exists") };
         let without = step.builds_on().into_iter().filter(|below| !below.can_be_missed());
-        let limits = Limits { memory: Some(1), pids: None, cpus: None };
+        let limits = Limits { memory: Some(1), ..Limits::NONE };
         let wanted = wanted(without.chain([step]), limits);
         assert!(wanted.spec.processes && wanted.spec.mounts && wanted.root && wanted.layers);
         assert!(wanted.spec.limits.is_none() && wanted.spec.network.is_none());

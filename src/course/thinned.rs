@@ -18,7 +18,7 @@ use lab::Lab;
 use lab::folders::Folders;
 use testing::skip;
 
-const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5) };
+const LIMITS: Limits = Limits { memory: Some(64 << 20), pids: Some(64), cpus: Some(0.5), ..Limits::NONE };
 
 /// A group that root is in besides its own: one number is as good as another.
 const SOME_GROUP: u32 = 6;

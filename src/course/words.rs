@@ -90,6 +90,12 @@ impl Words {
         self.get("experiment", name, Some(what)).unwrap_or(name)
     }
 
+    /// How far something is isolated, in words.
+    pub fn explained(&self, key: &str, with: &[(&'static str, String)]) -> String {
+        let text = self.get("posture", key, None).unwrap_or(key);
+        fill(text, with.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+
     /// The words `[say] key` with its placeholders filled.
     pub fn fill(&self, key: &'static str, with: &[(&str, &str)]) -> String {
         fill(self.say(key), with.iter().copied())

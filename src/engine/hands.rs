@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::Flock;
 use nix::sched::CloneFlags;
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid, getgroups};
 
 use super::message::Message;
 use super::op::{Call, File, Op, Side};
+use super::user::User;
 use fault::{Doing, Fault};
 use kernel::caller::{Caller, open_for_writing};
 use kernel::cgroup;
+use kernel::in_root;
 use kernel::lacks;
 use kernel::netlink::{Device, Family, Name, NetlinkSocket};
 use kernel::told::{Actor, Listener, Silence};
@@ -105,10 +107,42 @@ impl<'a> Hands<'a> {
             Call::BecomeUser(uid) => calls.setresuid(why, *uid),
             Call::Dumpable => calls.dumpable(why),
             Call::Chown { path, uid, gid } => calls.chown(why, path, *uid, *gid),
-            Call::OpenTree { path, name } => {
-                let tree = calls.open_tree(why, path)?;
+            Call::OpenTree { path, name, below } => {
+                let tree = calls.open_tree(why, path, *below)?;
                 self.given.descriptors.insert(name.clone(), tree);
                 Ok(())
+            }
+            Call::Restrict { mount, attributes, below } => {
+                calls.restrict(why, self.given.descriptor(mount)?, *attributes, *below)
+            }
+            Call::MakeTmpfs { name, options, attributes } => {
+                let tmpfs = calls.tmpfs(why, options, *attributes)?;
+                self.given.descriptors.insert(name.clone(), tmpfs);
+                Ok(())
+            }
+            Call::OpenInRoot { path, name } => {
+                let target = calls.open_in_root(why, path)?;
+                self.given.descriptors.insert(name.clone(), target);
+                Ok(())
+            }
+            Call::Attach { tree, target } => {
+                let (tree, place) = (self.given.descriptor(tree)?, self.given.descriptor(target)?);
+                let with = [("path", &*target.display().to_string())];
+                match in_root::is_the_kernels(place).doing(format!("look at {}", target.display()))? {
+                    true => Err(Fault::unable("mount-on-the-kernels", &with)),
+                    false => calls.attach(why, tree, place, target),
+                }
+            }
+            Call::Limit(limit) => calls.setrlimit(why, limit),
+            Call::GroupsOf(user) => {
+                let groups = user.find()?.groups;
+                if is_theirs_alone(&groups) { Ok(()) } else { calls.setgroups(why, &groups) }
+            }
+            Call::GroupOf(user) => {
+                calls.setresgid(why, user.find()?.gid).map_err(|fault| not_mapped(fault, user))
+            }
+            Call::IdOf(user) => {
+                calls.setresuid(why, user.find()?.uid).map_err(|fault| not_mapped(fault, user))
             }
             Call::MapIds { tree, users } => {
                 calls.map_ids(why, self.given.descriptor(tree)?, self.given.descriptor(users)?)
@@ -138,6 +172,10 @@ impl<'a> Hands<'a> {
         match call {
             Call::MakeDirectory(dir) => fs::create_dir_all(dir).doing(format!("make {}", dir.display())),
             Call::MakeMountPoint(dir) => make_mount_point(dir),
+            Call::MakeInRoot { path, directory } => in_root::make(path, *directory).map_err(|errno| {
+                let with = [("path", &*path.display().to_string()), ("errno", &format!("{errno:?}"))];
+                Fault::unable("target-not-made", &with)
+            }),
             Call::MakeFile(path) => {
                 fs::File::create(path).map(drop).doing(format!("make {}", path.display()))
             }
@@ -226,9 +264,31 @@ impl<'a> Hands<'a> {
     }
 }
 
+/// Whether the process has these supplementary groups and no others already: where setgroups(2) was given up for a user
+/// namespace with one id, nothing else can be had.
+fn is_theirs_alone(groups: &[Gid]) -> bool {
+    let denied = fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny");
+    denied && getgroups().is_ok_and(|now| now.iter().all(|gid| groups.contains(gid)))
+}
+
+/// An id that nobody outside stands for (`EINVAL`, user_namespaces(7)).
+fn not_mapped(fault: Fault, user: &User) -> Fault {
+    match fault {
+        Fault::Refused(refused) if refused.errno == libc::EINVAL => {
+            Fault::unable("user-not-mapped", &[("user", &user.to_string())])
+        }
+        fault => fault,
+    }
+}
+
 /// Opens a file for writing that is there: a setting of the kernel's, or a file of a cgroup's.
 fn open(path: &Path) -> Result<OwnedFd, Fault> {
     open_for_writing(path).map_err(|errno| {
+        let is_swaps =
+            || path.to_string_lossy().ends_with(".memsw.limit_in_bytes") || path.ends_with("memory.swap.max");
+        if errno == Errno::ENOENT && is_swaps() {
+            return Fault::unable("no-swap-accounting", &[("path", &path.display().to_string())]);
+        }
         if !path.starts_with("/proc/sys") {
             return Fault::broken(format!("open {}", path.display()), errno);
         }

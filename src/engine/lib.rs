@@ -11,6 +11,7 @@
 
 mod ending;
 pub mod experiment;
+pub mod extras;
 pub mod gate;
 mod guard;
 pub mod hands;
@@ -23,6 +24,7 @@ mod own;
 mod owned;
 pub mod parts;
 pub mod plan;
+pub mod posture;
 mod program;
 mod relay;
 pub mod sealed;
@@ -33,6 +35,7 @@ pub mod state;
 pub mod survey;
 pub mod template;
 mod terminal;
+pub mod user;
 mod walk;
 mod why;
 mod wire;
@@ -49,7 +52,7 @@ use guard::Guard;
 use own::Known;
 pub use own::{OwnFiles, OwnMounts, Proof, Root as OwnRoot};
 pub use plan::Plan;
-pub use program::{PATH, Process, Program, Stdio, find as find_program, null_device};
+pub use program::{PATH, Process, Program, Stdio, Stop, find as find_program, null_device};
 pub use site::Site;
 pub use spec::Spec;
 pub use terminal::{Terminal, Tty, terminal_name};
@@ -150,6 +153,7 @@ pub struct Container {
     init: bool,
     /// Ours, if it was lent to the program.
     terminal: Option<Terminal>,
+    stop: program::Stop,
     /// When each part of its start was over, in order.
     pub timeline: Vec<(Milestone, Instant)>,
 }

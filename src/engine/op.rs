@@ -10,7 +10,9 @@ use nix::sched::CloneFlags;
 
 use super::message::Message;
 use super::plan::Stage;
+use super::user::User;
 use kernel::netlink::Family;
+use kernel::rlimits::Limit;
 use kernel::told::Actor;
 use kernel::undo::Reversal;
 
@@ -82,18 +84,69 @@ pub enum Call {
     /// prctl(2), `PR_SET_DUMPABLE`.
     Dumpable,
     /// A user namespace with these maps and nobody in it. Its descriptor stays open for later operations.
-    MakeUsers { name: PathBuf, uids: String, gids: String },
-    /// open_tree(2): another mount of what is at a path, mounted nowhere yet. Its descriptor stays open for later
-    /// operations, on both sides.
-    OpenTree { path: PathBuf, name: PathBuf },
+    MakeUsers {
+        name: PathBuf,
+        uids: String,
+        gids: String,
+    },
+    /// open_tree(2): another mount of what is at a path, with `below` of all below it, mounted nowhere yet. Its descriptor
+    /// stays open for later operations, on both sides.
+    OpenTree {
+        path: PathBuf,
+        name: PathBuf,
+        below: bool,
+    },
     /// mount_setattr(2), `MOUNT_ATTR_IDMAP`: such a mount, by the maps of a user namespace.
-    MapIds { tree: PathBuf, users: PathBuf },
+    MapIds {
+        tree: PathBuf,
+        users: PathBuf,
+    },
     /// move_mount(2) of such a mount.
-    MoveMount { tree: PathBuf, target: PathBuf },
-    /// fchdir(2) to such a mount.
+    MoveMount {
+        tree: PathBuf,
+        target: PathBuf,
+    },
+    /// mount_setattr(2): more attributes (`MOUNT_ATTR_…`) of an open mount.
+    Restrict {
+        mount: PathBuf,
+        attributes: u64,
+        below: bool,
+    },
+    /// fsmount(2): a new tmpfs with these options, mounted nowhere yet.
+    MakeTmpfs {
+        name: PathBuf,
+        options: Vec<(String, String)>,
+        attributes: u64,
+    },
+    /// What is to be there below `/`, whatever links an image has on the way: a directory, or an empty file.
+    MakeInRoot {
+        path: PathBuf,
+        directory: bool,
+    },
+    /// openat2(2): what is at a path below `/`, and nowhere else.
+    OpenInRoot {
+        path: PathBuf,
+        name: PathBuf,
+    },
+    /// move_mount(2) of a mount that is mounted nowhere onto what is open.
+    Attach {
+        tree: PathBuf,
+        target: PathBuf,
+    },
+    /// setrlimit(2).
+    Limit(Limit),
+    /// setgroups(2), setresgid(2) and setresuid(2): what this user of the image has, and nothing else.
+    GroupsOf(User),
+    GroupOf(User),
+    IdOf(User),
+    /// fchdir(2) to a directory that is open.
     EnterDirectory(PathBuf),
     /// chown(2).
-    Chown { path: PathBuf, uid: u32, gid: u32 },
+    Chown {
+        path: PathBuf,
+        uid: u32,
+        gid: u32,
+    },
     /// mount(2).
     Mount {
         source: Option<PathBuf>,
@@ -103,9 +156,15 @@ pub enum Call {
         data: Option<String>,
     },
     /// umount2(2).
-    Unmount { target: PathBuf, flags: MntFlags },
+    Unmount {
+        target: PathBuf,
+        flags: MntFlags,
+    },
     /// pivot_root(2).
-    PivotRoot { new_root: PathBuf, put_old: PathBuf },
+    PivotRoot {
+        new_root: PathBuf,
+        put_old: PathBuf,
+    },
     /// chdir(2).
     ChangeDirectory(PathBuf),
     /// mkdir(2), with the mode 0755.
@@ -115,14 +174,26 @@ pub enum Call {
     /// An empty file to mount on: open(2) with `O_CREAT`.
     MakeFile(PathBuf),
     /// symlink(2).
-    MakeLink { target: &'static str, path: PathBuf },
+    MakeLink {
+        target: &'static str,
+        path: PathBuf,
+    },
     /// open(2) of a directory or, for writing, of a file. The descriptor stays open for later operations.
-    Open { path: PathBuf, directory: bool },
+    Open {
+        path: PathBuf,
+        directory: bool,
+    },
     /// write(2) of all the text in one call.
-    Write { to: File, text: String },
+    Write {
+        to: File,
+        text: String,
+    },
     /// v2: write(2) of those controllers to `cgroup.subtree_control` that the group does not hand on yet; nothing
     /// where it hands on all of them.
-    HandOn { control: PathBuf, controllers: Vec<String> },
+    HandOn {
+        control: PathBuf,
+        controllers: Vec<String>,
+    },
     /// flock(2): nobody else changes what this group hands on …
     Hold(PathBuf),
     /// … until it is let go.
@@ -153,11 +224,15 @@ pub enum File {
 }
 
 /// A program to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     pub argv: Vec<OsString>,
     /// Whether it gets a fresh environment instead of the caller's.
     pub own_environment: bool,
+    /// Variables that were asked for besides: `NAME=VALUE`.
+    pub environment: Vec<OsString>,
+    /// Who is to run it, by the image's own users.
+    pub user: Option<User>,
 }
 
 /// One part's operations, as they are put together.
@@ -188,6 +263,13 @@ impl Ops {
     #[track_caller]
     pub fn make_room(&mut self, stage: Stage, why: &'static str, call: Call) {
         self.push(stage, why, call, None, false);
+    }
+
+    /// Adds one that is told in the name of another part.
+    #[track_caller]
+    pub fn add_of(&mut self, step: &'static str, stage: Stage, why: &'static str, call: Call) {
+        self.push(stage, why, call, None, true);
+        self.list.iter_mut().last().into_iter().for_each(|op| op.step = step);
     }
 
     /// The same, with what takes it back.

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use super::extras::What;
 use super::hands::try_out;
 use super::ids::{Files, Ids};
 use super::op::{Call, Ops, Side};
@@ -16,7 +17,7 @@ use super::plan::{Plan, Stage};
 use super::site::Site;
 use super::spec::{Root, Spec};
 use fault::{Doing, Fault};
-use kernel::lacks;
+use kernel::{attributes, lacks, users};
 use lab::{Lab, no_user_namespace};
 
 /// The ids of a container with these layers: with id-mapped mounts of them, where the kernel and their filesystems have
@@ -48,6 +49,21 @@ fn try_to_show(layers: &[PathBuf], ids: Ids, site: &Site, covered: bool) -> Resu
     let is_asked = |stage: Stage| stage.side() == Side::Host && stage < Stage::Clone;
     ops.extend(Plan::new(&spec, site)?.ops.into_iter().filter(|op| is_asked(op.stage)));
     try_out(CloneFlags::CLONE_NEWNS, &ops)
+}
+
+/// Has volumes shown with the container's own users as their owners, where the kernel and their filesystems have
+/// id-mapped mounts. Elsewhere their files are nobody's inside.
+pub fn show_volumes(spec: &mut Spec) {
+    let Some([uids, gids]) = spec.ids.filter(Ids::are_others).map(|ids| ids.maps()) else { return };
+    for volume in &mut spec.extras.mounts {
+        if let What::Bind { source, shown, .. } = &mut volume.what {
+            let tree = attributes::open_tree(source, true).doing("open a volume");
+            let mapped = tree.and_then(|tree| {
+                attributes::map_ids(&tree, &users::with_maps(&uids, &gids)?).doing("map a volume's ids")
+            });
+            *shown = mapped.is_ok();
+        }
+    }
 }
 
 /// A copy of each layer that belongs to the container's users; with `as_one`, one copy of all of them.

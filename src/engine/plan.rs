@@ -133,6 +133,8 @@ pub enum Stage {
     Mounts,
     /// Make it `/`, and let the old one go.
     Switch,
+    /// What is asked for besides, in what is `/` by now: nothing of the host's can be reached from here by a path.
+    Asked,
     /// Host name.
     Names,
     /// Addresses and routes.
@@ -163,6 +165,7 @@ impl Stage {
             Stage::Root => "root",
             Stage::Mounts => "mounts",
             Stage::Switch => "switch",
+            Stage::Asked => "asked",
             Stage::Names => "names",
             Stage::Network => "network",
             Stage::Seal => "seal",
@@ -191,9 +194,11 @@ impl Thing {
 
 fn gives(op: &Op) -> Option<Thing> {
     match &op.call {
-        Call::Open { path: name, .. } | Call::OpenTree { name, .. } | Call::MakeUsers { name, .. } => {
-            Some(Thing::Descriptor(name.clone()))
-        }
+        Call::Open { path: name, .. }
+        | Call::OpenTree { name, .. }
+        | Call::MakeUsers { name, .. }
+        | Call::MakeTmpfs { name, .. }
+        | Call::OpenInRoot { name, .. } => Some(Thing::Descriptor(name.clone())),
         Call::Socket(family) => Some(Thing::Socket(op.stage.side(), *family)),
         _ => None,
     }
@@ -204,7 +209,9 @@ fn needs(op: &Op) -> Vec<Thing> {
         Call::BornIn(name)
         | Call::Write { to: File::Opened(name), .. }
         | Call::MoveMount { tree: name, .. }
+        | Call::Restrict { mount: name, .. }
         | Call::EnterDirectory(name) => vec![Thing::Descriptor(name.clone())],
+        Call::Attach { tree, target } => [tree, target].map(|name| Thing::Descriptor(name.clone())).into(),
         Call::MapIds { tree, users } => [tree, users].map(|name| Thing::Descriptor(name.clone())).into(),
         Call::Send(family, _) => vec![Thing::Socket(op.stage.side(), *family)],
         _ => Vec::new(),

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sched::CloneFlags;
 use nix::unistd::{AccessFlags, Pid, access, getpid, setpgid, tcsetpgrp};
@@ -35,7 +36,24 @@ pub struct Process<'p> {
     pub terminal: Option<Terminal>,
     /// The program is somebody's, and inherits which signals we were told to ignore and block.
     pub passes_signals_on: bool,
+    /// How it is asked to end.
+    pub stop: Stop,
     pub ties: Ties,
+}
+
+/// What comes of a SIGTERM to us.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    /// The signal that the program gets for it.
+    pub signal: i32,
+    /// After how long it is killed, if it has not ended; `None` for never.
+    pub patience: Option<Duration>,
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop { signal: libc::SIGTERM, patience: None }
+    }
 }
 
 /// What ties a container to us.
@@ -51,8 +69,8 @@ pub enum Ties {
 impl<'p> Process<'p> {
     /// A program with our standard streams, and nothing else.
     pub fn new(program: Program<'p>) -> Process<'p> {
-        let (stdio, terminal, ties) = (Stdio::default(), None, Ties::ToUs);
-        Process { program, init: false, stdio, terminal, passes_signals_on: false, ties }
+        let (stdio, stop, ties) = (Stdio::default(), Stop::default(), Ties::ToUs);
+        Process { program, init: false, stdio, terminal: None, passes_signals_on: false, stop, ties }
     }
 }
 
@@ -221,8 +239,8 @@ fn last_calls(plan: &Plan, execve: &Execve, wire: &Wire, wanted: Vec<&'static st
 /// The program's file, and an execve(2) of it that needs nothing more.
 fn look_up(plan: &Plan) -> Result<(PathBuf, Execve), Fault> {
     let missing = || Fault::program(127, "program-not-found", &[("program", ""), ("path", PATH)]);
-    let Command { argv, own_environment } = command(plan).ok_or_else(missing)?;
-    let environment = environment(*own_environment);
+    let command = command(plan).ok_or_else(missing)?;
+    let (argv, environment) = (&command.argv, environment(command)?);
     let path = find(argv.first().ok_or_else(missing)?, &environment)?;
     let texts =
         |list: &[OsString]| list.iter().map(|s| CString::new(s.as_bytes())).collect::<Result<Vec<_>, _>>();
@@ -234,8 +252,25 @@ fn look_up(plan: &Plan) -> Result<(PathBuf, Execve), Fault> {
     Ok((path, Execve::new(name, args, envp)))
 }
 
-/// The environment: a small one of its own, or the caller's. It may hold any bytes, not only text.
-pub(super) fn environment(own: bool) -> Vec<OsString> {
+/// The environment: a small one of its own, or the caller's, and what was asked for besides.
+pub(super) fn environment(command: &Command) -> Result<Vec<OsString>, Fault> {
+    let mut list = own_or_callers(command.own_environment);
+    let mut set = |pair: OsString| {
+        let name = |pair: &OsString| pair.as_bytes().split(|byte| *byte == b'=').next().map(<[u8]>::to_vec);
+        list.retain(|known| name(known) != name(&pair));
+        list.push(pair);
+    };
+    if let Some(user) = &command.user {
+        let mut home = OsString::from("HOME=");
+        home.push(user.find()?.home.unwrap_or("/".into()));
+        set(home);
+    }
+    command.environment.iter().cloned().for_each(set);
+    Ok(list)
+}
+
+/// It may hold any bytes, not only text.
+fn own_or_callers(own: bool) -> Vec<OsString> {
     let pair = |name: &OsStr, value: &OsStr| {
         let mut pair = name.to_owned();
         pair.push("=");

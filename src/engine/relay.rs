@@ -21,14 +21,16 @@ impl Container {
         if by_key && process::ignores_signal(self.pid, signal) {
             return Ok(());
         }
-        if ENDING.contains(&signal) && (ended_by.is_some() || !self.takes_signal(signal, by_key)) {
+        // What it is told for it.
+        let told = if signal == libc::SIGTERM { self.stop.signal } else { signal };
+        if ENDING.contains(&signal) && (ended_by.is_some() || !self.takes_signal(told, by_key)) {
             *ended_by = Some(signal);
             return self.signal(libc::SIGKILL);
         }
         if signal == libc::SIGTERM {
             *ended_by = Some(signal);
         }
-        if by_key { Ok(()) } else { self.signal(signal) }
+        if by_key { Ok(()) } else { self.signal(told) }
     }
 
     /// A signal that stops a job is ignored by PID 1 of a namespace, as others are: it is stopped with one that

@@ -21,7 +21,7 @@ use kernel::told::Silence;
 use lab::Lab;
 
 /// What all that is in it may use together.
-const BOUNDS: Limits = Limits { memory: Some(1 << 30), pids: Some(1024), cpus: Some(8192.0) };
+const BOUNDS: Limits = Limits { memory: Some(1 << 30), pids: Some(1024), cpus: Some(8192.0), ..Limits::NONE };
 
 /// Where the one who stands for the host is on cgroup v2, so that groups can be made beside it.
 const LEAF: &str = "host";

@@ -39,8 +39,16 @@ impl Call {
             Call::BecomeUser(_) => "setresuid",
             Call::Chown { .. } => "chown",
             Call::OpenTree { .. } => "open_tree",
-            Call::MapIds { .. } => "mount_setattr",
-            Call::MoveMount { .. } => "move_mount",
+            Call::MapIds { .. } | Call::Restrict { .. } => "mount_setattr",
+            Call::MoveMount { .. } | Call::Attach { .. } => "move_mount",
+            Call::MakeTmpfs { .. } => "fsmount",
+            Call::OpenInRoot { .. } => "openat2",
+            Call::Limit(_) => "setrlimit",
+            Call::GroupsOf(_) => "setgroups",
+            Call::GroupOf(_) => "setresgid",
+            Call::IdOf(_) => "setresuid",
+            Call::MakeInRoot { directory: true, .. } => "mkdir",
+            Call::MakeInRoot { directory: false, .. } => "open",
             Call::EnterDirectory(_) => "fchdir",
             Call::Mount { .. } => "mount",
             Call::Unmount { .. } => "umount2",
@@ -72,9 +80,29 @@ impl Call {
             Call::BecomeGroup(id) | Call::BecomeUser(id) => vec![id.to_string(); 3],
             Call::Chown { path, uid, gid } => vec![strace::path(path), uid.to_string(), gid.to_string()],
             Call::MakeUsers { uids, gids, .. } => vec![format!("<user namespace, {uids}; {gids}>")],
-            Call::OpenTree { path, .. } => {
-                vec!["AT_FDCWD".into(), strace::path(path), "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC".into()]
+            Call::OpenTree { path, below, .. } => {
+                vec!["AT_FDCWD".into(), strace::path(path), strace::open_tree_flags(*below).into()]
             }
+            Call::Restrict { mount, attributes, below } => vec![
+                descriptor(mount),
+                strace::text(""),
+                strace::at_flags(*below).into(),
+                strace::mount_attributes(*attributes),
+            ],
+            Call::MakeTmpfs { options, attributes, .. } => strace::tmpfs(options, *attributes),
+            Call::MakeInRoot { path, .. } => vec![strace::path(path)],
+            Call::OpenInRoot { path, .. } => strace::open_in_root(path),
+            Call::Attach { tree, target } => vec![
+                descriptor(tree),
+                strace::text(""),
+                descriptor(target),
+                strace::text(""),
+                strace::ATTACH.into(),
+            ],
+            Call::Limit(limit) => limit.args(),
+            Call::GroupsOf(user) => vec![format!("<groups of {user}>")],
+            Call::GroupOf(user) => vec![format!("<group of {user}>"); 3],
+            Call::IdOf(user) => vec![format!("<{user}>"); 3],
             Call::MapIds { tree, .. } => {
                 vec![descriptor(tree), strace::text(""), "AT_EMPTY_PATH".into(), "MOUNT_ATTR_IDMAP".into()]
             }
@@ -140,6 +168,14 @@ impl Call {
             Call::Chown { path, uid, gid } => Some(format!("{} {uid} {gid}", strace::short(path))),
             Call::OpenTree { path, .. } => Some(format!("{} OPEN_TREE_CLONE", strace::short(path))),
             Call::MapIds { tree, .. } => Some(format!("{} MOUNT_ATTR_IDMAP", strace::short(tree))),
+            Call::Restrict { mount, attributes, .. } => {
+                Some(format!("{} {}", strace::short(mount), strace::mount_attributes(*attributes)))
+            }
+            Call::OpenInRoot { path, .. } | Call::MakeInRoot { path, .. } => Some(strace::short(path)),
+            Call::Attach { tree, target } => {
+                Some(format!("{} {}", strace::short(tree), strace::short(target)))
+            }
+            Call::GroupsOf(user) | Call::GroupOf(user) | Call::IdOf(user) => Some(user.to_string()),
             Call::MoveMount { tree, target } if tree != target => {
                 Some(format!("{} {}", strace::short(tree), strace::short(target)))
             }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::extras::Extras;
 use super::ids::Ids;
 use super::network::Endpoint;
 use super::op::Command;
@@ -32,6 +33,8 @@ pub struct Spec {
     pub network: Option<Endpoint>,
     /// Users of its own.
     pub ids: Option<Ids>,
+    /// What options of `run` ask for besides.
+    pub extras: Extras,
 }
 
 /// Where a container's files come from.

@@ -218,10 +218,10 @@ mod tests {
 
     /// What is wanted of it: limits too, where they can be had, since a group is what has to be taken back.
     fn spec(argv: &[&str]) -> Spec {
-        let limits = Limits { memory: None, pids: Some(16), cpus: None };
+        let limits = Limits { pids: Some(16), ..Limits::NONE };
         let limits = places(&limits.controllers()).is_ok().then_some(limits);
         let argv = argv.iter().map(Into::into).collect();
-        let command = Some(Command { argv, own_environment: false });
+        let command = Some(Command { argv, ..Command::default() });
         Spec { processes: true, mounts: true, outlives_its_maker: true, command, limits, ..Spec::default() }
     }
 

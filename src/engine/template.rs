@@ -12,6 +12,7 @@ use nix::mount::{MsFlags, mount};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::extras::Extras;
 use super::ids::{Files as Owned, Ids};
 use super::op::Command;
 use super::owned;
@@ -82,6 +83,7 @@ impl<'l> Template<'l> {
             Some(files) => Some(root(lab, files, wanted.layers, &mut spec)?),
             None => None,
         };
+        owned::show_volumes(&mut spec);
         Ok(Template { lab, spec, files })
     }
 
@@ -163,7 +165,8 @@ pub fn waiting() -> Vec<OsString> {
 
 /// A program for a container. An environment of its own comes with its own files.
 pub fn command(spec: &Spec, argv: Vec<OsString>) -> Command {
-    Command { argv, own_environment: spec.root.is_some() }
+    let Extras { environment, user, .. } = spec.extras.clone();
+    Command { argv, own_environment: spec.root.is_some(), environment, user }
 }
 
 /// What is wanted of a container in a lab that nobody has made: its files are where they would be.
@@ -186,7 +189,9 @@ pub fn planned(
         }
         (ids, _) => ids,
     };
-    Ok(Spec { root, ids, ..wanted.spec })
+    let mut spec = Spec { root, ids, ..wanted.spec };
+    owned::show_volumes(&mut spec);
+    Ok(spec)
 }
 
 /// What steps or options ask for. Files are asked for without saying which.

@@ -91,6 +91,7 @@ pub fn create(
                 exit: None,
                 init: process.init,
                 terminal: process.terminal,
+                stop: process.stop,
                 timeline,
             };
             // From here on, dropping the container ends the process and undoes the rest.
@@ -306,12 +307,19 @@ impl Container {
     ///
     /// A PID 1 gets only signals that it has a handler for. One that asks it to end and that it has
     /// none for would be lost, and we would wait for ever: then it is killed, and the status says
-    /// which signal did it. So does a second SIGTERM to a program that took the first and stayed.
+    /// which signal did it. So does a second SIGTERM to a program that took the first and stayed, or the end of our
+    /// patience.
     pub fn wait(&mut self, signals: &Signals) -> Result<Exit, Fault> {
-        let mut ended_by = None;
-        while !self.over(None, Some(signals))? {
+        let (mut ended_by, mut until) = (None, None);
+        while !self.over(until, Some(signals))? {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                (ended_by, until) = (Some(libc::SIGKILL), None);
+                self.signal(libc::SIGKILL)?;
+            }
             while let Some(sent) = signals.next() {
                 self.pass_on(sent, &mut ended_by)?;
+                let patience = self.stop.patience.filter(|_| ended_by == Some(libc::SIGTERM));
+                until = until.or(patience.map(|patience| Instant::now() + patience));
             }
         }
         let exit = self.reap()?;

@@ -23,7 +23,7 @@ pub fn lacks_libraries_there(there: &Aftermath, command: &Command) -> Option<Fau
         }
         enter_root(&there.root).ok()?;
         fchdir(&there.directory).ok()?;
-        let path = find(command.argv.first()?, &environment(command.own_environment)).ok()?;
+        let path = find(command.argv.first()?, &environment(command).ok()?).ok()?;
         lacks_libraries(Path::new(&path).as_os_str())
     };
     aside(look).ok().flatten()

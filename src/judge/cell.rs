@@ -50,7 +50,8 @@ use kernel::told::Silence;
 use lab::Lab;
 
 /// What all processes of a cell may use together, where groups can be made.
-const BOUNDS: Limits = Limits { memory: Some(fate::MEMORY), pids: Some(ROOM), cpus: Some(8192.0) };
+const BOUNDS: Limits =
+    Limits { memory: Some(fate::MEMORY), pids: Some(ROOM), cpus: Some(8192.0), ..Limits::NONE };
 
 /// The group that PROGRAM itself starts in (v2): one that holds processes may not hand controllers on.
 pub const LEAF: &str = "judged";

@@ -1,6 +1,8 @@
 //! System calls that are told. Each method makes one call, tells it with its real arguments and
 //! result, and turns a refusal into a [`Refused`] that names it, or into what the host lacks.
 
+mod asked;
+
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
@@ -265,14 +267,14 @@ impl<'a> Caller<'a> {
         self.make(why, shown, call, zero)
     }
 
-    /// open_tree(2): another mount of what is at a path, mounted nowhere yet.
-    pub fn open_tree(&mut self, why: &str, path: &Path) -> Result<OwnedFd, Fault> {
+    /// open_tree(2): another mount of what is at a path, mounted nowhere yet, perhaps with all below it.
+    pub fn open_tree(&mut self, why: &str, path: &Path, below: bool) -> Result<OwnedFd, Fault> {
         let shown = || Shown {
             name: "open_tree",
-            args: vec!["AT_FDCWD".into(), strace::path(path), "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC".into()],
+            args: vec!["AT_FDCWD".into(), strace::path(path), strace::open_tree_flags(below).into()],
             brief: Some(format!("{} OPEN_TREE_CLONE", strace::short(path))),
         };
-        self.make(why, shown, || attributes::open_tree(path), |fd| fd.as_raw_fd().to_string())
+        self.make(why, shown, || attributes::open_tree(path, below), |fd| fd.as_raw_fd().to_string())
     }
 
     /// mount_setattr(2) with `MOUNT_ATTR_IDMAP`: a mount that is mounted nowhere yet shows its files' owners by the maps

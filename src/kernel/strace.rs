@@ -45,6 +45,45 @@ pub fn map_ids(users: i32) -> String {
     format!("{{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0 /* MS_??? */, userns_fd={users}}}")
 }
 
+/// The flags of open_tree(2).
+pub fn open_tree_flags(below: bool) -> &'static str {
+    match below {
+        true => "AT_RECURSIVE|OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC",
+        false => "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC",
+    }
+}
+
+/// The flags of move_mount(2) from one descriptor to another.
+pub const ATTACH: &str = "MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH";
+
+/// The flags of mount_setattr(2) on a descriptor.
+pub fn at_flags(below: bool) -> &'static str {
+    if below { "AT_EMPTY_PATH|AT_RECURSIVE" } else { "AT_EMPTY_PATH" }
+}
+
+/// The attributes of a mount.
+pub fn mount_attributes(attributes: u64) -> String {
+    const NAMES: [(u64, &str); 4] = [
+        (libc::MOUNT_ATTR_RDONLY, "MOUNT_ATTR_RDONLY"),
+        (libc::MOUNT_ATTR_NOSUID, "MOUNT_ATTR_NOSUID"),
+        (libc::MOUNT_ATTR_NODEV, "MOUNT_ATTR_NODEV"),
+        (libc::MOUNT_ATTR_NOEXEC, "MOUNT_ATTR_NOEXEC"),
+    ];
+    joined(NAMES.iter().filter(|(bit, _)| attributes & bit != 0).map(|(_, name)| *name))
+}
+
+/// A new tmpfs, before it has a descriptor.
+pub fn tmpfs(options: &[(String, String)], attributes: u64) -> Vec<String> {
+    let options: Vec<_> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    vec![format!("<tmpfs {}>", options.join(",")), "FSMOUNT_CLOEXEC".into(), mount_attributes(attributes)]
+}
+
+/// An openat2(2) below `/`.
+pub fn open_in_root(path_: &Path) -> Vec<String> {
+    let how = format!("{{flags=O_PATH|O_CLOEXEC, resolve={}}}", super::in_root::RESOLVE);
+    vec!["</>".into(), path(path_), how]
+}
+
 /// The flags of mount(2).
 pub fn mount_flags(flags: MsFlags) -> String {
     joined(flags.iter_names().map(|(name, _)| name))

@@ -59,7 +59,7 @@ impl Folders {
         if held.relock(FlockArg::LockExclusiveNonblock).is_err() {
             return;
         }
-        for name in ["cache/lab", "cache", "state/ledger", "state", ""] {
+        for name in ["cache/lab", "cache", "state/ledger", "state/names", "state", ""] {
             // Only empty ones go.
             let _ = fs::remove_dir(dir.join(name));
         }

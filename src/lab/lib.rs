@@ -2,6 +2,7 @@
 //! machine stays as it is. When the last process in them ends, the kernel takes all of it back.
 
 pub mod folders;
+pub mod names;
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -41,15 +42,25 @@ impl Lab {
     /// Moves the calling process into a lab. Must be called before there is a second thread.
     pub fn enter(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
         let witness = Witness::open().doing("look at the host's tables in /proc")?;
-        Lab::enter_with(Some(witness), folders, signals)
+        Lab::enter_with(Some(witness), Network::Own, folders, signals)
     }
 
     /// The same, where nobody will ask what has become of the host.
     pub fn enter_unwitnessed(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
-        Lab::enter_with(None, folders, signals)
+        Lab::enter_with(None, Network::Own, folders, signals)
     }
 
-    fn enter_with(witness: Option<Witness>, folders: Folders, signals: Signals) -> Result<Lab, Fault> {
+    /// The same in the real host's network: for a container that was asked to have that.
+    pub fn enter_on_hosts_network(folders: Folders, signals: Signals) -> Result<Lab, Fault> {
+        Lab::enter_with(None, Network::Hosts, folders, signals)
+    }
+
+    fn enter_with(
+        witness: Option<Witness>,
+        network: Network,
+        folders: Folders,
+        signals: Signals,
+    ) -> Result<Lab, Fault> {
         let missing = missing();
         let rootless = !missing.is_empty();
         let dir = folders.lab();
@@ -59,10 +70,12 @@ impl Lab {
         let of_root = |fault| if is_root { powerless_root(fault, &missing) } else { fault };
         // A chroot gets no user namespace, and says no more than that.
         let chroot = |fault| refuse_chroot().err().unwrap_or(fault);
-        move_in(rootless).map_err(chroot).map_err(of_root)?;
+        move_in(rootless, network).map_err(chroot).map_err(of_root)?;
         refuse_chroot_mount()?;
         make_private(&dir).map_err(|errno| refused_in_lab(rootless, errno)).map_err(of_root)?;
-        loopback_up()?;
+        if network == Network::Own {
+            loopback_up()?;
+        }
         let (witness, numbers) = (RefCell::new(witness), Cell::new(0));
         Ok(Lab { dir, rootless, folders, signals, witness, numbers, is_host: false })
     }
@@ -121,6 +134,14 @@ impl Lab {
     }
 }
 
+/// Whose network a lab has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    Own,
+    /// The real host's: nothing there is ours to change.
+    Hosts,
+}
+
 /// What a lab takes (capabilities(7)): namespaces and mounts, links and rules, and setns(2) into what has another
 /// root. Root in a container may have lost some, and gets them in a user namespace like everybody else.
 const NEEDED: [(u8, &str); 3] = [(21, "SYS_ADMIN"), (12, "NET_ADMIN"), (18, "SYS_CHROOT")];
@@ -148,11 +169,14 @@ fn powerless_root(fault: Fault, missing: &[&(u8, &str)]) -> Fault {
 }
 
 // ANCHOR: lab-namespaces
-/// Into namespaces of our own: mount and network always; user too without CAP_SYS_ADMIN, where we
-/// are root of the other two, and only of those.
-fn move_in(rootless: bool) -> Result<(), Fault> {
+/// Into namespaces of our own: mount always, and network unless the host's was asked for; user too without CAP_SYS_ADMIN,
+/// where we are root of the others, and only of those.
+fn move_in(rootless: bool, network: Network) -> Result<(), Fault> {
     let (uid, gid) = (geteuid(), getegid());
-    let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
+    let namespaces = match network {
+        Network::Own => CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET,
+        Network::Hosts => CloneFlags::CLONE_NEWNS,
+    };
     if !rootless {
         return unshare(namespaces).map_err(|errno| no_namespaces(namespaces, errno));
     }

@@ -9,6 +9,7 @@ use course::Step;
 use course::exercise::Exercise;
 use course::lesson::Lesson;
 use engine::op::Op;
+use engine::posture::Finding;
 use fault::Fault;
 use kernel::told::Call;
 use recording::Change;
@@ -108,6 +109,10 @@ impl Renderer for Both {
 
     fn served(&mut self, address: &str, words: &str) -> io::Result<()> {
         self.tell(|to| to.served(address, words))
+    }
+
+    fn finding(&mut self, finding: &Finding, words: &str) -> io::Result<()> {
+        self.tell(|to| to.finding(finding, words))
     }
 
     fn note(&mut self, text: &str) -> io::Result<()> {

@@ -11,6 +11,7 @@ use course::Step;
 use course::exercise::{self, Exercise};
 use course::lesson::Lesson;
 use engine::op::Op;
+use engine::posture::Finding;
 use kernel::told::{Actor, Call};
 use recording::Change;
 
@@ -95,6 +96,15 @@ enum Event<'a> {
         name: &'a str,
         outside: &'a str,
         inside: &'a str,
+    },
+    Finding {
+        area: &'a str,
+        name: &'a str,
+        value: &'a str,
+        level: &'a str,
+        source: &'a str,
+        closes: &'a str,
+        text: &'a str,
     },
     Check {
         step: &'a str,
@@ -323,6 +333,11 @@ impl<W: Write> Renderer for Json<W> {
 
     fn served(&mut self, address: &str, _: &str) -> io::Result<()> {
         self.write(&Event::Served { url: address })
+    }
+
+    fn finding(&mut self, finding: &Finding, words: &str) -> io::Result<()> {
+        let Finding { area, name, level, value, source, closes, .. } = finding;
+        self.write(&Event::Finding { area, name, value, level: level.name(), source, closes, text: words })
     }
 
     fn note(&mut self, _: &str) -> io::Result<()> {

@@ -8,6 +8,7 @@ mod calls;
 mod closing;
 pub mod failure;
 pub mod json;
+mod junit;
 pub mod learner;
 pub mod measured;
 mod picture;
@@ -32,12 +33,14 @@ use course::lesson::Lesson;
 pub use course::words::{Failure, Found};
 use engine::experiment::{Experiment, Variant};
 use engine::op::Op;
+use engine::posture::Finding;
 use kernel::told::Call;
 use recording::Change;
 pub use vm::Booted;
 
 pub use both::Both;
 pub use json::Json;
+pub use junit::Junit;
 pub use style::{Style, When};
 pub use text::Text;
 
@@ -116,6 +119,8 @@ pub trait Renderer {
     fn measured(&mut self, comparison: &Comparison) -> io::Result<()>;
     /// The book is served at this address: `words` say so to people.
     fn served(&mut self, address: &str, words: &str) -> io::Result<()>;
+    /// How far something is isolated: `words` say it.
+    fn finding(&mut self, finding: &Finding, words: &str) -> io::Result<()>;
     /// A remark.
     fn note(&mut self, text: &str) -> io::Result<()>;
     /// A virtual machine has booted: `words` says so to people, if there are any.

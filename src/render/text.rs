@@ -17,6 +17,7 @@ use course::exercise::Exercise;
 use course::lesson::Lesson;
 use course::{STEPS, Step};
 use engine::op::Op;
+use engine::posture::Finding;
 use kernel::breakable::Stream;
 use kernel::strace;
 use kernel::told::{Actor, Call};
@@ -330,6 +331,11 @@ impl<W: Write> Renderer for Text<W> {
         self.note(words)?;
         // On a line of its own and whole, however wide that is: it is there to be clicked and copied.
         self.lines(&[format!(" {address}")])
+    }
+
+    fn finding(&mut self, finding: &Finding, words: &str) -> io::Result<()> {
+        self.begin(Part::Checks)?;
+        self.lines(&verdict::finding(&self.style, finding, words))
     }
 
     fn note(&mut self, text: &str) -> io::Result<()> {

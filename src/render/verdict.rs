@@ -7,6 +7,7 @@ use super::wrap::{pad, width};
 use super::{Causes, Checked, prose};
 use course::exercise::{self, Exercise};
 use course::words::Found;
+use engine::posture::{Finding, Level};
 
 /// The heading of an exercise: `0  run · a program that runs a program`.
 pub fn heading(style: &Style, exercise: &Exercise) -> Vec<String> {
@@ -39,6 +40,20 @@ pub fn lines(style: &Style, check: &Checked) -> Vec<String> {
         }
     }
     lines
+}
+
+/// How far something is isolated.
+pub fn finding(style: &Style, finding: &Finding, words: &str) -> Vec<String> {
+    let signs = style.signs();
+    let (role, sign) = match finding.level {
+        Level::Open => (Role::Bad, signs.failed),
+        Level::Weak | Level::Unknown => (Role::Strong, signs.skipped),
+        Level::Closed => (Role::Good, signs.passed),
+    };
+    let indent = " ".repeat(width(sign) + 2);
+    let room = style.width.saturating_sub(width(&indent) + 1);
+    let plain = if finding.level == Level::Closed { Role::Dim } else { Role::Plain };
+    hanging(&format!(" {} ", style.paint(role, sign)), &indent, prose::lines(style, plain, words, room))
 }
 
 /// What was expected, and what was seen.

@@ -55,7 +55,7 @@ fn start_all(home: &Path, rootfs: &Path, count: u16) -> Result<Vec<f64>, Fault> 
 fn wanted(rootfs: PathBuf, number: u16) -> Spec {
     let network = Network { prefix: 16, ..Network::default() };
     Spec {
-        command: Some(Command { argv: vec!["cat".into()], own_environment: true }),
+        command: Some(Command { argv: vec!["cat".into()], own_environment: true, ..Command::default() }),
         processes: true,
         mounts: true,
         root: Some(Root::Layers(vec![rootfs])),

@@ -55,7 +55,12 @@ fn make_group(ops: &mut Ops, limits: &Limits, place: &Place, site: &Site) {
         for setting in limits.settings(*controller, place.hierarchy.version) {
             let file = dir.join(setting.file);
             let to = if setting.optional { File::IfThere(file) } else { File::At(file) };
-            ops.add(Stage::Prepare, setting.why, Call::Write { to, text: setting.value });
+            let write = Call::Write { to, text: setting.value };
+            match setting.why {
+                // The course has no word on it.
+                "limit-shares" => ops.add_of(super::extras::SLUG, Stage::Prepare, setting.why, write),
+                why => ops.add(Stage::Prepare, why, write),
+            }
         }
     }
     if place.hierarchy.version == Version::V2 {

@@ -1,6 +1,7 @@
 //! What a container is made of, one file a step: each says which operations the things that are wanted take.
 
 pub mod cgroup_limit;
+pub mod extras;
 pub mod mount_proc;
 pub mod overlay;
 pub mod pivot_root;
@@ -13,10 +14,10 @@ use super::site::Site;
 use super::spec::Spec;
 use fault::Fault;
 
-/// One part of a container: what one step of the course adds.
+/// One part of a container: what one step of the course adds, or options of `run`.
 #[derive(Clone, Copy)]
 pub struct Part {
-    /// The step's slug.
+    /// The step's slug, or what stands in its place.
     pub slug: &'static str,
     /// What is to be done for what is wanted; nothing if that is not this part's.
     pub operations: fn(&Spec, &Site) -> Result<Vec<Op>, Fault>,
@@ -31,4 +32,5 @@ pub const PARTS: &[Part] = &[
     Part { slug: overlay::SLUG, operations: overlay::operations },
     Part { slug: veth_bridge::SLUG, operations: veth_bridge::operations },
     Part { slug: user_map::SLUG, operations: user_map::operations },
+    Part { slug: extras::SLUG, operations: extras::operations },
 ];

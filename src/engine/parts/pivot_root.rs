@@ -43,7 +43,11 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     if let Some(terminal) = &spec.terminal {
         name_terminal(&mut ops, terminal.clone(), root.join("dev/console"));
     }
-    mount_sys(&mut ops, root.join("sys"));
+    if spec.extras.hosts_network {
+        show_hosts_sys(&mut ops, root.join("sys"));
+    } else {
+        mount_sys(&mut ops, root.join("sys"));
+    }
     switch(&mut ops, Some(root).filter(|_| !spec.is_handed_in()));
     // ANCHOR: pivot-root-hostname
     ops.add(Stage::Names, "hostname", Call::HostName(spec.hostname.clone()));
@@ -106,6 +110,17 @@ fn mount_sys(ops: &mut Ops, sys: PathBuf) {
     ops.add(Stage::Mounts, "sys", Call::Mount { source, target: sys, fstype, flags: sealed, data: None });
 }
 // ANCHOR_END: pivot-root-sys
+
+/// A sysfs is had only by whom the network belongs to. With the host's network it is the host's, and all of it read-only.
+fn show_hosts_sys(ops: &mut Ops, target: PathBuf) {
+    let sys = PathBuf::from("/sys");
+    let sealed =
+        libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    ops.add(Stage::Files, "sys", Call::OpenTree { path: sys.clone(), name: sys.clone(), below: true });
+    let seal = Call::Restrict { mount: sys.clone(), attributes: sealed, below: true };
+    ops.add(Stage::Files, "sys", seal);
+    ops.add(Stage::Mounts, "sys", Call::MoveMount { tree: sys, target });
+}
 
 // ANCHOR: pivot-root-chdir
 /// The switch itself. With "." for both arguments the old root ends up stacked on top of the new one

@@ -30,7 +30,7 @@ pub fn operations(spec: &Spec, site: &Site) -> Result<Vec<Op>, Fault> {
     }
     // ANCHOR: user-map-clone
     ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWUSER));
-    if spec.network.is_none() {
+    if spec.network.is_none() && !spec.extras.hosts_network {
         // A user namespace gets a /sys only with a network that belongs to it.
         ops.add(Stage::Clone, "clone", Call::Namespace(CloneFlags::CLONE_NEWNET));
         ops.make_room(Stage::Network, "clone", Call::LoopbackUp);
@@ -80,7 +80,7 @@ fn show_files(ops: &mut Ops, ids: &Ids, layers: &[PathBuf], site: &Site) {
     ops.make_room(Stage::Prepare, "idmap", Call::MakeUsers { name: users.clone(), uids, gids });
     let shown = site.shown(layers);
     for (path, name) in layers.iter().cloned().zip(shown.iter().cloned()) {
-        ops.add(Stage::Prepare, "open-layer", Call::OpenTree { path, name });
+        ops.add(Stage::Prepare, "open-layer", Call::OpenTree { path, name, below: false });
     }
     for tree in shown.iter().cloned() {
         ops.add(Stage::Prepare, "idmap", Call::MapIds { tree, users: users.clone() });
@@ -106,7 +106,7 @@ fn hand_in(ops: &mut Ops, ids: &Ids, spec: &Spec, site: &Site) {
             Call::Chown { path: site.upper(), uid: ids.uid, gid: ids.gid },
         );
     }
-    let open = Call::OpenTree { path: root.clone(), name: root.clone() };
+    let open = Call::OpenTree { path: root.clone(), name: root.clone(), below: false };
     ops.add(Stage::Files, "open-root", open);
     let mount = Call::MoveMount { tree: root.clone(), target: Path::new("/").into() };
     // Before the mount table is cut loose from the host's: so that this mount is too.

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
 
-pub use limits::{CPU_PERIOD, Limits, Setting};
+pub use limits::{CPU_PERIOD, Limits, Setting, Swap};
 
 use super::process::caller;
 use super::{mounts, systemd};
