@@ -6,6 +6,7 @@ pub mod exercise;
 pub mod language;
 pub mod lesson;
 pub mod markdown;
+pub mod posture;
 pub mod progress;
 pub mod steps;
 pub mod words;

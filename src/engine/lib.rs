@@ -24,7 +24,6 @@ mod own;
 mod owned;
 pub mod parts;
 pub mod plan;
-pub mod posture;
 mod program;
 mod relay;
 pub mod sealed;

@@ -8,8 +8,8 @@ use super::{Booted, Checked, Comparison, Experimented, Fact, Failure, Json, Rend
 use course::Step;
 use course::exercise::Exercise;
 use course::lesson::Lesson;
+use course::posture::Finding;
 use engine::op::Op;
-use engine::posture::Finding;
 use fault::Fault;
 use kernel::told::Call;
 use recording::Change;

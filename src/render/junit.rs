@@ -10,8 +10,8 @@ use compare::Comparison;
 use course::Step;
 use course::exercise::{self, Exercise};
 use course::lesson::Lesson;
+use course::posture::Finding;
 use engine::op::Op;
-use engine::posture::Finding;
 use kernel::told::Call;
 use recording::Change;
 

@@ -15,9 +15,9 @@ use super::{
 use compare::Comparison;
 use course::exercise::Exercise;
 use course::lesson::Lesson;
+use course::posture::Finding;
 use course::{STEPS, Step};
 use engine::op::Op;
-use engine::posture::Finding;
 use kernel::breakable::Stream;
 use kernel::strace;
 use kernel::told::{Actor, Call};

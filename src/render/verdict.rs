@@ -6,8 +6,8 @@ use super::words::Words;
 use super::wrap::{pad, width};
 use super::{Causes, Checked, prose};
 use course::exercise::{self, Exercise};
+use course::posture::{Finding, Level};
 use course::words::Found;
-use engine::posture::{Finding, Level};
 
 /// The heading of an exercise: `0  run · a program that runs a program`.
 pub fn heading(style: &Style, exercise: &Exercise) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use nix::unistd::getgroups;
 
-use crate::engine::posture::Posture;
+use crate::course::posture::Posture;
 use crate::engine::template::Wanted;
 use crate::fault::Fault;
 use crate::lab;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use kernel::cgroup::Limits;
 
-use super::extras::What;
-use super::parts::{cgroup_limit, mount_proc, overlay, pivot_root, unshare_pid, user_map, veth_bridge};
-use super::template::Wanted;
+use engine::extras::What;
+use engine::parts::{cgroup_limit, mount_proc, overlay, pivot_root, unshare_pid, user_map, veth_bridge};
+use engine::template::Wanted;
 
 /// The slugs of steps that are about what no part here closes.
 const DROP_CAPS: &str = "drop-caps";
