@@ -60,8 +60,12 @@ pub struct RunOptions {
     /// Mount a directory or a file of the host's; SRC begins with / or a dot
     #[arg(short, long, value_name = "SRC:DST[:ro]", help_heading = "Files")]
     pub volume: Vec<OsString>,
-    /// The same in words: type=bind,src=SRC,dst=DST[,ro] or type=tmpfs,dst=DST[,tmpfs-size=BYTES][,tmpfs-mode=MODE]
-    #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Files")]
+    #[arg(
+        long,
+        value_name = "KEY=VALUE,…",
+        help = "The same in words: type=bind,src=SRC,dst=DST[,ro] or type=tmpfs,dst=DST[,tmpfs-size=BYTES][,tmpfs-mode=MODE]",
+        help_heading = "Files"
+    )]
     pub mount: Vec<OsString>,
     /// Mount a filesystem in memory; OPTIONS: size=BYTES, mode=MODE, ro, exec
     #[arg(long, value_name = "DST[:OPTION,…]", help_heading = "Files")]
