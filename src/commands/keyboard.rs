@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use crate::fault::Fault;
+use crate::kernel::breakable::let_stops_wait;
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 
 /// A key, as the terminal tells of it.
@@ -40,12 +41,15 @@ impl Keyboard {
                 *value = 0;
             }
         }
+        // Ctrl-Z while a page is written would leave the terminal like this to the shell.
+        let_stops_wait(true);
         tcsetattr(io::stdin(), SetArg::TCSADRAIN, &modes)
     }
 
     /// Gives the terminal back as it was.
     pub fn back(&self) {
         let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.before);
+        let_stops_wait(false);
     }
 
     /// The keys that were pressed. A terminal that has gone has come to the end of what it types.

@@ -2,7 +2,7 @@
 
 use std::io::{self, LineWriter, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +13,14 @@ use fault::Fault;
 
 /// The first signal that came during [`breakable`]; 0 for none.
 static CAME: AtomicI32 = AtomicI32::new(0);
+
+/// Whether a signal that stops a job waits until somebody looks for it.
+static STOPS_WAIT: AtomicBool = AtomicBool::new(false);
+
+/// The terminal is not as a shell needs it (true), or is again: before we stop, it has to be given back.
+pub fn let_stops_wait(wait: bool) {
+    STOPS_WAIT.store(wait, Ordering::Relaxed);
+}
 
 extern "C" fn note(signal: i32) {
     let _ = CAME.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
@@ -39,8 +47,9 @@ pub fn breakable<T>(wait: impl FnOnce() -> T) -> Result<T, i32> {
         // SAFETY: the handler does nothing but set an atomic number.
         let _ = unsafe { sigaction(signal, &handler) };
     }
-    // Those that stop a job stop us here as they do any program.
-    let stopping = STOPPING.iter().filter_map(|s| Signal::try_from(*s).ok());
+    // Those that stop a job stop us here as they do any program, unless we have something to do before.
+    let stops_wait = STOPS_WAIT.load(Ordering::Relaxed);
+    let stopping = STOPPING.iter().filter(|_| !stops_wait).filter_map(|s| Signal::try_from(*s).ok());
     let unblocked: SigSet = signals.iter().chain(stopping).collect();
     let mask = unblocked.thread_swap_mask(SigmaskHow::SIG_UNBLOCK);
     // One that was waiting has come by now.
