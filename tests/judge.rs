@@ -173,34 +173,29 @@ fn rust_solutions_pass_their_own_step_and_those_before_and_not_the_next() {
     }
 }
 
-// By these names they come first: each takes a processor for minutes.
-
 #[test]
-fn a_machine_with_cgroup_v2_alone_passes_the_last_rust_solution_as_root() {
-    passes_in_a_machine("root", &[]);
-}
-
-#[test]
-fn a_machine_with_cgroup_v2_alone_passes_the_last_rust_solution_as_a_user() {
-    passes_in_a_machine("user", &["--user"]);
-}
-
-fn passes_in_a_machine(who: &str, options: &[&str]) {
+fn the_last_rust_solution_passes_where_there_is_only_cgroup_v2() {
     if !Guest::possible() {
         return;
     }
-    let program = place().dir.join(format!("box-in-guest-{who}"));
+    let program = place().dir.join("box-in-guest");
     let last = steps::last_exercise();
     fs::copy(rust_solution(last), &program).expect("cargo test builds the examples");
     let copy = format!("{}:/usr/bin/box", program.display());
-    let piece = ("check".to_owned(), format!("workshop check {last} --format json -- box"));
-    let said = Guest::new(Who::User).with(&[&["--copy", &copy], options].concat()).script(&[piece]);
-    let (_, text, status) = &said[0];
-    let events = events(text);
-    let failed: Vec<_> = events.iter().filter(|e| e["passed"] == false).collect();
-    assert_eq!((*status, failed), (0, Vec::new()));
-    let done = events.iter().find(|e| e["event"] == "done").expect("the last event");
-    assert_eq!((&done["skipped"], done["passed"].as_u64()), (&Value::from(0), Some(claims())));
+    for options in [&["--copy", &copy][..], &["--copy", &copy, "--user"]] {
+        let piece = ("check".to_owned(), format!("workshop check {last} --format json -- box"));
+        let said = Guest::new(Who::User).with(options).script(&[piece]);
+        let (_, text, status) = &said[0];
+        let events = events(text);
+        let failed: Vec<_> = events.iter().filter(|e| e["passed"] == false).collect();
+        assert_eq!((*status, failed), (0, Vec::new()), "{options:?}");
+        let done = events.iter().find(|e| e["event"] == "done").expect("the last event");
+        assert_eq!(
+            (&done["skipped"], done["passed"].as_u64()),
+            (&Value::from(0), Some(claims())),
+            "{options:?}"
+        );
+    }
 }
 
 /// How many checks the exercises' texts explain.
